@@ -1,0 +1,1 @@
+"""Where tasks run: Spark, behind a small contract. The only floor that imports pyspark."""

@@ -1,0 +1,75 @@
+"""The contract of a compute backend. Read this first."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuning_service.domain.job import Resources
+from tuning_service.runner.protocol import TaskTicket
+
+
+class HandleStatus(StrEnum):
+    PENDING = "pending"  # submitted; waits for a slot or runs: the task's own claim tells which
+    ENDED = "ended"  # its Spark task ended, so its runner has delivered what it had or never will
+    LOST = "lost"  # this backend does not know it, or its Spark job failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What the backend has in all, used or not. `largest_*`: most that one task can get, on one executor."""
+
+    cpus: int
+    gpus: int
+    largest_cpus: int
+    largest_gpus: int
+
+    def slots(self, resources: Resources) -> int:
+        """How many tasks of this size run at once when nothing else does; 0 when none ever can."""
+        if resources.cpus > self.largest_cpus or resources.gpus > self.largest_gpus:
+            return 0
+        by_cpus = self.cpus // resources.cpus
+        if not resources.gpus:
+            return by_cpus
+        # Spark packs floor(1/fraction) tasks on each GPU.
+        by_gpus = (
+            self.gpus * int(1 / resources.gpus + 1e-9) if resources.gpus <= 1 else self.gpus // int(resources.gpus)
+        )
+        return min(by_cpus, by_gpus)
+
+
+class ComputeBackend(ABC):
+    """Runs task tickets through `tuning_service.runner` on executors.
+
+    A handle is the task id of the ticket it was submitted with. Methods may be called from any thread, and never
+    raise for a handle that is unknown. What a task achieved comes to the service from the runner, not from here:
+    `poll` only tells when nothing more will come.
+    """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Connect; returns when tasks can be submitted. Raises TryAgain when the cluster cannot be reached."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End all tasks and disconnect. May be called twice, or without `start`."""
+
+    @abstractmethod
+    def capacity(self) -> Capacity:
+        """What there is now; changes as executors come and go. All zero while there is none."""
+
+    @abstractmethod
+    def submit(self, tickets: Sequence[TaskTicket], resources: Resources) -> None:
+        """Start them as one Spark job with a task each; returns once handed over, not when they run.
+
+        Raises:
+            TryAgain: nothing was started; the same call may succeed later.
+        """
+
+    @abstractmethod
+    def poll(self, handles: Collection[str]) -> Mapping[str, HandleStatus]:
+        """The status of each; an unknown handle is LOST. May be called before `submit` has returned."""
+
+    @abstractmethod
+    def cancel(self, handles: Collection[str]) -> None:
+        """Ask for their end, by force: for tasks whose runner no longer answers. Returns at once."""

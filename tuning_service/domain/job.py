@@ -1,0 +1,184 @@
+"""A tuning job as stored, and what the user asked for in it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.space import Space
+from tuning_service.domain.state import JobStatus, JobTarget
+
+
+def _require(ok: bool, where: str, message: str, remedy: str) -> None:
+    if not ok:
+        raise InvalidRequest(FieldProblem(field=where, message=message, remedy=remedy))
+
+
+class Goal(StrEnum):
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class Summary(StrEnum):
+    """How one trial's measurements of the objective become one value."""
+
+    BEST = "best"  # the best finite one over all steps
+    LAST = "last"  # the one of the highest step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    metric: str
+    goal: Goal
+    summary: Summary = Summary.BEST
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.metric.strip()),
+            "objective.metric",
+            "is empty.",
+            "Name a metric that the program prints.",
+        )
+
+    def better(self, a: float, b: float) -> bool:
+        """True when value `a` is strictly better than `b`."""
+        return a < b if self.goal is Goal.MINIMIZE else a > b
+
+    def loss(self, value: float) -> float:
+        """`value` with its sign turned so that less is better."""
+        return value if self.goal is Goal.MINIMIZE else -value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlgorithmChoice:
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Where a job ends. `minutes` counts from the first launch, `trial_minutes` from a task's claim."""
+
+    trials: int
+    parallel: int = 1
+    minutes: float | None = None
+    trial_minutes: float | None = None
+    failures: int = 10  # failed trials in a row after which the job gives up
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "parallel", "failures"):
+            value = getattr(self, name)
+            _require(value >= 1, f"budget.{name}", f"must be at least 1, not {value}.", "Raise it.")
+        for name in ("minutes", "trial_minutes"):
+            value = getattr(self, name)
+            _require(
+                value is None or (math.isfinite(value) and value > 0),
+                f"budget.{name}",
+                f"must be above zero, not {value}.",
+                "Raise it, or leave it out for no limit.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one trial gets: whole CPUs (its thread count), and GPUs: a fraction of one, or a whole number."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.cpus >= 1, "resources.cpus", f"must be at least 1, not {self.cpus}.", "Raise it.")
+        _require(
+            math.isfinite(self.gpus) and self.gpus >= 0 and (self.gpus <= 1 or self.gpus == int(self.gpus)),
+            "resources.gpus",
+            f"{self.gpus} is neither a fraction of one GPU nor a whole number.",
+            "Use 0.25, 0.5, 1, 2 …",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What the user asked for, valid as far as it can be known without looking anything up."""
+
+    name: str
+    framework: str
+    program: str  # digest of the bundle, 64 hex digits
+    command: str
+    space: Space
+    objective: Objective
+    algorithm: AlgorithmChoice
+    budget: Budget
+    resources: Resources = field(default_factory=Resources)
+    seed: int = 0
+    log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, in the shape of a job file, with `program` as a digest."""
+        data = {name: getattr(self, name) for name in ("name", "framework", "program", "command", "seed")}
+        return data | {
+            "space": self.space.to_dict(),
+            "objective": asdict(self.objective),
+            "algorithm": {"name": self.algorithm.name, "options": dict(self.algorithm.options)},
+            "budget": asdict(self.budget),
+            "resources": asdict(self.resources),
+            "log_patterns": list(self.log_patterns),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":
+        """The spec that `to_dict` wrote."""
+        objective = data["objective"]
+        return cls(
+            **{name: data[name] for name in ("name", "framework", "program", "command", "seed")},
+            space=Space.from_dict(data["space"]),
+            objective=Objective(
+                metric=objective["metric"],
+                goal=Goal(objective["goal"]),
+                summary=Summary(objective["summary"]),
+            ),
+            algorithm=AlgorithmChoice(**data["algorithm"]),
+            budget=Budget(**data["budget"]),
+            resources=Resources(**data["resources"]),
+            log_patterns=tuple(data["log_patterns"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningJob:
+    """A stored job. Times are seconds since the epoch."""
+
+    id: str
+    tenant_id: str
+    spec: JobSpec
+    status: JobStatus
+    target: JobTarget
+    reason: str  # why it is where it is, for people; "" when there is nothing to say
+    owner: str  # id of the key that submitted it
+    created_at: float
+    started_at: float | None = None  # first launch
+    ended_at: float | None = None
+    # Seconds of running before the last resume, so that `budget.minutes` counts running time only.
+    used_s: float = 0.0
+    running_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A job in numbers. `best_value` and `best_trial` are None until a trial completed."""
+
+    total: int
+    queued: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    stopped: int = 0
+    best_value: float | None = None
+    best_trial: int | None = None
+    seconds_left: float | None = None  # estimate; None while there is nothing to estimate from
+
+    @property
+    def done(self) -> int:
+        """Trials that ended for good."""
+        return self.completed + self.failed

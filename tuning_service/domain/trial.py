@@ -1,0 +1,129 @@
+"""Trials, the tasks that execute them, and what they report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tuning_service.domain.space import ParamValue
+from tuning_service.domain.state import TaskStatus, TrialStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A configuration that an algorithm proposes: exactly the active parameters, in topological order."""
+
+    params: Mapping[str, ParamValue]
+    source: str = ""  # who proposed it, when that differs from the job's algorithm ("random start", say)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What an algorithm learns of one ended trial.
+
+    `loss` is less-is-better, None when the trial failed or was stopped without a finite value. `number` is the
+    trial's number within its job; observations arrive in any order of it.
+    """
+
+    number: int
+    params: Mapping[str, ParamValue]
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A stored configuration under evaluation. Numbers count from 0 within the job."""
+
+    id: str
+    job_id: str
+    tenant_id: str
+    number: int
+    params: Mapping[str, ParamValue]
+    status: TrialStatus
+    source: str = ""
+    value: float | None = None  # the objective, in the user's own sign
+    metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
+    reason: str = ""  # one line, why it failed or was stopped
+    explanation: str = ""  # many lines: what was looked for in the log, and what came near
+    tasks: int = 0  # tasks so far
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+class FaultKind(StrEnum):
+    """Whose fault a task's end was. Only PROGRAM teaches the algorithm; CLUSTER and SERVICE are tried again."""
+
+    NONE = "none"
+    PROGRAM = "program"
+    CLUSTER = "cluster"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an execution ended, as the runner reports it."""
+
+    status: TaskStatus  # SUCCEEDED, FAILED, STOPPED or LOST
+    fault: FaultKind = FaultKind.NONE
+    exit_code: int | None = None  # negative: ended by that signal
+    reason: str = ""  # one line
+    explanation: str = ""  # from the log parser, when the objective never appeared
+    log_tail: str = ""  # last 100 lines
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningTask:
+    """One execution of one trial. A retry, a resume and a takeover by another executor are new tasks."""
+
+    id: str
+    trial_id: str
+    job_id: str
+    tenant_id: str
+    trial_number: int
+    number: int  # counts from 0 within the trial
+    status: TaskStatus
+    handle: str = ""  # the compute backend's name for it; shared by tasks that one Spark task took over
+    attempt: int = -1  # Spark's attempt number of the claim; -1 before the first
+    host: str = ""
+    gpus: tuple[str, ...] = ()
+    stop_requested: bool = False  # the answer to the next report is STOP
+    outcome: Outcome | None = None
+    log_bytes: int = 0
+    created_at: float = 0.0
+    claimed_at: float | None = None
+    heartbeat_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One reported point. `elapsed_s` counts from the start of the training process; value may be nan or inf."""
+
+    step: int
+    metric: str
+    value: float
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPlan:
+    """What a runner needs to execute one task: made by a `TuningFrameworkMgr`, sent to the executor as JSON.
+
+    `argv[0]` may be "python": the runner puts the executor's own interpreter there. `files` are written into the
+    working directory, which holds a copy of the program. `environment` is added to the executor's own.
+    """
+
+    task_id: str
+    token: str  # valid for this task alone
+    program: str  # digest
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+    parser: Mapping[str, Any]  # what tuning_service.logs.build_parser() takes
+    objective: str  # metric whose absence makes the trial fail
+    time_limit_s: float | None = None
+    heartbeat_s: float = 0.5  # longest silence between two reports
+    log_limit_bytes: int = 4 * 2**20  # what is uploaded: the first half and the last half of this
+    context: Mapping[str, str] = field(default_factory=dict)  # tenant, job, trial, task: for log lines

@@ -1,0 +1,1 @@
+"""Framework managers: one module each, found by name through the registry in `base`."""

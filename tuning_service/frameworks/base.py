@@ -1,0 +1,58 @@
+"""The contract of a framework manager. Read this first; a new framework is one module beside it, and its tests."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tuning_service.domain.job import JobSpec
+from tuning_service.domain.trial import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """A framework's part of a `LaunchPlan`: what to start, with what around it. See there for the fields."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+
+
+class TuningFrameworkMgr(ABC):
+    """Knows how programs of one framework are started and how their logs read.
+
+    Stateless; called from any thread of the service. Never imports the framework itself.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]  # one line for people who choose a framework
+
+    @abstractmethod
+    def check(self, spec: JobSpec, files: Collection[str]) -> None:
+        """Return quietly when a program of these files (relative POSIX paths) can be started as `spec` says.
+
+        Raises:
+            InvalidRequest: naming the field and the remedy.
+        """
+
+    @abstractmethod
+    def prepare(self, spec: JobSpec, trial: Trial, gpus: Collection[str]) -> Preparation:
+        """What to start for `trial`, on an executor that gives it these GPU addresses. Same input, same answer."""
+
+    @abstractmethod
+    def log_parser(self, spec: JobSpec) -> Mapping[str, Any]:
+        """The argument for `tuning_service.logs.build_parser` on the executor. JSON-ready."""
+
+
+_MANAGERS: dict[str, TuningFrameworkMgr] = {}
+
+
+def framework(cls: type[TuningFrameworkMgr]) -> type[TuningFrameworkMgr]:
+    """Class decorator: make it found under its `name`."""
+    _MANAGERS[cls.name] = cls()
+    return cls
+
+
+def frameworks() -> Mapping[str, TuningFrameworkMgr]:
+    """All framework managers by name."""
+    return dict(_MANAGERS)

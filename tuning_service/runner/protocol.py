@@ -1,0 +1,128 @@
+"""What travels between a runner and the service: three requests, each authorised by the task's own token.
+
+    POST /v1/tasks/{task}/claim     Claim  -> LaunchPlan | 410: not needed any more
+    GET  /v1/tasks/{task}/program          -> the bundle's bytes
+    POST /v1/tasks/{task}/report    Report -> Answer     | 410: this execution was given up; end the training
+
+Each request may be sent again with the same content: the second has no further effect. Numbers that JSON cannot
+write (nan, inf) travel as the strings "nan", "inf", "-inf".
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tuning_service.domain.state import Decision, TaskStatus
+from tuning_service.domain.trial import FaultKind, LaunchPlan, Measurement, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTicket:
+    """What a Spark task is started with. Small: everything else comes with the claim.
+
+    `gpus` are addresses that the backend chose itself (local mode); None means Spark assigned them, if any.
+    """
+
+    task_id: str
+    token: str
+    service_url: str  # http://host:port, reachable from executors
+    gpus: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """First words of a runner. A higher `attempt` takes over from a lower one; `nonce` tells two runners apart."""
+
+    attempt: int  # Spark's attemptNumber()
+    nonce: str  # random, fixed for one runner's execution of one ticket
+    host: str
+    gpus: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self) | {"gpus": list(self.gpus)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Claim":
+        """The claim that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it did not.
+        """
+        return cls(
+            attempt=int(data["attempt"]),
+            nonce=str(data["nonce"]),
+            host=str(data["host"]),
+            gpus=tuple(map(str, data["gpus"])),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What happened since the last report that was answered; an empty one is a heartbeat.
+
+    `log` is text whose UTF-8 form belongs at byte `log_offset` of the task's log. `outcome` is in the last one.
+    """
+
+    measurements: tuple[Measurement, ...] = ()
+    log_offset: int = 0
+    log: str = ""
+    outcome: Outcome | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "measurements": [[m.step, m.metric, number_to_json(m.value), m.elapsed_s] for m in self.measurements],
+            "log_offset": self.log_offset,
+            "log": self.log,
+            "outcome": None if self.outcome is None else asdict(self.outcome),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Report":
+        """The report that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it did not.
+        """
+        return cls(
+            measurements=tuple(
+                Measurement(step=int(step), metric=str(metric), value=float(value), elapsed_s=float(elapsed))
+                for step, metric, value, elapsed in data["measurements"]
+            ),
+            log_offset=int(data["log_offset"]),
+            log=str(data["log"]),
+            outcome=None if data["outcome"] is None else outcome_from_json(data["outcome"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the service says to a report."""
+
+    decision: Decision
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"decision": str(self.decision)}
+
+
+def number_to_json(value: float) -> float | str:
+    """`value`, as a string when JSON has no way to write it; float() reads both back."""
+    return value if math.isfinite(value) else str(value)
+
+
+def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
+    """The outcome that `dataclasses.asdict` wrote."""
+    return Outcome(**{**data, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
+
+
+def plan_to_json(plan: LaunchPlan) -> dict[str, Any]:
+    """JSON-ready."""
+    return asdict(plan)
+
+
+def plan_from_json(data: Mapping[str, Any]) -> LaunchPlan:
+    """The plan that `plan_to_json` wrote."""
+    return LaunchPlan(**{**data, "argv": tuple(data["argv"])})
