@@ -162,6 +162,7 @@ class TuningJob:
     # Seconds of running before the last resume, so that `budget.minutes` counts running time only.
     used_s: float = 0.0
     running_since: float | None = None
+    forgiven: int = 0  # ended trials before the last resume: their failures are not held against the job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,84 @@
+"""Programs and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
+
+import posixpath
+from collections.abc import Iterator
+
+import fsspec
+
+from tuning_service.domain.errors import NotFound
+
+
+class ArtifactStore:
+    """Bytes under keys. A tenant's keys all begin with its id, so that nothing is shared by accident.
+
+    Safe from any thread and any number of processes: a key is written once, whole, or again with the same bytes.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url` as fsspec takes it: a path, s3://bucket/folder …"""
+        self._fs, self._root = fsspec.core.url_to_fs(url, auto_mkdir=True)
+
+    def put_program(self, tenant_id: str, digest: str, data: bytes) -> None:
+        """Keep the bundle."""
+        self._put(self._program(tenant_id, digest), data)
+
+    def program(self, tenant_id: str, digest: str) -> bytes:
+        """The bundle's bytes. Raises NotFound."""
+        try:
+            data: bytes = self._fs.cat_file(self._program(tenant_id, digest))
+        except FileNotFoundError as error:
+            raise NotFound(f"The program {digest} is not stored any more.") from error
+        return data
+
+    def delete_program(self, tenant_id: str, digest: str) -> None:
+        """Forget the bundle; unknown ones too."""
+        self._delete(self._program(tenant_id, digest))
+
+    def put_log(self, tenant_id: str, job_id: str, task_id: str, offset: int, text: bytes) -> None:
+        """Keep a piece of a task's log that belongs at byte `offset`."""
+        self._put(posixpath.join(self._log(tenant_id, job_id, task_id), f"{offset:012d}"), text)
+
+    def log(self, tenant_id: str, job_id: str, task_id: str, start: int, length: int) -> bytes:
+        """Up to `length` bytes from byte `start`; b"" where there is nothing yet."""
+        pieces = bytearray()
+        for offset, path in self._log_pieces(self._log(tenant_id, job_id, task_id), start):
+            if offset >= start + length:
+                break
+            data = self._fs.cat_file(path)
+            pieces += data[max(0, start + len(pieces) - offset) : start + length - offset]
+            if len(pieces) >= length:
+                break
+        return bytes(pieces)
+
+    def delete_job(self, tenant_id: str, job_id: str) -> None:
+        """Forget all logs of a job."""
+        self._delete(posixpath.join(self._root, tenant_id, "jobs", job_id))
+
+    def _log_pieces(self, folder: str, start: int) -> Iterator[tuple[int, str]]:
+        self._fs.invalidate_cache(folder)
+        try:
+            paths = sorted(self._fs.ls(folder, detail=False))
+        except FileNotFoundError:
+            return
+        offsets = [int(posixpath.basename(path)) for path in paths]
+        # The last piece at or before `start` may reach beyond it.
+        first = max((i for i, offset in enumerate(offsets) if offset <= start), default=0)
+        yield from zip(offsets[first:], paths[first:], strict=True)
+
+    def _program(self, tenant_id: str, digest: str) -> str:
+        return posixpath.join(self._root, tenant_id, "programs", digest)
+
+    def _log(self, tenant_id: str, job_id: str, task_id: str) -> str:
+        return posixpath.join(self._root, tenant_id, "jobs", job_id, "logs", task_id)
+
+    def _put(self, path: str, data: bytes) -> None:
+        # Written beside and moved, so that no reader ever sees half of it (object stores do that by themselves).
+        if "file" in self._fs.protocol:
+            self._fs.pipe_file(f"{path}.part", data)
+            self._fs.mv(f"{path}.part", path)
+        else:
+            self._fs.pipe_file(path, data)
+
+    def _delete(self, path: str) -> None:
+        if self._fs.exists(path):
+            self._fs.rm(path, recursive=True)

@@ -1,0 +1,267 @@
+"""What a controller reads and writes: leases, and the rows of the job that a lease is for."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+
+from tuning_service.domain.errors import LeaseLost
+from tuning_service.domain.job import TuningJob
+from tuning_service.domain.principal import Tenant
+from tuning_service.domain.state import (
+    OPEN_JOBS,
+    OPEN_TASKS,
+    OPEN_TRIALS,
+    JobStatus,
+    JobTarget,
+    TaskStatus,
+    TrialStatus,
+)
+from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
+from tuning_service.storage.rows import (
+    job_from,
+    job_values,
+    measurement_from,
+    task_from,
+    task_values,
+    tenant_from,
+    trial_from,
+    trial_values,
+)
+from tuning_service.storage.tables import (
+    measurements,
+    programs,
+    tenants,
+    trials,
+    tuning_jobs,
+    tuning_tasks,
+)
+from tuning_service.storage.writes import add_event
+
+_OPEN_TASKS = [str(s) for s in OPEN_TASKS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to drive one job. Every write for the job carries the epoch."""
+
+    job_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWork:
+    """What of a job is not finished: trials to run or running, and tasks that are open or not settled yet."""
+
+    trials: tuple[Trial, ...]
+    tasks: tuple[TuningTask, ...]
+    counts: Mapping[TrialStatus, int]
+
+
+class ControlRows:
+    """Rows for controllers. Methods that write a job's rows come after `fence` in the same transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # -- leases
+
+    def claim_jobs(self, owner: str, now: float, ttl_s: float, *, held: Collection[str]) -> list[Lease]:
+        """Take the lease of each job that has work and whose lease ran out; `held` are ours already."""
+        due = or_(
+            tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
+            # Ended jobs have work when their target moved on.
+            tuning_jobs.c.target == str(JobTarget.DELETED),
+            (tuning_jobs.c.target == str(JobTarget.RUNNING))
+            & tuning_jobs.c.status.in_([str(JobStatus.STOPPED), str(JobStatus.FAILED)])
+            & tuning_jobs.c.ended_at.is_(None),
+        )
+        candidates = self._connection.execute(
+            select(tuning_jobs.c.id, tuning_jobs.c.lease_epoch).where(
+                due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held))
+            )
+        ).all()
+        leases = []
+        for job_id, epoch in candidates:
+            taken = self._connection.execute(
+                update(tuning_jobs)
+                .where(tuning_jobs.c.id == job_id, tuning_jobs.c.lease_epoch == epoch)
+                .values(lease_owner=owner, lease_epoch=epoch + 1, lease_until=now + ttl_s)
+            )
+            if taken.rowcount:
+                leases.append(Lease(job_id=job_id, epoch=epoch + 1))
+        return leases
+
+    def renew(self, lease: Lease, now: float, ttl_s: float) -> bool:
+        """False when the lease is somebody else's by now, or the job is gone."""
+        renewed = self._connection.execute(self._held(lease).values(lease_until=now + ttl_s))
+        return bool(renewed.rowcount)
+
+    def release(self, lease: Lease) -> None:
+        """Let another controller take the job at once."""
+        self._connection.execute(self._held(lease).values(lease_owner=None, lease_until=0))
+
+    def release_all(self) -> None:
+        """End all leases: for a controller that knows that it is the only one left."""
+        self._connection.execute(update(tuning_jobs).values(lease_owner=None, lease_until=0))
+
+    def fence(self, lease: Lease) -> None:
+        """Lock the job until the transaction ends.
+
+        Raises:
+            LeaseLost: another controller took it, or it was deleted.
+        """
+        if not self._connection.execute(self._held(lease).values(lease_epoch=lease.epoch)).rowcount:
+            raise LeaseLost
+
+    def _held(self, lease: Lease) -> Any:
+        return update(tuning_jobs).where(tuning_jobs.c.id == lease.job_id, tuning_jobs.c.lease_epoch == lease.epoch)
+
+    # -- reading
+
+    def job(self, job_id: str) -> TuningJob | None:
+        row = self._connection.execute(select(tuning_jobs).where(tuning_jobs.c.id == job_id)).first()
+        return None if row is None else job_from(row)
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        return tenant_from(self._connection.execute(select(tenants).where(tenants.c.id == tenant_id)).one())
+
+    def targets(self, job_ids: Collection[str]) -> dict[str, JobTarget]:
+        """What the tenants want of these jobs; a job that is gone is missing."""
+        rows = self._connection.execute(
+            select(tuning_jobs.c.id, tuning_jobs.c.target).where(tuning_jobs.c.id.in_(list(job_ids)))
+        )
+        return {job_id: JobTarget(target) for job_id, target in rows}
+
+    def with_unsettled_tasks(self) -> set[str]:
+        """Ids of jobs of which a task ended and nobody has drawn the conclusions."""
+        return set(
+            self._connection.execute(select(tuning_tasks.c.job_id).where(tuning_tasks.c.unsettled).distinct()).scalars()
+        )
+
+    def open_work(self, job_id: str) -> OpenWork:
+        """What a step has to look at: its size is bounded by the job's parallelism, not by its length."""
+        counts = self._connection.execute(
+            select(trials.c.status, func.count()).where(trials.c.job_id == job_id).group_by(trials.c.status)
+        )
+        open_trials = self._connection.execute(
+            select(trials)
+            .where(trials.c.job_id == job_id, trials.c.status.in_([str(s) for s in OPEN_TRIALS]))
+            .order_by(trials.c.number)
+        )
+        tasks = self._connection.execute(
+            select(tuning_tasks).where(
+                tuning_tasks.c.job_id == job_id,
+                or_(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_tasks.c.unsettled),
+            )
+        )
+        return OpenWork(
+            counts={TrialStatus(status): count for status, count in counts},
+            trials=tuple(trial_from(row) for row in open_trials),
+            tasks=tuple(task_from(row) for row in tasks),
+        )
+
+    def settled_trials(self, job_id: str) -> list[Trial]:
+        """Trials that ended for good, in the order in which their ends were taken in."""
+        rows = self._connection.execute(
+            select(trials).where(trials.c.job_id == job_id, trials.c.settled.is_not(None)).order_by(trials.c.settled)
+        )
+        return [trial_from(row) for row in rows]
+
+    def measurements(self, task_id: str) -> list[Measurement]:
+        """All of one task, by step."""
+        rows = self._connection.execute(
+            select(measurements).where(measurements.c.task_id == task_id).order_by(measurements.c.step)
+        )
+        return [measurement_from(row) for row in rows]
+
+    def lost_tasks(self, trial_id: str) -> int:
+        """How many executions of this trial the cluster has lost."""
+        return self._connection.execute(
+            select(func.count()).where(
+                tuning_tasks.c.trial_id == trial_id, tuning_tasks.c.status == str(TaskStatus.LOST)
+            )
+        ).scalar_one()
+
+    # -- writing, after `fence`
+
+    def set_job(self, job: TuningJob, now: float) -> None:
+        """Store where the job is now. Its target is the tenant's and stays as it is."""
+        values = job_values(job)
+        for name in ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at"):
+            del values[name]
+        self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(**values))
+        add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": job.reason}, now)
+
+    def add_trials(self, new: Sequence[Trial]) -> None:
+        if new:
+            self._connection.execute(insert(trials), [trial_values(trial) for trial in new])
+
+    def add_tasks(self, new: Sequence[TuningTask]) -> None:
+        """Store tasks that are about to be launched; their trials are running from now on."""
+        if not new:
+            return
+        self._connection.execute(insert(tuning_tasks), [task_values(task) for task in new])
+        self._connection.execute(
+            update(trials)
+            .where(trials.c.id.in_([task.trial_id for task in new]))
+            .values(status=str(TrialStatus.RUNNING), tasks=trials.c.tasks + 1)
+        )
+
+    def mark_submitted(self, task_ids: Collection[str]) -> None:
+        """Store that Spark has them; those that a runner claimed meanwhile stay claimed."""
+        self._connection.execute(
+            update(tuning_tasks)
+            .where(tuning_tasks.c.id.in_(list(task_ids)), tuning_tasks.c.status == str(TaskStatus.CREATED))
+            .values(status=str(TaskStatus.SUBMITTED))
+        )
+
+    def request_stop(self, task_ids: Collection[str]) -> None:
+        """The answer to each one's next report is STOP."""
+        self._connection.execute(
+            update(tuning_tasks).where(tuning_tasks.c.id.in_(list(task_ids))).values(stop_requested=True)
+        )
+
+    def end_task(self, task: TuningTask, outcome: Outcome, now: float) -> bool:
+        """End an open task in its runner's place; False when the runner's own report came first."""
+        ended = self._connection.execute(
+            update(tuning_tasks)
+            .where(tuning_tasks.c.id == task.id, tuning_tasks.c.status == str(task.status))
+            .values(status=str(outcome.status), outcome=asdict(outcome), ended_at=now, unsettled=False)
+        )
+        return bool(ended.rowcount)
+
+    def settle(self, task: TuningTask) -> None:
+        """The conclusions from this task's end are drawn."""
+        self._connection.execute(update(tuning_tasks).where(tuning_tasks.c.id == task.id).values(unsettled=False))
+
+    def set_trial(self, trial: Trial, now: float, *, settled: int | None = None) -> None:
+        """Store where the trial is now; `settled` is its place in the history when it ended for good."""
+        values = trial_values(trial)
+        for name in ("id", "job_id", "tenant_id", "number", "params", "source", "tasks", "created_at", "started_at"):
+            del values[name]
+        self._connection.execute(update(trials).where(trials.c.id == trial.id).values(**values, settled=settled))
+        data = {"number": trial.number, "status": str(trial.status), "value": trial.value, "reason": trial.reason}
+        add_event(self._connection, trial.job_id, "trial", data, now)
+
+    def requeue_stopped(self, job_id: str) -> None:
+        """Trials that a stop ended are to be run again."""
+        self._connection.execute(
+            update(trials)
+            .where(trials.c.job_id == job_id, trials.c.status == str(TrialStatus.STOPPED))
+            .values(status=str(TrialStatus.QUEUED), reason="", ended_at=None)
+        )
+
+    def delete_job(self, job: TuningJob) -> bool:
+        """Remove the job with all that belongs to it. True when its program is used by no other and went too."""
+        self._connection.execute(delete(tuning_jobs).where(tuning_jobs.c.id == job.id))
+        used = select(tuning_jobs.c.id).where(
+            tuning_jobs.c.tenant_id == job.tenant_id, tuning_jobs.c.program == job.spec.program
+        )
+        if self._connection.execute(used.limit(1)).first() is not None:
+            return False
+        self._connection.execute(
+            delete(programs).where(programs.c.tenant_id == job.tenant_id, programs.c.digest == job.spec.program)
+        )
+        return True

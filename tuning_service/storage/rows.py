@@ -1,0 +1,140 @@
+"""Rows to domain values and back."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from tuning_service.domain.job import JobSpec, TuningJob
+from tuning_service.domain.principal import ApiKey, Tenant
+from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Measurement, Trial, TuningTask
+from tuning_service.runner.protocol import number_to_json, outcome_from_json
+
+AnyRow = Row[Any]
+
+
+def tenant_from(row: AnyRow) -> Tenant:
+    return Tenant(id=row.id, name=row.name, max_parallel=row.max_parallel, created_at=row.created_at)
+
+
+def key_from(row: AnyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        name=row.name,
+        role=Role(row.role),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def job_from(row: AnyRow) -> TuningJob:
+    return TuningJob(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        spec=JobSpec.from_dict(row.spec),
+        status=JobStatus(row.status),
+        target=JobTarget(row.target),
+        reason=row.reason,
+        owner=row.owner,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        used_s=row.used_s,
+        running_since=row.running_since,
+        forgiven=row.forgiven,
+    )
+
+
+def job_values(job: TuningJob) -> dict[str, Any]:
+    return {
+        name: getattr(job, name)
+        for name in ("id", "tenant_id", "reason", "owner", "created_at", "started_at", "ended_at")
+    } | {
+        "name": job.spec.name,
+        "spec": job.spec.to_dict(),
+        "program": job.spec.program,
+        "status": str(job.status),
+        "target": str(job.target),
+        "used_s": job.used_s,
+        "running_since": job.running_since,
+        "forgiven": job.forgiven,
+    }
+
+
+def trial_from(row: AnyRow) -> Trial:
+    return Trial(
+        id=row.id,
+        job_id=row.job_id,
+        tenant_id=row.tenant_id,
+        number=row.number,
+        params=row.params,
+        status=TrialStatus(row.status),
+        source=row.source,
+        value=row.value,
+        metrics={name: float(value) for name, value in row.metrics.items()},
+        reason=row.reason,
+        explanation=row.explanation,
+        tasks=row.tasks,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def trial_values(trial: Trial) -> dict[str, Any]:
+    return asdict(trial) | {
+        "params": dict(trial.params),
+        "status": str(trial.status),
+        "metrics": {name: number_to_json(value) for name, value in trial.metrics.items()},
+    }
+
+
+def task_from(row: AnyRow) -> TuningTask:
+    return TuningTask(
+        id=row.id,
+        trial_id=row.trial_id,
+        job_id=row.job_id,
+        tenant_id=row.tenant_id,
+        trial_number=row.trial_number,
+        number=row.number,
+        status=TaskStatus(row.status),
+        handle=row.handle,
+        attempt=row.attempt,
+        host=row.host,
+        gpus=tuple(row.gpus),
+        stop_requested=row.stop_requested,
+        outcome=None if row.outcome is None else outcome_from_json(row.outcome),
+        log_bytes=row.log_bytes,
+        created_at=row.created_at,
+        claimed_at=row.claimed_at,
+        heartbeat_at=row.heartbeat_at,
+        ended_at=row.ended_at,
+    )
+
+
+def task_values(task: TuningTask) -> dict[str, Any]:
+    values = {name: getattr(task, name) for name in TuningTask.__slots__}
+    return values | {
+        "status": str(task.status),
+        "gpus": list(task.gpus),
+        "outcome": None if task.outcome is None else asdict(task.outcome),
+        "nonce": "",
+    }
+
+
+def measurement_from(row: AnyRow) -> Measurement:
+    return Measurement(
+        step=row.step,
+        metric=row.metric,
+        value=math.nan if row.value is None else row.value,
+        elapsed_s=row.elapsed_s,
+    )
+
+
+def value_to_column(value: float) -> float | None:
+    """NULL stands for nan."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,121 @@
+"""What a runner may read and write: the one task that its token is for."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from tuning_service.domain.job import TuningJob
+from tuning_service.domain.state import OPEN_TASKS, TaskStatus, TrialStatus, move
+from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
+from tuning_service.storage.rows import job_from, task_from, task_values, trial_from, value_to_column
+from tuning_service.storage.tables import measurements, trials, tuning_jobs, tuning_tasks
+from tuning_service.storage.writes import add_event, insert_new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext:
+    """A task with what it belongs to. `nonce` tells which runner claimed it."""
+
+    task: TuningTask
+    nonce: str
+    trial: Trial
+    job: TuningJob
+
+
+class RunnerRows:
+    """Rows around one task, for requests that carry a task token."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def context(self, task_id: str) -> TaskContext | None:
+        """The task and what it belongs to, locked until the transaction ends where the database can."""
+        query = select(tuning_tasks).where(tuning_tasks.c.id == task_id).with_for_update()
+        row = self._connection.execute(query).first()
+        if row is None:
+            return None
+        trial = self._connection.execute(select(trials).where(trials.c.id == row.trial_id)).one()
+        job = self._connection.execute(select(tuning_jobs).where(tuning_jobs.c.id == row.job_id)).one()
+        return TaskContext(task=task_from(row), nonce=row.nonce, trial=trial_from(trial), job=job_from(job))
+
+    def task(self, task_id: str) -> TuningTask | None:
+        """The task alone, locked as in `context`."""
+        query = select(tuning_tasks).where(tuning_tasks.c.id == task_id).with_for_update()
+        row = self._connection.execute(query).first()
+        return None if row is None else task_from(row)
+
+    def latest_for_handle(self, handle: str) -> str | None:
+        """Id of the newest task that runs under this handle."""
+        return self._connection.execute(
+            select(tuning_tasks.c.id)
+            .where(tuning_tasks.c.handle == handle)
+            .order_by(tuning_tasks.c.number.desc())
+            .limit(1)
+        ).scalar()
+
+    def claim(self, task: TuningTask, nonce: str, now: float) -> None:
+        """Store that a runner has the task, with the `attempt`, `host` and `gpus` that `task` has."""
+        self._set(
+            task,
+            status=str(move(task.status, TaskStatus.CLAIMED)),
+            attempt=task.attempt,
+            nonce=nonce,
+            host=task.host,
+            gpus=list(task.gpus),
+            claimed_at=now,
+            heartbeat_at=now,
+        )
+        self._connection.execute(
+            update(trials).where(trials.c.id == task.trial_id, trials.c.started_at.is_(None)).values(started_at=now)
+        )
+        add_event(
+            self._connection,
+            task.job_id,
+            "trial",
+            {"number": task.trial_number, "status": str(TrialStatus.RUNNING), "host": task.host},
+            now,
+        )
+
+    def take_over(self, lost: TuningTask, successor: TuningTask, outcome: Outcome, now: float) -> None:
+        """Close `lost` as settled, and store its successor, which a higher Spark attempt is about to claim."""
+        self.end(lost, outcome, now, unsettled=False)
+        self._connection.execute(insert(tuning_tasks).values(**task_values(successor)))
+        self._connection.execute(update(trials).where(trials.c.id == lost.trial_id).values(tasks=successor.number + 1))
+
+    def report(self, task: TuningTask, points: tuple[Measurement, ...], log_bytes: int, now: float) -> None:
+        """Store measurements, each once whatever is delivered again, and the sign of life."""
+        insert_new(
+            self._connection,
+            measurements,
+            [
+                {
+                    "task_id": task.id,
+                    "step": point.step,
+                    "metric": point.metric,
+                    "value": value_to_column(point.value),
+                    "elapsed_s": point.elapsed_s,
+                }
+                for point in points
+            ],
+        )
+        self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes))
+
+    def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:
+        """Store how the execution ended; the controller draws the conclusions."""
+        self._set(
+            task,
+            status=str(move(task.status, outcome.status)),
+            outcome=asdict(outcome),
+            unsettled=unsettled,
+            ended_at=now,
+            heartbeat_at=now,
+        )
+
+    def _set(self, task: TuningTask, **values: Any) -> None:
+        # Only an open task changes: what arrives after its end is ignored, however the race went.
+        self._connection.execute(
+            update(tuning_tasks)
+            .where(tuning_tasks.c.id == task.id, tuning_tasks.c.status.in_([str(s) for s in OPEN_TASKS]))
+            .values(**values)
+        )

@@ -1,0 +1,77 @@
+"""The unit of work: the only place that begins and commits a transaction."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, text
+
+from tuning_service.domain.principal import Principal
+from tuning_service.storage.control import ControlRows
+from tuning_service.storage.engine import open_engine
+from tuning_service.storage.idempotency import IdempotencyRows
+from tuning_service.storage.runner import RunnerRows
+from tuning_service.storage.tenancy import TenancyRows
+from tuning_service.storage.tenant_scope import TenantScope
+
+
+class Unit:
+    """One transaction's view of the database. Do not keep it past the `with` block that gave it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.tenancy = TenancyRows(connection)
+        self.control = ControlRows(connection)
+        self.runner = RunnerRows(connection)
+        self.idempotency = IdempotencyRows(connection)
+
+    def for_tenant(self, principal: Principal) -> TenantScope:
+        """The rows of the principal's tenant: the only way to them for code that serves requests.
+
+        Raises:
+            Denied: the principal belongs to no tenant.
+        """
+        return TenantScope(self._connection, principal.tenant_id)
+
+    def ping(self) -> None:
+        """Return quietly when the database answers."""
+        self._connection.execute(text("SELECT 1"))
+
+
+class Store:
+    """All stored state. Share one among the threads of a process.
+
+    `with store.read() as unit` and `with store.write() as unit` are each one transaction, committed when the block
+    ends without an exception and rolled back otherwise. Keep them short: no network, no training, no algorithm inside.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        # SQLite has one writer at a time and lets the others poll; a lock wakes them at once instead.
+        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._write_engine = engine.execution_options(sqlite_begin="IMMEDIATE")
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """A store on the database at `url`. See `engine.open_engine` for what may be raised."""
+        return cls(open_engine(url))
+
+    @contextmanager
+    def read(self) -> Iterator[Unit]:
+        """A transaction that only reads."""
+        with self.engine.connect() as connection, connection.begin():
+            yield Unit(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Unit]:
+        """A transaction that may write."""
+        if self._writer is None:
+            with self._write_engine.connect() as connection, connection.begin():
+                yield Unit(connection)
+        else:
+            with self._writer, self._write_engine.connect() as connection, connection.begin():
+                yield Unit(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()

@@ -1,0 +1,215 @@
+"""The tables. A change here needs a migration: a test compares the two."""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.engine import Dialect
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document as text: read and written whole, never searched by the database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        return None if value is None else orjson.loads(value)
+
+
+def _id(name: str = "id", **options: Any) -> Column[str]:
+    return Column(name, String(40), **options)
+
+
+def _of(name: str, column: str, **options: Any) -> Column[str]:
+    return Column(name, String(40), ForeignKey(column, ondelete="CASCADE"), nullable=False, **options)
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    _id(primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("max_parallel", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(primary_key=True),
+    # NULL: an operator's key
+    Column("tenant_id", String(40), ForeignKey("tenants.id", ondelete="CASCADE"), index=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+)
+
+# Secrets that all processes of a deployment share, such as the one that signs task tokens.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+programs = Table(
+    "programs",
+    metadata,
+    _of("tenant_id", "tenants.id", primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("bytes", Integer, nullable=False),
+    Column("files", Json, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+tuning_jobs = Table(
+    "tuning_jobs",
+    metadata,
+    _id(primary_key=True),
+    _of("tenant_id", "tenants.id"),
+    Column("name", String(200), nullable=False),
+    Column("spec", Json, nullable=False),
+    Column("program", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("target", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("owner", String(40), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("used_s", Double, nullable=False),
+    Column("running_since", Double),
+    Column("forgiven", Integer, nullable=False),
+    Column("lease_owner", String(80)),
+    Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
+    Column("lease_until", Double, nullable=False, server_default=text("0")),
+    Index("ix_tuning_jobs_tenant_id_id", "tenant_id", "id"),
+    Index("ix_tuning_jobs_tenant_id_program", "tenant_id", "program"),
+    Index("ix_tuning_jobs_status", "status"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    _id(primary_key=True),
+    _of("job_id", "tuning_jobs.id"),
+    Column("tenant_id", String(40), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("value", Double),
+    Column("metrics", Json, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("tasks", Integer, nullable=False),
+    # The order in which the controller took the ends in: what an algorithm's history is sorted by.
+    Column("settled", Integer),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    UniqueConstraint("job_id", "number"),
+    Index("ix_trials_job_id_status", "job_id", "status"),
+)
+
+tuning_tasks = Table(
+    "tuning_tasks",
+    metadata,
+    _id(primary_key=True),
+    _of("trial_id", "trials.id"),
+    _of("job_id", "tuning_jobs.id"),
+    Column("tenant_id", String(40), nullable=False),
+    Column("trial_number", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("handle", String(40), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("nonce", String(40), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("gpus", Json, nullable=False),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("outcome", Json),
+    Column("log_bytes", Integer, nullable=False),
+    # True from the task's end until the controller has drawn its conclusions.
+    Column("unsettled", Boolean, nullable=False, server_default=false()),
+    Column("created_at", Double, nullable=False),
+    Column("claimed_at", Double),
+    Column("heartbeat_at", Double),
+    Column("ended_at", Double),
+    UniqueConstraint("trial_id", "number"),
+    Index("ix_tuning_tasks_job_id_status", "job_id", "status"),
+    Index("ix_tuning_tasks_tenant_id_status", "tenant_id", "status"),
+    Index(
+        "ix_tuning_tasks_unsettled",
+        "job_id",
+        sqlite_where=text("unsettled"),
+        postgresql_where=text("unsettled"),
+    ),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    _of("task_id", "tuning_tasks.id", primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("metric", String(200), primary_key=True),
+    # NULL is nan: SQLite has no other way to keep one.
+    Column("value", Double),
+    Column("elapsed_s", Double, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _of("job_id", "tuning_jobs.id"),
+    Column("kind", String(16), nullable=False),
+    Column("data", Json, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_events_job_id_id", "job_id", "id"),
+    sqlite_autoincrement=True,  # ids are never used again, also after the newest rows were deleted
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    # A tenant's id, or the id of an operator's key.
+    Column("scope", String(40), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)

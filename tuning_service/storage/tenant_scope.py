@@ -1,0 +1,215 @@
+"""One tenant's rows. Whatever is asked for here, another tenant's object is not found."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, tuple_, update
+
+from tuning_service.domain.errors import NotFound
+from tuning_service.domain.job import Goal, TuningJob
+from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.trial import Measurement, Trial, TuningTask
+from tuning_service.storage.rows import AnyRow, job_from, job_values, measurement_from, task_from, trial_from
+from tuning_service.storage.tables import (
+    events,
+    measurements,
+    programs,
+    trials,
+    tuning_jobs,
+    tuning_tasks,
+)
+from tuning_service.storage.writes import add_event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A stored bundle; `files` are relative POSIX paths."""
+
+    digest: str
+    bytes: int
+    files: tuple[str, ...]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a job. Ids rise, but one may be committed after a higher one."""
+
+    id: int
+    job_id: str
+    kind: str  # "job" or "trial"
+    data: dict[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOrder:
+    """How trials are sorted: by `column` ("number", "value" or "ended_at"), those without one last."""
+
+    column: str = "number"
+    descending: bool = False
+
+
+class TenantScope:
+    """Rows of one tenant, for the manager floor."""
+
+    def __init__(self, connection: Connection, tenant_id: str) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+
+    # -- programs
+
+    def add_program(self, program: Program) -> None:
+        """Storing the same content again changes nothing."""
+        if self.program(program.digest) is None:
+            self._connection.execute(
+                insert(programs).values(
+                    tenant_id=self._tenant_id,
+                    digest=program.digest,
+                    bytes=program.bytes,
+                    files=list(program.files),
+                    created_at=program.created_at,
+                )
+            )
+
+    def program(self, digest: str) -> Program | None:
+        """The program, or None when this tenant has not uploaded it."""
+        row = self._connection.execute(
+            select(programs).where(programs.c.tenant_id == self._tenant_id, programs.c.digest == digest)
+        ).first()
+        return None if row is None else _program_from(row)
+
+    def programs(self, *, after: str, limit: int) -> list[Program]:
+        """By digest, those above `after`."""
+        rows = self._connection.execute(
+            select(programs)
+            .where(programs.c.tenant_id == self._tenant_id, programs.c.digest > after)
+            .order_by(programs.c.digest)
+            .limit(limit)
+        )
+        return [_program_from(row) for row in rows]
+
+    # -- jobs
+
+    def add_job(self, job: TuningJob) -> None:
+        self._connection.execute(insert(tuning_jobs).values(**job_values(job)))
+        add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": ""}, job.created_at)
+
+    def job(self, job_id: str) -> TuningJob:
+        """Raises NotFound."""
+        row = self._connection.execute(
+            select(tuning_jobs).where(tuning_jobs.c.id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
+        ).first()
+        if row is None:
+            raise NotFound(f"There is no tuning job {job_id!r}.")
+        return job_from(row)
+
+    def jobs(self, *, before: str | None, limit: int, statuses: Collection[JobStatus] = ()) -> list[TuningJob]:
+        """Newest first; `before` is the id of the last one seen."""
+        query = select(tuning_jobs).where(tuning_jobs.c.tenant_id == self._tenant_id)
+        if before is not None:
+            query = query.where(tuning_jobs.c.id < before)
+        if statuses:
+            query = query.where(tuning_jobs.c.status.in_([str(s) for s in statuses]))
+        rows = self._connection.execute(query.order_by(tuning_jobs.c.id.desc()).limit(limit))
+        return [job_from(row) for row in rows]
+
+    def set_target(self, job: TuningJob, target: JobTarget, now: float) -> None:
+        """What the tenant wants of the job from now on."""
+        self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(target=str(target)))
+        add_event(self._connection, job.id, "job", {"status": str(job.status), "target": str(target)}, now)
+
+    def trial_counts(self, job_ids: Collection[str]) -> dict[str, dict[TrialStatus, int]]:
+        """Per job, how many trials are in each status."""
+        counts: dict[str, dict[TrialStatus, int]] = {job_id: {} for job_id in job_ids}
+        rows = self._connection.execute(
+            select(trials.c.job_id, trials.c.status, func.count())
+            .where(trials.c.job_id.in_(list(job_ids)), trials.c.tenant_id == self._tenant_id)
+            .group_by(trials.c.job_id, trials.c.status)
+        )
+        for job_id, status, count in rows:
+            counts[job_id][TrialStatus(status)] = count
+        return counts
+
+    def best_trials(self, job_id: str, goal: Goal, limit: int) -> list[Trial]:
+        """Completed trials, best first; of equal ones the earlier."""
+        order = trials.c.value.asc() if goal is Goal.MINIMIZE else trials.c.value.desc()
+        rows = self._connection.execute(
+            self._trials(job_id)
+            .where(trials.c.status == str(TrialStatus.COMPLETED))
+            .order_by(order, trials.c.number)
+            .limit(limit)
+        )
+        return [trial_from(row) for row in rows]
+
+    # -- trials
+
+    def _trials(self, job_id: str) -> Select[Any]:
+        return select(trials).where(trials.c.job_id == job_id, trials.c.tenant_id == self._tenant_id)
+
+    def trials(
+        self,
+        job_id: str,
+        *,
+        order: TrialOrder,
+        after: Sequence[float] | None,
+        limit: int,
+        statuses: Collection[TrialStatus] = (),
+    ) -> list[tuple[Trial, list[float]]]:
+        """Trials with their sort keys; `after` is the key of the last one seen."""
+        column = trials.c[order.column]
+        sign = -1 if order.descending else 1
+        keys: list[ColumnElement[Any]] = [
+            func.coalesce(column * 0, 1),  # 1 where there is no value: those come last
+            func.coalesce(column * sign, 0),
+            trials.c.number * sign,
+        ]
+        query = self._trials(job_id).add_columns(*(k.label(f"key_{i}") for i, k in enumerate(keys)))
+        if statuses:
+            query = query.where(trials.c.status.in_([str(s) for s in statuses]))
+        if after is not None:
+            query = query.where(tuple_(*keys) > tuple_(*after))
+        rows = self._connection.execute(query.order_by(*keys).limit(limit))
+        return [(trial_from(row), [row.key_0, row.key_1, row.key_2]) for row in rows]
+
+    def trial(self, job_id: str, number: int) -> Trial:
+        """Raises NotFound."""
+        row = self._connection.execute(self._trials(job_id).where(trials.c.number == number)).first()
+        if row is None:
+            raise NotFound(f"There is no trial {number} in job {job_id!r}.")
+        return trial_from(row)
+
+    def tasks(self, trial_id: str) -> list[TuningTask]:
+        """All executions of a trial, oldest first."""
+        rows = self._connection.execute(
+            select(tuning_tasks)
+            .where(tuning_tasks.c.trial_id == trial_id, tuning_tasks.c.tenant_id == self._tenant_id)
+            .order_by(tuning_tasks.c.number)
+        )
+        return [task_from(row) for row in rows]
+
+    def measurements(
+        self, task_id: str, *, metric: str | None, after: tuple[int, str] | None, limit: int
+    ) -> list[Measurement]:
+        """Of one task of this tenant, by step and metric."""
+        query = select(measurements).where(measurements.c.task_id == task_id)
+        if metric is not None:
+            query = query.where(measurements.c.metric == metric)
+        if after is not None:
+            query = query.where(tuple_(measurements.c.step, measurements.c.metric) > tuple_(*after))
+        rows = self._connection.execute(query.order_by(measurements.c.step, measurements.c.metric).limit(limit))
+        return [measurement_from(row) for row in rows]
+
+    # -- events
+
+    def events(self, job_id: str, *, after: int, limit: int) -> list[Event]:
+        """Those with higher ids, in their order."""
+        rows = self._connection.execute(
+            select(events).where(events.c.job_id == job_id, events.c.id > after).order_by(events.c.id).limit(limit)
+        )
+        return [Event(id=r.id, job_id=r.job_id, kind=r.kind, data=r.data, at=r.at) for r in rows]
+
+
+def _program_from(row: AnyRow) -> Program:
+    return Program(digest=row.digest, bytes=row.bytes, files=tuple(row.files), created_at=row.created_at)
