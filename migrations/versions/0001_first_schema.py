@@ -180,7 +180,7 @@ def upgrade() -> None:
     op.create_table(
         "measurements",
         sa.Column("task_id", sa.String(length=40), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
         sa.Column("metric", sa.String(length=200), nullable=False),
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("elapsed_s", sa.Double(), nullable=False),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
-from tuning_service.storage.rows import job_from, task_from, task_values, trial_from, value_to_column
+from tuning_service.storage.rows import AnyRow, job_from, task_from, task_values, trial_from, value_to_column
 from tuning_service.storage.tables import measurements, trials, tuning_jobs, tuning_tasks
 from tuning_service.storage.writes import add_event, insert_new
 
@@ -29,21 +29,24 @@ class RunnerRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def context(self, task_id: str) -> TaskContext | None:
-        """The task and what it belongs to, locked until the transaction ends where the database can."""
-        query = select(tuning_tasks).where(tuning_tasks.c.id == task_id).with_for_update()
-        row = self._connection.execute(query).first()
+    def context(self, task_id: str, *, lock: bool = True) -> TaskContext | None:
+        """The task and what it belongs to; with `lock`, nobody else changes the task until the transaction ends."""
+        row = self._row(task_id, lock=lock)
         if row is None:
             return None
         trial = self._connection.execute(select(trials).where(trials.c.id == row.trial_id)).one()
         job = self._connection.execute(select(tuning_jobs).where(tuning_jobs.c.id == row.job_id)).one()
         return TaskContext(task=task_from(row), nonce=row.nonce, trial=trial_from(trial), job=job_from(job))
 
-    def task(self, task_id: str) -> TuningTask | None:
+    def task(self, task_id: str, *, lock: bool = False) -> TuningTask | None:
         """The task alone, locked as in `context`."""
-        query = select(tuning_tasks).where(tuning_tasks.c.id == task_id).with_for_update()
-        row = self._connection.execute(query).first()
+        row = self._row(task_id, lock=lock)
         return None if row is None else task_from(row)
+
+    def _row(self, task_id: str, *, lock: bool) -> AnyRow | None:
+        query = select(tuning_tasks).where(tuning_tasks.c.id == task_id)
+        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
+        return self._connection.execute(query.with_for_update() if lock else query).first()
 
     def latest_for_handle(self, handle: str) -> str | None:
         """Id of the newest task that runs under this handle."""

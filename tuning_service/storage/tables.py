@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -183,7 +184,7 @@ measurements = Table(
     "measurements",
     metadata,
     _of("task_id", "tuning_tasks.id", primary_key=True),
-    Column("step", Integer, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
     Column("metric", String(200), primary_key=True),
     # NULL is nan: SQLite has no other way to keep one.
     Column("value", Double),

@@ -132,6 +132,15 @@ class TenantScope:
             counts[job_id][TrialStatus(status)] = count
         return counts
 
+    def mean_trial_seconds(self, job_ids: Collection[str]) -> dict[str, float]:
+        """Per job, how long a completed trial took on average; jobs without one are missing."""
+        rows = self._connection.execute(
+            select(trials.c.job_id, func.avg(trials.c.ended_at - trials.c.started_at))
+            .where(trials.c.job_id.in_(list(job_ids)), trials.c.status == str(TrialStatus.COMPLETED))
+            .group_by(trials.c.job_id)
+        )
+        return {job_id: seconds for job_id, seconds in rows if seconds is not None}
+
     def best_trials(self, job_id: str, goal: Goal, limit: int) -> list[Trial]:
         """Completed trials, best first; of equal ones the earlier."""
         order = trials.c.value.asc() if goal is Goal.MINIMIZE else trials.c.value.desc()

@@ -1,0 +1,168 @@
+"""Who may come in: tenants and their API keys, and the tokens of running tasks."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+
+from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.errors import Conflict, Denied, FieldProblem, InvalidRequest, NotFound, Unauthenticated
+from tuning_service.domain.ids import new_id
+from tuning_service.domain.principal import ApiKey, Principal, Tenant
+from tuning_service.domain.state import Role
+from tuning_service.storage.store import Store
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def task_token(secret: bytes, handle: str) -> str:
+    """The token that lets a runner act for the task of this handle, and for nothing else."""
+    return hmac.new(secret, handle.encode(), hashlib.sha256).hexdigest()
+
+
+class AccessMgr:
+    """Tenants, keys, and who a request comes from."""
+
+    def __init__(self, store: Store, clock: Clock = system_clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def authenticate(self, presented: str) -> Principal:
+        """Who holds this key.
+
+        Raises:
+            Unauthenticated: it is none of ours, was revoked, or has expired. The message does not say of whom.
+        """
+        key_id, _, secret = presented.removeprefix("tsk_").partition(".")
+        with self._store.read() as unit:
+            found = unit.tenancy.key(key_id)
+            if found is None or not hmac.compare_digest(found[1], _hash(secret)):
+                raise Unauthenticated("This API key is not known.")
+            key = found[0]
+            if key.revoked_at is not None:
+                raise Unauthenticated("This API key was revoked.")
+            if key.expires_at is not None and key.expires_at <= self._clock():
+                raise Unauthenticated("This API key has expired.")
+            tenant = None if key.tenant_id is None else unit.tenancy.tenant(key.tenant_id)
+        return Principal(key_id=key.id, role=key.role, tenant=tenant)
+
+    def create_operator_key(self, name: str) -> tuple[ApiKey, str]:
+        """A key for whoever runs the deployment. For the command line on the machine itself, not for REST."""
+        return self._add_key(None, name, Role.OPERATOR, None)
+
+    def create_tenant(self, principal: Principal, name: str, max_parallel: int) -> Tenant:
+        """A new tenant, without keys.
+
+        Raises:
+            Denied: the principal is no operator.
+            Conflict: the name is taken.
+        """
+        principal.require(Role.OPERATOR)
+        _check_name("name", name)
+        if max_parallel < 1:
+            problem = f"must be at least 1, not {max_parallel}."
+            raise InvalidRequest(FieldProblem(field="max_parallel", message=problem, remedy="Raise it."))
+        tenant = Tenant(id=new_id("ten"), name=name, max_parallel=max_parallel, created_at=self._clock())
+        with self._store.write() as unit:
+            unit.tenancy.add_tenant(tenant)
+        return tenant
+
+    def tenants(self, principal: Principal) -> Sequence[Tenant]:
+        """All, by name. Raises Denied unless an operator asks."""
+        principal.require(Role.OPERATOR)
+        with self._store.read() as unit:
+            return unit.tenancy.tenants()
+
+    def create_key(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        role: Role,
+        tenant: str | None = None,
+        expires_at: float | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is shown here and never again.
+
+        `tenant` (id or name) is for operators; a tenant's admin makes keys of the own tenant.
+
+        Raises:
+            Denied, NotFound, InvalidRequest
+        """
+        tenant_id = self._tenant_for_keys(principal, tenant)
+        _check_name("name", name)
+        if (tenant_id is None) != (role is Role.OPERATOR):
+            message = "An operator's key belongs to no tenant, and every other key to one."
+            raise InvalidRequest(FieldProblem(field="role", message=message, remedy="Name a tenant or another role."))
+        if not principal.role.includes(role):
+            raise Denied(f"A key with role {principal.role} cannot make one with role {role}.")
+        if expires_at is not None and expires_at <= self._clock():
+            raise InvalidRequest(
+                FieldProblem(field="expires_at", message="lies in the past.", remedy="Choose a later time.")
+            )
+        return self._add_key(tenant_id, name, role, expires_at)
+
+    def keys(self, principal: Principal, tenant: str | None = None) -> Sequence[ApiKey]:
+        """A tenant's keys, oldest first; without a tenant, an operator sees the operators'."""
+        tenant_id = self._tenant_for_keys(principal, tenant)
+        with self._store.read() as unit:
+            return unit.tenancy.keys(tenant_id)
+
+    def revoke_key(self, principal: Principal, key_id: str) -> ApiKey:
+        """The key is refused from now on.
+
+        Raises:
+            NotFound: no such key, or another tenant's.
+            Conflict: it is the very key that asks.
+        """
+        principal.require(Role.ADMIN)
+        with self._store.write() as unit:
+            found = unit.tenancy.key(key_id)
+            foreign = principal.role is not Role.OPERATOR and found and found[0].tenant_id != principal.tenant_id
+            if found is None or foreign:
+                raise NotFound(f"There is no key {key_id!r}.")
+            if key_id == principal.key_id:
+                raise Conflict("A key cannot revoke itself; use another one.")
+            unit.tenancy.revoke_key(key_id, self._clock())
+            revoked = unit.tenancy.key(key_id)
+        assert revoked is not None
+        return revoked[0]
+
+    def _tenant_for_keys(self, principal: Principal, tenant: str | None) -> str | None:
+        principal.require(Role.ADMIN)
+        if principal.role is not Role.OPERATOR:
+            own = principal.tenant
+            if own is None or tenant not in {None, own.id, own.name}:
+                raise NotFound(f"There is no tenant {tenant!r}.")
+            return own.id
+        if tenant is None:
+            return None
+        with self._store.read() as unit:
+            return unit.tenancy.tenant(tenant).id
+
+    def _add_key(self, tenant_id: str | None, name: str, role: Role, expires_at: float | None) -> tuple[ApiKey, str]:
+        key = ApiKey(
+            id=new_id("key"),
+            tenant_id=tenant_id,
+            name=name,
+            role=role,
+            created_at=self._clock(),
+            expires_at=expires_at,
+        )
+        secret = secrets.token_urlsafe(32)
+        with self._store.write() as unit:
+            unit.tenancy.add_key(key, _hash(secret))
+        return key, f"tsk_{key.id}.{secret}"
+
+
+def _hash(secret: str) -> str:
+    # A fast hash is right here: the secret is 256 random bits, so there is nothing to guess.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _check_name(field: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        message = f"{name!r} cannot be a name."
+        remedy = "Use up to 63 lower-case letters, digits, dots, dashes and underscores."
+        raise InvalidRequest(FieldProblem(field=field, message=message, remedy=remedy))

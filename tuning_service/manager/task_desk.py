@@ -1,0 +1,217 @@
+"""TaskDesk: what runners ask for. Each request carries a token that is valid for one task."""
+
+import dataclasses
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.errors import GiveUp, Unauthenticated
+from tuning_service.domain.ids import new_id
+from tuning_service.domain.job import TuningJob
+from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
+from tuning_service.domain.trial import FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
+from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.access import task_token
+from tuning_service.runner.protocol import Answer, Claim, Report
+from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.runner import RunnerRows, TaskContext
+from tuning_service.storage.store import Store
+
+# A trial whose executor is lost this often has had its chance; the controller then fails it.
+MAX_LOST_TASKS = 5
+
+
+class TaskDesk:
+    """Hands out launch plans, takes in reports, answers with decisions. Safe from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        artifacts: ArtifactStore,
+        *,
+        notify: Callable[[str], None],
+        heartbeat_s: float = 0.5,
+        log_limit_bytes: int = 4 * 2**20,
+        clock: Clock = system_clock,
+    ) -> None:
+        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored."""
+        self._store = store
+        self._artifacts = artifacts
+        self._notify = notify
+        self._heartbeat_s = heartbeat_s
+        self._log_limit_bytes = log_limit_bytes
+        self._clock = clock
+        with store.write() as unit:
+            self._secret = unit.tenancy.secret("task-tokens")
+
+    def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan:
+        """What to run. The same claim gets the same answer again; a higher Spark attempt takes over in a new task.
+
+        `task_id` is the ticket's, also when an earlier attempt was given a newer task.
+
+        Raises:
+            Unauthenticated: the token is not this task's.
+            GiveUp: the task is not needed any more, or another runner has it.
+        """
+        self._check(task_id, token)
+        now = self._clock()
+        with self._store.write() as unit:
+            latest = unit.runner.latest_for_handle(task_id)
+            context = unit.runner.context(latest) if latest else None
+            plan = None if context is None else self._claimed(unit.runner, context, claim, now)
+        if plan is None:
+            if context is not None:
+                self._notify(context.job.id)
+            raise GiveUp("This task is not needed any more.")
+        return plan
+
+    def _claimed(self, rows: RunnerRows, context: TaskContext, claim: Claim, now: float) -> LaunchPlan | None:
+        task, job = context.task, context.job
+        if task.status not in OPEN_TASKS:
+            return None
+        if task.attempt < 0 and (task.stop_requested or job.status is not JobStatus.RUNNING):
+            rows.end(task, Outcome(status=TaskStatus.STOPPED, reason="stopped before it began"), now)
+            return None
+        if task.attempt >= 0:
+            if claim.nonce == context.nonce:
+                return self._plan(job, context.trial, task)
+            if claim.attempt <= task.attempt:
+                return None
+            successor = self._take_over(rows, task, claim, now)
+            if successor is None:
+                return None
+            task = successor
+        claimed = dataclasses.replace(task, attempt=claim.attempt, host=claim.host, gpus=claim.gpus)
+        rows.claim(claimed, claim.nonce, now)
+        return self._plan(job, context.trial, claimed)
+
+    def _take_over(self, rows: RunnerRows, lost: TuningTask, claim: Claim, now: float) -> TuningTask | None:
+        outcome = Outcome(
+            status=TaskStatus.LOST,
+            fault=FaultKind.CLUSTER,
+            reason=f"the executor on {lost.host} was lost; Spark attempt {claim.attempt} took over",
+        )
+        if lost.stop_requested or lost.number + 1 >= MAX_LOST_TASKS:
+            rows.end(lost, outcome, now)
+            return None
+        successor = TuningTask(
+            id=new_id("task"),
+            trial_id=lost.trial_id,
+            job_id=lost.job_id,
+            tenant_id=lost.tenant_id,
+            trial_number=lost.trial_number,
+            number=lost.number + 1,
+            status=TaskStatus.SUBMITTED,
+            handle=lost.handle,
+            created_at=now,
+        )
+        rows.take_over(lost, successor, outcome, now)
+        return successor
+
+    def _plan(self, job: TuningJob, trial: Trial, task: TuningTask) -> LaunchPlan:
+        spec = job.spec
+        manager = frameworks()[spec.framework]
+        prepared = manager.prepare(spec, trial, task.gpus)
+        context = {
+            "tenant": job.tenant_id,
+            "job": job.id,
+            "trial": str(trial.number),
+            "task": task.id,
+        }
+        limit = spec.budget.trial_minutes
+        return LaunchPlan(
+            task_id=task.id,
+            token=task_token(self._secret, task.id),
+            program=spec.program,
+            argv=prepared.argv,
+            environment={
+                **prepared.environment,
+                **{f"TUNING_{name.upper()}": value for name, value in context.items()},
+            },
+            files=prepared.files,
+            parser=manager.log_parser(spec),
+            objective=spec.objective.metric,
+            time_limit_s=None if limit is None else 60 * limit,
+            heartbeat_s=self._heartbeat_s,
+            log_limit_bytes=self._log_limit_bytes,
+            context=context,
+        )
+
+    def program(self, task_id: str, token: str) -> bytes:
+        """The bundle that this task runs. Raises Unauthenticated, GiveUp."""
+        self._check(task_id, token)
+        with self._store.read() as unit:
+            context = unit.runner.context(task_id, lock=False)
+        if context is None or context.task.status not in OPEN_TASKS:
+            raise GiveUp("This task is not needed any more.")
+        return self._artifacts.program(context.task.tenant_id, context.job.spec.program)
+
+    def report(self, task_id: str, token: str, report: Report) -> Answer:
+        """What the runner shall do. Whatever of the report was stored before is not stored again.
+
+        Raises:
+            Unauthenticated: the token is not this task's.
+            GiveUp: this execution was given up; what it measures from now on does not count.
+        """
+        self._check(task_id, token)
+        with self._store.read() as unit:
+            task = unit.runner.task(task_id)
+        if task is None:
+            raise GiveUp("This task is not needed any more.")
+        log = report.log.encode("utf-8", "replace")
+        if log and task.status in OPEN_TASKS:
+            # Before the transaction, since an artifact store may be slow; at its offset, so twice does no harm.
+            self._artifacts.put_log(task.tenant_id, task.job_id, task.id, report.log_offset, log)
+        with self._store.write() as unit:
+            current = unit.runner.task(task_id, lock=True)
+            end = report.log_offset + len(log)
+            decision = None if current is None else self._stored(unit.runner, current, report, end)
+        if decision is None:
+            raise GiveUp("This execution was given up.")
+        if report.outcome is not None:
+            self._notify(task.job_id)
+        return Answer(decision=decision)
+
+    def _stored(self, rows: RunnerRows, task: TuningTask, report: Report, log_bytes: int) -> Decision | None:
+        now = self._clock()
+        if task.status not in OPEN_TASKS:
+            # The last report, delivered again because its answer was lost on the way.
+            delivered = report.outcome is not None and task.outcome == _clean_outcome(report.outcome)
+            return Decision.STOP if delivered else None
+        rows.report(task, tuple(_clean_point(m) for m in report.measurements), log_bytes, now)
+        if report.outcome is not None:
+            rows.end(task, _clean_outcome(report.outcome), now)
+        return Decision.STOP if task.stop_requested else Decision.CONTINUE
+
+    def _check(self, task_id: str, token: str) -> None:
+        if not hmac.compare_digest(token, task_token(self._secret, task_id)):
+            raise Unauthenticated("This token is not valid for this task.")
+
+
+def ticket_token(store: Store) -> Callable[[str], str]:
+    """The function that gives a task id its token: for controllers, which write the tickets."""
+    with store.write() as unit:
+        secret = unit.tenancy.secret("task-tokens")
+    return lambda task_id: task_token(secret, task_id)
+
+
+_LARGEST_STEP = 2**63 - 1
+
+
+def _clean_text(text: str) -> str:
+    """Without what a database cannot store: NUL, and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _clean_point(point: Measurement) -> Measurement:
+    step = min(max(point.step, -_LARGEST_STEP), _LARGEST_STEP)
+    return dataclasses.replace(point, metric=_clean_text(point.metric)[:200], step=step)
+
+
+def _clean_outcome(outcome: Outcome) -> Outcome:
+    texts: Mapping[str, Any] = {
+        name: _clean_text(getattr(outcome, name))[:limit]
+        for name, limit in (("reason", 1_000), ("explanation", 20_000), ("log_tail", 20_000))
+    }
+    return dataclasses.replace(outcome, **texts)

@@ -1,0 +1,96 @@
+"""What a deployment sets. Read once, at start; components get what concerns them and never this whole."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tuning_service.domain.errors import GiveUp
+
+PREFIX = "TUNING_SERVICE_"
+
+
+def _default_data_dir() -> str:
+    return str(Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "tuning-service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is set by the environment variable TUNING_SERVICE_<NAME>, or by an option of the command.
+
+    deploy/env.example explains them all; a test compares the two.
+    """
+
+    data_dir: str = field(default_factory=_default_data_dir)
+    database_url: str = ""  # default: sqlite in data_dir
+    artifacts_url: str = ""  # default: a folder in data_dir; anything that fsspec takes
+    host: str = "127.0.0.1"
+    port: int = 8765
+    service_url: str = ""  # where executors reach the service; default: host and port
+    spark_master: str = "local[*]"
+    spark_conf: Mapping[str, str] = field(default_factory=dict)  # JSON object
+    spark_python: str = ""  # Python on the executors; default: the service's own in local mode, python3 elsewhere
+    local_gpus: tuple[str, ...] = ()  # addresses to hand out in local mode: JSON list, or comma-separated
+    tick_s: float = 0.5  # longest time until a controller looks at its jobs again
+    lease_s: float = 15.0
+    heartbeat_s: float = 0.5  # longest silence of a runner, and so how soon a stop reaches it
+    silent_s: float = 60.0  # a claimed task that is silent for longer is lost
+    log_limit_bytes: int = 4 * 2**20  # of one task's log that is kept: the first and the last half of this
+    max_upload_bytes: int = 256 * 2**20
+    max_unpacked_bytes: int = 1024 * 2**20
+    max_unpacked_files: int = 20_000
+    algorithm_processes: int = 2
+    algorithm_timeout_s: float = 300.0
+    log_format: str = "console"  # or json
+
+    @property
+    def database(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{Path(self.data_dir).absolute() / 'tuning.db'}"
+
+    @property
+    def artifacts(self) -> str:
+        """URL of the artifact store."""
+        return self.artifacts_url or str(Path(self.data_dir).absolute() / "artifacts")
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] = os.environ, **options: Any) -> "Settings":
+        """Settings from the environment; `options` that are not None go before it.
+
+        Raises:
+            GiveUp: a variable does not parse, or is none of ours.
+        """
+        known = {f.name: f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, text in environment.items():
+            if not variable.startswith(PREFIX):
+                continue
+            name = variable.removeprefix(PREFIX).lower()
+            if name not in known:
+                raise GiveUp(f"{variable} is no setting of this service; see deploy/env.example.")
+            try:
+                values[name] = _parse(name, text)
+            except ValueError as error:
+                raise GiveUp(f"{variable}={text!r} cannot be read: {error}") from error
+        return cls(**values | {name: value for name, value in options.items() if value is not None})
+
+
+_INTEGERS = frozenset(
+    {"port", "log_limit_bytes", "max_upload_bytes", "max_unpacked_bytes", "max_unpacked_files", "algorithm_processes"}
+)
+_NUMBERS = frozenset({"tick_s", "lease_s", "heartbeat_s", "silent_s", "algorithm_timeout_s"})
+
+
+def _parse(name: str, text: str) -> Any:
+    if name in _INTEGERS:
+        return int(text)
+    if name in _NUMBERS:
+        return float(text)
+    if name == "spark_conf":
+        return {str(key): str(value) for key, value in orjson.loads(text).items()}
+    if name == "local_gpus":
+        return tuple(part.strip() for part in text.strip("[]").replace('"', "").split(",") if part.strip())
+    return text
