@@ -26,9 +26,9 @@ from typing import Any
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext, accumulators
 from pyspark.accumulators import AccumulatorParam, AddingAccumulatorParam
+from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
-from pyspark.errors import PySparkRuntimeError
 from pyspark.serializers import CloudPickleSerializer, CPickleSerializer
 
 from tuning_service.compute.java import java_home

@@ -1,5 +1,6 @@
 """TuningJobCtrl: drives one job, for as long as the lease is held."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -39,7 +40,7 @@ class Tools:
     backend: ComputeBackend
     algorithms: AlgorithmHost
     token: Callable[[str], str]  # a task id's token
-    service_url: Callable[[], str]
+    service_url: str
     notify: Callable[[str], None]  # have another look at this job
     clock: Callable[[], float] = time.time
     silent_s: float = 60.0
@@ -166,7 +167,7 @@ class TuningJobCtrl:
             algorithm_error=search.error,
             silent_s=tools.silent_s,
         )
-        state = _with(state, results=self._results(state))
+        state = dataclasses.replace(state, results=self._results(state))
         self.demand = Demand(
             tenant_id=job.tenant_id,
             resources=job.spec.resources,
@@ -176,7 +177,7 @@ class TuningJobCtrl:
         )
         slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
         self._remember_handles(work)
-        return _with(state, slots=slots, waiting=waiting)
+        return dataclasses.replace(state, slots=slots, waiting=waiting)
 
     def _remember_handles(self, work: OpenWork) -> None:
         self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}
@@ -277,7 +278,7 @@ class TuningJobCtrl:
     def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> None:
         tools = self._tools
         tickets = [
-            TaskTicket(task_id=task.id, token=tools.token(task.id), service_url=tools.service_url()) for task in tasks
+            TaskTicket(task_id=task.id, token=tools.token(task.id), service_url=tools.service_url) for task in tasks
         ]
         try:
             tools.backend.submit(tickets, job.spec.resources)
@@ -329,7 +330,3 @@ def _count_failure(search: _Search, trial: Trial) -> None:
         search.failures.append(trial.reason)
     else:
         search.failures.clear()
-
-
-def _with(state: JobState, **changes: object) -> JobState:
-    return dataclasses.replace(state, **changes)  # type: ignore[arg-type]

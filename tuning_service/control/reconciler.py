@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -76,7 +77,7 @@ class Reconciler:
             if now >= next_claim or hints - self._jobs.keys():
                 self._guarded("claim", self._claim)
                 next_claim = now + self._tick_s
-            self._guarded("look", lambda hints=hints: self._find_due(hints))
+            self._guarded("look", partial(self._find_due, hints))
             self._turns()
             pause = min([self._tick_s, *(due - time.monotonic() for due in self._due.values())])
             self._wake.wait(max(0.0, pause))
@@ -130,6 +131,8 @@ class Reconciler:
     def _turns(self) -> None:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
         self._capacity = self._tools.backend.capacity()
+        if not self._capacity.cpus:
+            self.ready.clear()  # connect again, in case the connection itself is gone
         now = time.monotonic()
         due = [job_id for job_id, when in self._due.items() if when <= now]
         if due:
@@ -173,12 +176,13 @@ class Reconciler:
     def _drop(self, ctrl: TuningJobCtrl) -> None:
         ctrl.close()
         job_id = ctrl.lease.job_id
-        for table in (self._jobs, self._due, self._faults):
-            table.pop(job_id, None)  # type: ignore[attr-defined]
+        self._jobs.pop(job_id, None)
+        self._due.pop(job_id, None)
+        self._faults.pop(job_id, None)
 
     def _leave(self) -> None:
         for ctrl in list(self._jobs.values()):
-            self._guarded("release", lambda ctrl=ctrl: self._release(ctrl))
+            self._guarded("release", partial(self._release, ctrl))
 
     def _guarded(self, what: str, action: Callable[[], None]) -> None:
         """The database may be away for a while; the thread must outlive that."""
