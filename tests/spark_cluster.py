@@ -72,9 +72,9 @@ class StandaloneCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="spark-cluster-"))
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            self.start_master()
-            for number in range(self.workers):
-                self._start_worker(number)
+            self._start_master()
+            for _ in range(self.workers):
+                self.start_worker()
             wait_for(lambda: self._log("master").count("Registering worker") == self.workers, "the workers")
         except BaseException:
             self.__exit__()
@@ -127,15 +127,22 @@ class StandaloneCluster:
         """The executor whose Python worker `pid` is."""
         return next(jvm for jvm in self.executors() if pid in descendants(jvm))
 
-    def start_master(self, port: int = 0) -> None:
-        """Starts the master; again, and with the port it had, after it was ended."""
-        log = self._spawn("master", "org.apache.spark.deploy.master.Master", "--port", str(port))
+    def stop_workers(self) -> None:
+        """Ends all workers, and with them their executors."""
+        for process in self._processes[1:]:
+            process.terminate()
+            process.wait(20)
+
+    def _start_master(self) -> None:
+        log = self._spawn("master", "org.apache.spark.deploy.master.Master", "--port", "0")
         match = wait_for(
             lambda: re.search(r"Starting Spark master at (spark://\S+)", log.read_text(errors="replace")), "the master"
         )
         self.master = match[1]
 
-    def _start_worker(self, number: int) -> None:
+    def start_worker(self) -> None:
+        """Starts one more worker; returns before it is registered."""
+        number = len(self._processes) - 1
         addresses = [str(number * self.gpus + i) for i in range(self.gpus)]
         script = self.folder / f"gpus-{number}.sh"
         script.write_text(f"#!/bin/sh\necho '{json.dumps({'name': 'gpu', 'addresses': addresses})}'\n")

@@ -25,7 +25,7 @@ def run(ticket, attempt, gpus):
     draft.rename(folder / f"{ticket.task_id}.{attempt}.json")
     if order.get("raise"):
         raise RuntimeError(order["raise"])
-    if order.get("exit"):
+    if order.get("exit") and not attempt:
         os._exit(order["exit"])
     deadline = time.monotonic() + 60
     while order.get("wait") and not ((folder / "go").exists() or (folder / f"{ticket.task_id}.go").exists()):

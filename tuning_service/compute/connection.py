@@ -172,12 +172,11 @@ class SparkConnection:
         """Ends the driver with all its tasks, and the JVM with it. May be called twice."""
         gateway, self._gateway = self._gateway, None
         if gateway:
-            watchdog = _kill_after(_STOP_S, gateway.proc)
             try:
-                self._stop_context()
+                with _killed_after(_STOP_S, gateway.proc):
+                    self._stop_context()
             finally:
                 _end_jvm(gateway)
-                watchdog.cancel()
                 _forget_gateway()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -196,21 +195,19 @@ class SparkConnection:
                 detail=str(error),
             ) from error
         # Spark itself waits a minute for a master that took the connection and never answers.
-        watchdog = _kill_after(self._settings.connect_timeout_s, self._gateway.proc)
-        try:
-            with _signals_and_path_kept():
-                conf = SparkConf(loadDefaults=False).setAll(list(values.items()))
-                self._sc = SparkContext(conf=conf, gateway=self._gateway)
-                self._sc.addPyFile(str(write_runner_zip(self._folder)))
-        finally:
-            watchdog.cancel()
+        patience = None if self._settings.is_local else self._settings.connect_timeout_s
+        with _killed_after(patience, self._gateway.proc), _signals_and_path_kept():
+            conf = SparkConf(loadDefaults=False).setAll(list(values.items()))
+            self._sc = SparkContext(conf=conf, gateway=self._gateway)
+            self._sc.addPyFile(str(write_runner_zip(self._folder)))
 
     def _prepare(self, on_end: Callable[[TaskEnd], None]) -> None:
         sc, jvm = self._sc, self._gateway.jvm
         default = sys.executable if self._settings.is_local else os.environ.get("PYSPARK_PYTHON", "python3")
         self._python = self._settings.python or default
         self._ends = sc.accumulator((), _Ends(on_end))
-        self._serializer, self._pickle = CPickleSerializer(), CloudPickleSerializer().dumps
+        pickler: Any = CloudPickleSerializer
+        self._serializer, self._pickle = CPickleSerializer(), pickler().dumps
         self._scala_context = sc._jsc.sc()
         self._status = self._scala_context.statusStore()
         self._json = jvm.com.fasterxml.jackson.databind.ObjectMapper()
@@ -270,11 +267,17 @@ def _knock(settings: SparkSettings) -> None:
     raise TryAgain(f"No Spark master answers at {settings.master}.", retry_after_s=10, detail="; ".join(reasons))
 
 
-def _kill_after(seconds: float, process: "subprocess.Popen[bytes]") -> threading.Timer:
-    timer = threading.Timer(seconds, process.kill)
+@contextmanager
+def _killed_after(seconds: float | None, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Should the block take longer than so many seconds, `process` is killed: whoever waits for it gets an error."""
+    timer = threading.Timer(seconds or 0, process.kill)
     timer.daemon = True
-    timer.start()
-    return timer
+    if seconds is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

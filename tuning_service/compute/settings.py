@@ -23,7 +23,7 @@ class SparkSettings:
     app_name: str = "tuning-service"
     local_gpus: tuple[str, ...] = ()  # addresses to share out in local mode; a cluster knows its own
     python: str | None = None
-    connect_timeout_s: float = 25.0  # longest wait for a master to accept this service
+    connect_timeout_s: float = 30.0  # longest wait for a master to accept this service; not in local mode
     # A driver that its master has forgotten (a master that came back without its state) gets no executors ever
     # again. After so long without a single one, having had some, it connects anew.
     patience_s: float = 60.0
