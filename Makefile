@@ -18,6 +18,7 @@ help: ## list the commands
 		while IFS='|' read -r name text; do printf '%-12s%s\n' "$$name" "$$text"; done
 
 env: $(STAMP) ## make the Python environment; the other commands do so by themselves
+	@echo "$(VENV) is ready."
 
 demo: $(STAMP) ## tune a small PyTorch network on this machine, from nothing to its best configuration
 	@$(IN_VENV) examples/demo.py
@@ -48,7 +49,7 @@ clean: ## remove the environments and all caches
 # torch goes first, by exact version: every machine then trains with the same build.
 $(STAMP): pyproject.toml Makefile
 	@$(make_venv)
-	@echo "Installing into $(VENV); the first time takes some minutes and about 4 GB."
+	@echo "Installing into $(VENV); the first time takes some minutes and about 2 GB."
 	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check 'torch==2.13.0'
 	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check -e '.[examples,test]'
 	@touch $@

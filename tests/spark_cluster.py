@@ -1,5 +1,6 @@
 """A real standalone Spark cluster on this machine, out of the pip package: a master and workers, each a JVM."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -11,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import pyspark
 
@@ -68,7 +69,7 @@ class StandaloneCluster:
         self.workers, self.cores, self.gpus = workers, cores, gpus
         self.master = ""  # spark://127.0.0.1:port, once entered
 
-    def __enter__(self) -> "StandaloneCluster":
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="spark-cluster-"))
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
@@ -92,10 +93,8 @@ class StandaloneCluster:
                 process.kill()
                 process.wait()
         for pid in filter(is_running, everything):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -176,7 +175,7 @@ class StandaloneCluster:
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call; no lock is taken
             )
         self._processes.append(process)
         return log

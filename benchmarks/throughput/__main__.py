@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,45 +19,59 @@ _ROOT = Path(__file__).parents[2]
 _GRACE_S = 15.0
 
 
+@dataclass(kw_only=True)
+class _Results:
+    machine: dict[str, Any] = field(default_factory=machine_facts)
+    runs: list[Figures] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    left_behind: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self, chosen: argparse.Namespace) -> dict[str, Any]:
+        settings = ("trials", "trials_for", "slots", "warm_up", "repeats")
+        return {
+            "settings": {name: getattr(chosen, name) for name in settings},
+            "machine": self.machine | {"load_average_after": os.getloadavg()},
+            "runs": [run.to_json() for run in self.runs],
+            "summary": [asdict(summary) for summary in summarise(self.runs)],
+            "processes_left_behind": self.left_behind,
+            "problems": self.problems,
+        }
+
+
 def main() -> int:
     """Run, print and write; 0 when every contender ran to its end."""
     chosen = _arguments()
     signal.signal(signal.SIGTERM, _interrupted)
     adopt_orphans()
-    before, runs, problems, left_behind = machine_facts(), list[Figures](), list[str](), dict[str, int]()
+    results = _Results()
     try:
         # Turn by turn, so that a disturbance of minutes does not fall on one contender alone.
         for turn in range(chosen.repeats):
             for name in chosen.only:
                 print(f"{turn + 1}/{chosen.repeats} {name} …", end=" ", flush=True, file=sys.stderr)
-                result = _run(name, chosen)
-                left_behind[name] = left_behind.get(name, 0) + end_descendants(_GRACE_S)
-                if isinstance(result, Figures):
-                    runs.append(result)
-                    print(f"{result.rate:.2f} trials/s", file=sys.stderr)
-                else:
-                    problems.append(f"{name}: {result}")
-                    print(f"failed\n{result}", file=sys.stderr)
+                _take(name, chosen, results)
+            if chosen.json:
+                chosen.json.write_text(json.dumps(results.to_json(chosen), indent=2) + "\n", encoding="utf-8")
     finally:
         end_descendants(0)
-    summaries = summarise(runs)
-    if summaries:
+    if summaries := summarise(results.runs):
         print(table(summaries))
-    if chosen.json:
-        _write_json(
-            chosen.json,
-            settings={name: getattr(chosen, name) for name in ("trials", "slots", "warm_up", "repeats", "trials_for")},
-            machine=before | {"load_average_after": os.getloadavg()},
-            runs=[run.to_json() for run in runs],
-            summary=[asdict(summary) for summary in summaries],
-            processes_left_behind=left_behind,
-            problems=problems,
-        )
-    if chosen.plot and summaries:
-        from benchmarks.throughput.plot import draw
+        if chosen.plot:
+            from benchmarks.throughput.plot import draw
 
-        draw(summaries, chosen.plot)
-    return 1 if problems else 0
+            draw(summaries, chosen.plot)
+    return 1 if results.problems else 0
+
+
+def _take(name: str, chosen: argparse.Namespace, results: _Results) -> None:
+    result = _run(name, chosen)
+    results.left_behind[name] = results.left_behind.get(name, 0) + end_descendants(_GRACE_S)
+    if isinstance(result, Figures):
+        results.runs.append(result)
+        print(f"{result.rate:.2f} trials/s", file=sys.stderr)
+    else:
+        results.problems.append(f"{name}: {result}")
+        print(f"failed\n{result}", file=sys.stderr)
 
 
 def _arguments() -> argparse.Namespace:
@@ -146,10 +160,6 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-
-
-def _write_json(path: Path, **content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _interrupted(signum: int, _frame: object) -> NoReturn:

@@ -27,7 +27,14 @@ def measure(name: str, trials: int, warm_up: int, slots: int, folder: Path) -> F
         others_cpu_s = max(0.0, machine_busy_s() - busy - cpu_s)
     if completed != trials:
         raise RuntimeError(f"{completed} of {trials} trials ended with a loss")
-    return Figures(contender=name, trials=trials, wall_s=wall_s, cpu_s=cpu_s, others_cpu_s=others_cpu_s)
+    return Figures(
+        contender=name,
+        trials=trials,
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        others_cpu_s=others_cpu_s,
+        cores=len(os.sched_getaffinity(0)),
+    )
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The contract of a contender, the list of them, and the work that all of them do. Read this first."""
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -42,6 +43,7 @@ class Entry:
 CONTENDERS: Mapping[str, Entry] = {
     "ours": Entry(module="ours", function="ours", title="tuning service, over its REST API"),
     "bare": Entry(module="bare", function="one_job", title="bare Spark, one job of N tasks"),
+    "bare-clean": Entry(module="bare", function="one_job_clean", title="bare Spark, one job, clean PYTHONPATH"),
     "bare-jobs": Entry(module="bare", function="job_per_task", title="bare Spark, a job per task"),
     "sparktrials": Entry(module="sparktrials", function="defaults", title="hyperopt SparkTrials"),
     "sparktrials-queued": Entry(module="sparktrials", function="queued", title="hyperopt SparkTrials, max_queue_len"),
@@ -50,10 +52,18 @@ CONTENDERS: Mapping[str, Entry] = {
 
 
 def train(x: float) -> float:
-    """The loss that a process of its own printed for `x`."""
-    done = subprocess.run(
-        [sys.executable, str(NOOP_FOLDER / "noop.py"), "--x", str(x)], capture_output=True, text=True, check=True
-    )
+    """The loss that a process of its own printed for `x`; the process inherits the environment."""
+    return _train(x, None)
+
+
+def train_clean(x: float) -> float:
+    """As `train`, without the PYTHONPATH of Spark's workers, whose archives each start of a Python would read."""
+    return _train(x, {name: value for name, value in os.environ.items() if name != "PYTHONPATH"})
+
+
+def _train(x: float, environment: Mapping[str, str] | None) -> float:
+    command = [sys.executable, str(NOOP_FOLDER / "noop.py"), "--x", str(x)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(LOSS)]
     return float(lines[-1].removeprefix(LOSS))
 

@@ -25,6 +25,7 @@ class Figures:
     wall_s: float
     cpu_s: float  # of the contender's whole process tree
     others_cpu_s: float
+    cores: int
 
     @property
     def rate(self) -> float:
@@ -35,6 +36,11 @@ class Figures:
     def cpu_ms(self) -> float:
         """CPU milliseconds per trial."""
         return 1000 * self.cpu_s / self.trials
+
+    @property
+    def disturbance(self) -> float:
+        """The share of the machine's CPU that went to others, 0 to 1."""
+        return self.others_cpu_s / (self.cores * self.wall_s)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; `Figures(**…)` of it gives them back."""
@@ -53,41 +59,45 @@ class Summary:
     cpu_ms: float  # median
     cpu_ms_low: float
     cpu_ms_high: float
+    disturbance: float  # median
     ours_times: float | None
 
 
 def summarise(runs: Sequence[Figures]) -> list[Summary]:
     """A summary for each contender that has runs, fastest first."""
-    names = {run.contender for run in runs}
-    rates = {name: [run.rate for run in runs if run.contender == name] for name in names}
-    ours = median(rates["ours"]) if "ours" in rates else None
-    summaries = []
-    for name in names:
-        cpu = [run.cpu_ms for run in runs if run.contender == name]
-        summaries.append(
-            Summary(
-                contender=name,
-                runs=len(cpu),
-                rate=median(rates[name]),
-                rate_low=min(rates[name]),
-                rate_high=max(rates[name]),
-                cpu_ms=median(cpu),
-                cpu_ms_low=min(cpu),
-                cpu_ms_high=max(cpu),
-                ours_times=None if ours is None else ours / median(rates[name]),
-            )
-        )
+    by_name: dict[str, list[Figures]] = {}
+    for run in runs:
+        by_name.setdefault(run.contender, []).append(run)
+    ours = median(run.rate for run in by_name["ours"]) if "ours" in by_name else None
+    summaries = [_summary(name, own, ours) for name, own in by_name.items()]
     return sorted(summaries, key=lambda summary: -summary.rate)
+
+
+def _summary(name: str, runs: Sequence[Figures], ours: float | None) -> Summary:
+    rates, cpu = [run.rate for run in runs], [run.cpu_ms for run in runs]
+    return Summary(
+        contender=name,
+        runs=len(runs),
+        rate=median(rates),
+        rate_low=min(rates),
+        rate_high=max(rates),
+        cpu_ms=median(cpu),
+        cpu_ms_low=min(cpu),
+        cpu_ms_high=max(cpu),
+        disturbance=median(run.disturbance for run in runs),
+        ours_times=None if ours is None else ours / median(rates),
+    )
 
 
 def table(summaries: Sequence[Summary]) -> str:
     """The summaries as text for a terminal."""
-    lines = [f"{'':38}{'trials/s':>10}{'range':>16}{'CPU ms/trial':>14}{'range':>14}{'ours is':>10}"]
+    lines = [f"{'':38}{'trials/s':>10}{'range':>16}{'CPU ms/trial':>14}{'range':>14}{'others':>8}{'ours is':>10}"]
     for s in summaries:
         times = "" if s.ours_times is None else f"{s.ours_times:.2f} x"
         lines.append(
             f"{CONTENDERS[s.contender].title:38}{s.rate:>10.2f}{f'{s.rate_low:.2f}-{s.rate_high:.2f}':>16}"
-            f"{s.cpu_ms:>14.0f}{f'{s.cpu_ms_low:.0f}-{s.cpu_ms_high:.0f}':>14}{times:>10}"
+            f"{s.cpu_ms:>14.0f}{f'{s.cpu_ms_low:.0f}-{s.cpu_ms_high:.0f}':>14}"
+            f"{s.disturbance:>8.0%}{times:>10}"
         )
     return "\n".join(lines)
 

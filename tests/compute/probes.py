@@ -20,7 +20,7 @@ class Probes:
         folder.mkdir(parents=True, exist_ok=True)
 
     def ticket(self, name: str, **order: Any) -> TaskTicket:
-        """`wait=True`: until `release`; `exit=9`: the Python worker of attempt 0 ends; `raise="text"`: the runner raises."""
+        """`wait=True`: until `release`; `exit=9`: attempt 0 ends its Python worker; `raise="text"`: it raises that."""
         token = json.dumps({"folder": str(self.folder), **order})
         return TaskTicket(task_id=name, token=token, service_url="http://127.0.0.1:1")
 

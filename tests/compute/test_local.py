@@ -23,8 +23,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[SparkBackend]:
-    settings = SparkSettings(master="local[4]", conf=SHIP_PROBES, local_gpus=("0", "1"))
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkBackend]:
+    output = str(tmp_path_factory.mktemp("spark") / "output.log")
+    settings = SparkSettings(master="local[4]", conf=SHIP_PROBES, local_gpus=("0", "1"), output=output)
     backend = SparkBackend(settings, runner=RUN)
     backend.start()
     yield backend
@@ -40,7 +41,7 @@ def probes(tmp_path: Path) -> Iterator[Probes]:
 
 @pytest.mark.parametrize("master", ["local[x]", "local4", "spark://", "spark://host"])
 def test_a_master_that_cannot_be_read_is_refused(master):
-    with pytest.raises(GiveUp, match="Use .*spark://host:7077"):
+    with pytest.raises(GiveUp, match=r"Use .*spark://host:7077"):
         SparkSettings(master=master)
 
 
@@ -51,6 +52,10 @@ def test_ctrl_c_and_the_import_path_are_left_as_they_were(backend):
 
 def test_capacity_is_the_slots_and_the_gpus_of_the_settings(backend):
     assert backend.capacity() == Capacity(cpus=4, gpus=2, largest_cpus=4, largest_gpus=2)
+
+
+def test_what_spark_prints_goes_to_the_file(backend):
+    assert "log4j" in Path(backend.settings.output).read_text()
 
 
 def test_gpus_are_shared_out_and_come_back(backend, probes):

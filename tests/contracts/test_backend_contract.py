@@ -92,6 +92,27 @@ def test_more_tasks_than_slots_all_run(backend, probes, request):
     assert {probes.seen(n)["attempt"] for n in names} == {0}
 
 
+def test_a_later_batch_does_not_queue_behind_an_earlier_one(backend, probes, request):
+    long, short = [name(request, i) for i in range(8)], name(request, 8)
+    backend.submit([probes.ticket(n, wait=True) for n in long], Resources())
+
+    def running() -> list[str]:
+        return [n for n in long if (probes.folder / f"{n}.0.json").exists()]
+
+    wait_for(lambda: len(running()) == 4, "all slots to be taken")
+    backend.submit([probes.ticket(short)], Resources())
+    tracker = backend._connection._sc.statusTracker()
+    wait_for(lambda: len(tracker.getActiveStageIds()) == 2, "both to be scheduled")
+    held = running()
+    probes.release(held[0])
+    probes.seen(short)
+    wait_status(backend, [short], HandleStatus.ENDED)
+    probes.release()
+    wait_status(backend, long, HandleStatus.ENDED)
+    first = (probes.folder / f"{short}.0.json").stat().st_mtime_ns
+    assert all((probes.folder / f"{n}.0.json").stat().st_mtime_ns > first for n in set(long) - set(held))
+
+
 def test_batches_from_many_threads_all_run(backend, probes, request):
     names = [name(request, i) for i in range(24)]
 

@@ -31,7 +31,7 @@ def train(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def job() -> dict[str, Any]:
     return yaml.safe_load((FOLDER / "job.yaml").read_text(encoding="utf-8"))
 

@@ -188,7 +188,8 @@ class SparkConnection:
         # The JVM's command line can be read by everybody on the machine.
         public = SparkConf(loadDefaults=False).setAll([(k, v) for k, v in values.items() if not _SECRET.search(k)])
         try:
-            self._gateway = launch_gateway(public)  # type: ignore[no-untyped-call]
+            with _output(self._settings.output) as streams:
+                self._gateway = launch_gateway(public, streams)  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
             raise GiveUp(
                 "Spark's JVM ended while it started: its own output says why. Look at Spark's settings.",
@@ -292,6 +293,16 @@ def _signals_and_path_kept() -> Iterator[None]:
         sys.path[:] = path
         if in_main:
             signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _output(path: str | None) -> Iterator[dict[str, Any]]:
+    """Arguments for Popen that send a process's output to the file."""
+    if path is None:
+        yield {}
+        return
+    with Path(path).open("ab") as file:
+        yield {"stdout": file, "stderr": file}
 
 
 def _end_jvm(gateway: Any) -> None:
