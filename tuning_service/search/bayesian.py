@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 MOST_FITTED = 300
 # Each category becomes one coordinate of the process.
 _MOST_CATEGORIES = 100
-# Points in which the acquisition function is looked at, the best few of which are improved on by gradient.
-_CANDIDATES = 2000
+# Points in which the acquisition function is looked at, the best few of which are improved on by gradient. skopt's
+# variance costs trials**2 for each, most of the time of a suggestion.
+_CANDIDATES = 1000
 
 
 class BayesianOptions(Options):
