@@ -69,6 +69,8 @@ class _Search:
             return
         try:
             suggestions = self.answer.result()
+        except TryAgain as error:
+            log.warning("algorithm is asked again", reason=error.message, detail=error.detail)
         except TuningError as error:
             self.error = error.message
             log.warning("algorithm failed", reason=error.message, detail=error.detail)
