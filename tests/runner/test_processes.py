@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,22 @@ def test_large_environment_and_odd_bytes_reach_the_training(tmp_path):
         training.close()
     finally:
         supervisor.close()
+
+
+def test_runner_works_from_a_zip_with_nothing_but_python(room, prepare, tmp_path):
+    prepare("print('loss=1')")
+    root = Path(__file__).parents[2]
+    archive = tmp_path / "shipped.zip"
+    with zipfile.ZipFile(archive, "w") as shipped:
+        for floor in ("", "domain", "logs", "runner"):
+            for path in (root / "tuning_service" / floor).glob("*.py"):
+                shipped.write(path, path.relative_to(root))
+    code = (
+        f"import sys; sys.path.insert(0, {str(archive)!r})\nfrom tuning_service.runner.run import run_ticket\n"
+        "from tuning_service.runner.protocol import TaskTicket\n"
+        "assert '.zip' in run_ticket.__code__.co_filename\n"
+        f"run_ticket(TaskTicket(task_id='task_1', token='tok_1', service_url={room.url!r}), 0, ())"
+    )
+    # -S and -I: no installed package can help.
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, cwd=tmp_path, timeout=60)
+    assert room.outcome.status is TaskStatus.SUCCEEDED

@@ -116,8 +116,9 @@ def _file_problems(name: str, files: frozenset[str]) -> Iterator[FieldProblem]:
 
 
 def _did_you_mean(wanted: str, names: Collection[str]) -> str:
+    names = sorted(names, key=lambda name: (name.count("/"), name))
     same = [name for name in names if posixpath.basename(name).lower() == posixpath.basename(wanted).lower()]
-    near = same or difflib.get_close_matches(wanted, sorted(names), n=1, cutoff=0.6)
+    near = same or difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else ""
 
 
