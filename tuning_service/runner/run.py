@@ -58,11 +58,11 @@ def _claim(service: Service, ticket: TaskTicket, attempt: int, gpus: tuple[str, 
         except Gone:
             return None
         except Refused as error:
-            _log.error("claim of %s refused: %s", ticket.task_id, error)  # noqa: TRY400 - the answer says it all
+            _log.error("claim of %s refused: %s", ticket.task_id, error)
             return None
         except Unreachable as error:
             if time.monotonic() >= deadline:
-                _log.error("gave up claiming %s: %s", ticket.task_id, error)  # noqa: TRY400
+                _log.error("gave up claiming %s: %s", ticket.task_id, error)
                 return None
             time.sleep(backoff.pause_s())
 
@@ -102,7 +102,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
-    environment = training_environment(os.environ, plan.environment, gpus, workspace.temporary)
+    environment = training_environment(os.environ, plan.environment, gpus, workspace.folder)
     follower = Follower(plan, reporter)
     supervisor, training = _start(plan, environment, workspace)
     reusable = False
