@@ -1,15 +1,24 @@
 """The contract of a search algorithm. Read this first; each algorithm is one module beside it."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from tuning_service.domain.job import Objective
 from tuning_service.domain.space import ParamValue, Space
 from tuning_service.domain.trial import Observation, Suggestion
+
+if TYPE_CHECKING:  # numpy stays out of processes that only look up names and options
+    import numpy as np
+
+# How often an algorithm that repeats itself is asked again, and then how many random draws each missing one gets.
+_ATTEMPTS = 3
+_DRAWS = 50
 
 
 class Options(BaseModel):
@@ -33,6 +42,10 @@ class HPTAlgorithm(ABC):
     It is a function of space, history and seed: a fresh one that is shown the same observations in the same order,
     in however many calls, and is asked with the same pending trials, suggests the same. It never sees a database, a
     clock or a tenant.
+
+    An algorithm implements `_observe` and `_suggest` and imports its library inside its methods, so that the registry
+    is cheap to load. `suggest` keeps it from repeating trials. Helpers: `transform` (the space as a unit cube),
+    `next_number` and `rng`.
     """
 
     name: ClassVar[str]
@@ -41,30 +54,110 @@ class HPTAlgorithm(ABC):
 
     def __init__(self, space: Space, objective: Objective, options: Options, seed: int) -> None:
         """`seed` is any non-negative integer below 2**63."""
+        from tuning_service.search.transform import SpaceTransform
+
         self.space = space
         self.objective = objective
         self.options = options
         self.seed = seed
+        self.transform = SpaceTransform(space)
+        self._tried: set[Hashable] = set()
+        self._last_number = -1
+        self._attempt = 0
+
+    @classmethod
+    def check_space(cls, space: Space) -> None:  # noqa: B027  # most have nothing to refuse
+        """Return quietly when this algorithm can search `space`. Called in the API's process, at submission.
+
+        Raises:
+            InvalidRequest: it cannot; names the field and the remedy.
+        """
 
     def observe(self, observations: Sequence[Observation]) -> None:
         """Take note of trials that have ended, failures (loss None) included; each is shown once."""
-        self._observe(observations)
+        for observation in observations:
+            self._tried.add(self.transform.key(observation.params))
+            self._last_number = max(self._last_number, observation.number)
+        self._observe([o if o.loss is None or math.isfinite(o.loss) else replace(o, loss=None) for o in observations])
 
     def suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         """`count` new configurations, or fewer when the space is exhausted.
 
         Each is valid in the space, holds exactly its active parameters, and repeats neither one another nor a
-        pending or observed trial while untried ones remain.
+        pending or observed trial while untried ones remain. An algorithm that repeats itself is asked again with
+        other randomness; then random draws, and at last the untried rest of a finite space, take its place, which
+        `Suggestion.source` tells.
+
+        Raises:
+            InvalidRequest: the algorithm proposed what is not in the space.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}")
-        return self._suggest(count, pending)
+        taken = self._tried | {self.transform.key(p.params) for p in pending}
+        accepted: list[Suggestion] = []
+        for self._attempt in range(_ATTEMPTS):
+            missing = count - len(accepted)
+            proposed = self._suggest(missing, _with_accepted(pending, accepted, self.next_number(pending)))[:missing]
+            count -= missing - len(proposed)  # fewer than asked: the algorithm itself is done
+            accepted += self._new_ones(proposed, taken)
+            if len(accepted) == count:
+                return accepted
+        for self._attempt in range(_ATTEMPTS, _ATTEMPTS + _DRAWS):
+            number = self.next_number(_with_accepted(pending, accepted, self.next_number(pending)))
+            draws = [self._drawn(number + i) for i in range(count - len(accepted))]
+            accepted += self._new_ones(draws, taken)
+            if len(accepted) == count:
+                return accepted
+        return accepted + self._new_ones(self._enumerated(), taken, most=count - len(accepted))
+
+    def next_number(self, pending: Sequence[PendingTrial]) -> int:
+        """The number that the first trial to be suggested will have in its job."""
+        return max([self._last_number, *(p.number for p in pending)]) + 1
+
+    def rng(self, number: int) -> "np.random.Generator":
+        """A fresh generator for the trial of that number: the same for the same seed, another when asked again."""
+        import numpy as np
+
+        return np.random.default_rng([self.seed, number, self._attempt])
+
+    def _new_ones(
+        self, proposed: Sequence[Suggestion] | Iterator[Suggestion], taken: set[Hashable], most: int | None = None
+    ) -> list[Suggestion]:
+        """Those of `proposed` that are not in `taken`, `most` at most; adds them to it."""
+
+        def new() -> Iterator[Suggestion]:
+            for suggestion in proposed:
+                self.space.check(suggestion.params)
+                key = self.transform.key(suggestion.params)
+                if key not in taken:
+                    taken.add(key)
+                    yield suggestion
+
+        return list(islice(new(), most))
+
+    def _drawn(self, number: int) -> Suggestion:
+        return Suggestion(
+            params=self.transform.sample(self.rng(number)), source=f"random draw: {self.name} repeated itself"
+        )
+
+    def _enumerated(self) -> Iterator[Suggestion]:
+        source = f"last untried: {self.name} repeated itself"
+        return (Suggestion(params=params, source=source) for params in self.transform.enumerate())
 
     @abstractmethod
-    def _observe(self, observations: Sequence[Observation]) -> None: ...
+    def _observe(self, observations: Sequence[Observation]) -> None:
+        """As `observe`; no loss is nan or inf."""
 
     @abstractmethod
-    def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]: ...
+    def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
+        """`count` proposals, valid in the space; fewer when the algorithm is done, whatever is untried."""
+
+
+def _with_accepted(
+    pending: Sequence[PendingTrial], accepted: Sequence[Suggestion], number: int
+) -> list[PendingTrial]:
+    """`pending`, and what this call will return, as the trials that they will be: the first gets `number`."""
+    return [*pending, *(PendingTrial(number=number + i, params=s.params) for i, s in enumerate(accepted))]
 
 
 _ALGORITHMS: dict[str, type[HPTAlgorithm]] = {}
@@ -83,5 +176,5 @@ def algorithm(name: str, *, summary: str, options: type[Options]) -> Callable[[_
 
 
 def algorithms() -> Mapping[str, type[HPTAlgorithm]]:
-    """All registered algorithms by name."""
+    """All registered algorithms by name. Those of this package are registered when `tuning_service.search` loads."""
     return dict(_ALGORITHMS)

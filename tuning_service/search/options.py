@@ -1,0 +1,74 @@
+"""Which algorithms there are and whether a user's choice of one is right. Loads none of their libraries."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+import tuning_service.search  # registers the built-in algorithms
+from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.space import Space
+from tuning_service.search.base import HPTAlgorithm, algorithms
+
+__all__ = ["check_choice", "describe", "find_algorithm"]
+
+
+def find_algorithm(name: str) -> type[HPTAlgorithm]:
+    """The algorithm of that name.
+
+    Raises:
+        InvalidRequest: there is none; names those that there are.
+    """
+    known = algorithms()
+    if name not in known:
+        raise InvalidRequest(
+            FieldProblem(
+                field="algorithm.name",
+                message=f"there is no algorithm {name!r}.",
+                remedy=_did_you_mean(name, known),
+            )
+        )
+    return known[name]
+
+
+def check_choice(choice: AlgorithmChoice, space: Space) -> AlgorithmChoice:
+    """`choice` with all defaults filled in.
+
+    Raises:
+        InvalidRequest: no such algorithm, an unknown or bad option, or a space that it cannot search.
+    """
+    cls = find_algorithm(choice.name)
+    try:
+        options = cls.options_type.model_validate(dict(choice.options))
+    except ValidationError as error:
+        known = cls.options_type.model_fields
+        raise InvalidRequest(*(_problem(dict(item), known) for item in error.errors())) from None
+    cls.check_space(space)
+    return replace(choice, options=options.model_dump(mode="json"))
+
+
+def describe() -> list[dict[str, Any]]:
+    """Name, summary and options (as JSON schema) of each algorithm, by name. JSON-ready."""
+    return [
+        {"name": name, "summary": cls.summary, "options": cls.options_type.model_json_schema()}
+        for name, cls in sorted(algorithms().items())
+    ]
+
+
+def _problem(item: dict[str, Any], known: Iterable[str]) -> FieldProblem:
+    name = str(item["loc"][0]) if item["loc"] else ""
+    where = f"algorithm.options.{name}" if name else "algorithm.options"
+    if item["type"] == "extra_forbidden":
+        return FieldProblem(field=where, message="is no option of this algorithm.", remedy=_did_you_mean(name, known))
+    return FieldProblem(field=where, message=f"{item['msg']}, not {item['input']!r}.", remedy="Change or remove it.")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    if not names:
+        return "It has none: remove it."
+    close = get_close_matches(name.lower(), names, n=1)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(names)}."
