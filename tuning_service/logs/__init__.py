@@ -1,1 +1,39 @@
 """Log parsers: small state machines that read measurements out of a training's output. Standard library only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tuning_service.logs.base import LogParser
+
+__all__ = ["LogParser", "build_parser", "check_pattern"]
+
+
+def build_parser(spec: Mapping[str, Any]) -> LogParser:
+    """A fresh parser for one training's log.
+
+    `spec` is what a framework manager's `log_parser` gave: `formats`, in the order in which they are tried (of
+    "json", "pairs"), `patterns`, the user's regular expressions, which go first, and `metric`, the objective's name.
+
+    Raises:
+        KeyError, ValueError: no framework manager made this.
+    """
+    from tuning_service.logs.composite import CompositeParser
+    from tuning_service.logs.json_lines import JsonLines
+    from tuning_service.logs.pairs import Pairs
+    from tuning_service.logs.patterns import Patterns
+
+    metric = str(spec["metric"])
+    makers = {"json": JsonLines, "pairs": Pairs}
+    patterns = [Patterns(tuple(spec["patterns"]), metric)] if spec["patterns"] else []
+    return CompositeParser([*patterns, *(makers[name](metric) for name in spec["formats"])], metric)
+
+
+def check_pattern(text: str) -> None:
+    """Return quietly when `text` can be used as a user's log pattern.
+
+    Raises:
+        ValueError: with a message for the one who wrote it.
+    """
+    from tuning_service.logs.patterns import check_pattern as check
+
+    check(text)

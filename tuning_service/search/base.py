@@ -65,8 +65,8 @@ class HPTAlgorithm(ABC):
         self._last_number = -1
         self._attempt = 0
 
-    @classmethod
-    def check_space(cls, space: Space) -> None:  # noqa: B027  # most have nothing to refuse
+    @classmethod  # noqa: B027  # not abstract: most have nothing to refuse
+    def check_space(cls, space: Space) -> None:
         """Return quietly when this algorithm can search `space`. Called in the API's process, at submission.
 
         Raises:
@@ -153,9 +153,7 @@ class HPTAlgorithm(ABC):
         """`count` proposals, valid in the space; fewer when the algorithm is done, whatever is untried."""
 
 
-def _with_accepted(
-    pending: Sequence[PendingTrial], accepted: Sequence[Suggestion], number: int
-) -> list[PendingTrial]:
+def _with_accepted(pending: Sequence[PendingTrial], accepted: Sequence[Suggestion], number: int) -> list[PendingTrial]:
     """`pending`, and what this call will return, as the trials that they will be: the first gets `number`."""
     return [*pending, *(PendingTrial(number=number + i, params=s.params) for i, s in enumerate(accepted))]
 

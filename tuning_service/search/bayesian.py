@@ -40,11 +40,12 @@ class BayesianOptions(Options):
     )
     xi: float = Field(default=0.01, ge=0, le=10, description="EI and PI: least improvement that counts, in deviations.")
     kappa: float = Field(default=1.96, ge=0, le=100, description="LCB: weight of the uncertainty; more explores more.")
-    noise: Literal["gaussian"] | float = Field(
-        default="gaussian",
-        union_mode="left_to_right",
+    noise: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
         description="Variance of a loss between equal trials, where the variance of all losses is 1; "
-        "'gaussian' estimates it.",
+        "null estimates it.",
     )
 
 
@@ -114,10 +115,13 @@ class Bayesian(HPTAlgorithm):
         import numpy as np
 
         known = [loss for _, _, loss in self._ended if loss is not None]
-        low, high = np.quantile(known, [0.25, 0.75])
-        ceiling = high + 3 * (high - low) if high > low else max(known)
-        worst = min(max(known), ceiling)
-        ended = sorted((n, p, worst if loss is None else min(loss, ceiling)) for n, p, loss in self._ended)
+        scale = max(map(abs, known)) or 1.0  # near the ends of what a double holds, squares would overflow
+        low, high, worst = np.quantile(np.array(known) / scale, [0.25, 0.75, 1.0])
+        if high > low:
+            worst = min(worst, high + 3 * (high - low))
+        ended = sorted(
+            (n, p, float(worst) if loss is None else min(loss / scale, float(worst))) for n, p, loss in self._ended
+        )
         if len(ended) > MOST_FITTED:
             recent = ended[-(MOST_FITTED // 2) :]
             earlier = sorted(ended[: -len(recent)], key=lambda e: (e[2], -e[0]))
@@ -136,7 +140,7 @@ class Bayesian(HPTAlgorithm):
         width = space.transformed_n_dims
         noise = (
             WhiteKernel(noise_level=0.1, noise_level_bounds=(1e-6, 1.0))
-            if self.options.noise == "gaussian"
+            if self.options.noise is None
             else WhiteKernel(noise_level=max(1e-8, self.options.noise), noise_level_bounds="fixed")
         )
         matern = Matern(length_scale=[0.5] * width, length_scale_bounds=[(0.02, 50.0)] * width, nu=2.5)

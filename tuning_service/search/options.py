@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import tuning_service.search  # registers the built-in algorithms
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice
 from tuning_service.domain.space import Space

@@ -54,7 +54,7 @@ class ChildProcess:
         """A process runs, a new one if need be."""
         if self._process is not None and self._process.poll() is None:
             return
-        self._release()
+        self._close_pipes()
         home = str(Path(tuning_service.__file__).parents[1])
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | dict.fromkeys(_THREADS, "1")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environment.get("PYTHONPATH")]))
@@ -81,14 +81,17 @@ class ChildProcess:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise ChildDied("it was not started")
+        line = encode(question)
         deadline = time.monotonic() + timeout_s
         try:
-            _write(process.stdin.fileno(), encode(question), deadline)
+            _write(process.stdin.fileno(), line, deadline)
             answer: dict[str, Any] = json.loads(_read_line(process.stdout.fileno(), deadline))
         except TimeoutError:
             self.kill()
             raise ChildTimedOut from None
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, json.JSONDecodeError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # an end of its own shows its own exit code
+                process.wait(1.0)
             self.kill()
             raise ChildDied(self._how_it_ended(process)) from error
         if os.fstat(self._stderr.fileno()).st_size > _MOST_STDERR:
@@ -108,16 +111,15 @@ class ChildProcess:
         self.kill()
 
     def release(self) -> None:
-        """Open files are closed. The last call, from the thread that asks."""
-        self._release()
+        """Open files are closed. The last call, when no other is under way."""
+        self._close_pipes()
         self._stderr.close()
 
-    def _release(self) -> None:
+    def _close_pipes(self) -> None:
         if self._process is not None:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    with contextlib.suppress(OSError):
-                        stream.close()
+                    stream.close()
 
     def last_words(self) -> str:
         """The end of what the process wrote to standard error."""

@@ -1,5 +1,7 @@
-"""The one way between a search space and the unit cube. Every algorithm goes through it, so that scales, integer
-steps, categories and conditions mean the same to all of them."""
+"""The one way between a search space and the unit cube.
+
+Every algorithm goes through it, so that scales, integer steps, categories and conditions mean the same to all.
+"""
 
 import math
 from collections.abc import Callable, Hashable, Iterator

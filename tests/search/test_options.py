@@ -1,0 +1,89 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tuning_service.domain.errors import InvalidRequest
+from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.space import Space
+from tuning_service.search.options import check_choice, describe
+
+SPACE = Space.from_dict({"x": {"type": "float", "min": 0, "max": 1}})
+
+
+def problem_of(name, options, space=SPACE):
+    with pytest.raises(InvalidRequest) as caught:
+        check_choice(AlgorithmChoice(name=name, options=options), space)
+    (problem,) = caught.value.problems
+    return problem
+
+
+def test_defaults_are_filled_in():
+    choice = check_choice(AlgorithmChoice(name="tpe", options={"candidates": 50}), SPACE)
+
+    assert choice.options == {"candidates": 50, "startup_trials": 10, "gamma": 0.25, "prior_weight": 1.0}
+    assert check_choice(choice, SPACE) == choice
+    json.dumps(choice.options)
+
+
+def test_an_unknown_algorithm_is_refused_with_the_nearest_and_the_list():
+    problem = problem_of("baysian", {})
+
+    assert problem.field == "algorithm.name"
+    assert "Did you mean 'bayesian'?" in problem.remedy
+    assert "bayesian, random, tpe" in problem.remedy
+
+
+def test_an_unknown_option_is_refused_with_the_nearest():
+    problem = problem_of("tpe", {"startup_trails": 5})
+
+    assert problem.field == "algorithm.options.startup_trails"
+    assert "Did you mean 'startup_trials'?" in problem.remedy
+    assert problem_of("random", {"depth": 5}).remedy == "It has none: remove it."
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "field"),
+    [
+        ("tpe", {"gamma": 0}, "gamma"),
+        ("tpe", {"gamma": float("nan")}, "gamma"),
+        ("tpe", {"candidates": "many"}, "candidates"),
+        ("bayesian", {"acquisition": "UCB"}, "acquisition"),
+        ("bayesian", {"initial_points": 1}, "initial_points"),
+        ("bayesian", {"noise": "loud"}, "noise"),
+        ("bayesian", {"kappa": float("inf")}, "kappa"),
+        ("bayesian", {"noise": -1}, "noise"),
+    ],
+)
+def test_a_bad_option_is_refused_by_its_name(name, options, field):
+    problem = problem_of(name, options)
+    assert problem.field == f"algorithm.options.{field}"
+    assert str(options[field]) in problem.message
+
+
+def test_more_categories_than_a_gaussian_process_bears_are_refused_for_bayesian_only():
+    space = Space.from_dict({"c": {"type": "categorical", "values": list(range(101))}})
+
+    assert problem_of("bayesian", {}, space).field == "space.c.values"
+    check_choice(AlgorithmChoice(name="tpe"), space)
+
+
+def test_each_algorithm_describes_itself_and_each_of_its_options():
+    described = {d["name"]: d for d in describe()}
+
+    assert list(described) == ["bayesian", "random", "tpe"]
+    json.dumps(described)
+    for algorithm in described.values():
+        assert algorithm["summary"]
+        for option in algorithm["options"]["properties"].values():
+            assert option["description"]
+            assert "default" in option
+
+
+def test_looking_up_algorithms_loads_none_of_their_libraries():
+    script = (
+        "import sys, tuning_service.search.options as o; o.describe();"
+        "print([m for m in ('numpy', 'scipy', 'sklearn', 'skopt', 'hyperopt') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

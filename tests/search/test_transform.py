@@ -1,0 +1,178 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.search.spaces import params_in, spaces
+from tuning_service.domain.space import Space
+from tuning_service.search.transform import MOST_COUNTED, SpaceTransform
+
+NESTED = Space.from_dict(
+    {
+        "momentum": {"type": "float", "min": 0.0, "max": 0.99, "when": {"optimizer": ["sgd"], "tune": [True]}},
+        "optimizer": {"type": "categorical", "values": ["sgd", "adam"]},
+        "nesterov": {"type": "categorical", "values": [True, False, 1, 1.0, "1"], "when": {"optimizer": ["sgd"]}},
+        "tune": {"type": "categorical", "values": [True, False], "when": {"nesterov": [True, 1]}},
+        "batch": {"type": "int", "min": 16, "max": 256, "scale": "pow2"},
+    }
+)
+
+
+def transform(**parameters):
+    return SpaceTransform(Space.from_dict(parameters))
+
+
+@given(st.data())
+def test_a_configuration_survives_the_way_to_the_cube_and_back(data):
+    space = data.draw(spaces())
+    params = data.draw(params_in(space))
+    there = SpaceTransform(space)
+
+    vector = there.to_unit(params)
+    back = there.from_unit(vector)
+
+    space.check(back)
+    assert list(back) == list(params)
+    active = ~np.isnan(vector)
+    assert [a.name for a, is_active in zip(there.axes, active, strict=True) if is_active] == list(params)
+    assert ((vector[active] >= 0) & (vector[active] <= 1)).all()
+    for name, value in params.items():
+        assert type(back[name]) is type(value)
+        if isinstance(value, float):
+            width = next(p.max - p.min for p in space if p.name == name) if name.startswith("f") else 0.0
+            assert back[name] == pytest.approx(value, rel=1e-9, abs=1e-9 * width)
+        else:
+            assert back[name] == value
+
+
+@given(st.data())
+def test_every_vector_is_a_valid_configuration_of_plain_python_values(data):
+    space = data.draw(spaces())
+    anything = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1)
+    vector = data.draw(st.lists(anything, min_size=len(space), max_size=len(space)))
+
+    params = SpaceTransform(space).from_unit(np.array(vector))
+
+    space.check(params)
+    assert all(type(v) in {bool, int, float, str} for v in params.values())
+
+
+@given(st.integers(0, 2**63 - 1))
+@settings(max_examples=30)
+def test_nested_conditions_leave_out_what_is_inactive(seed):
+    there = SpaceTransform(NESTED)
+    params = there.sample(np.random.default_rng(seed))
+
+    NESTED.check(params)
+    assert list(there.from_unit(there.to_unit(params))) == list(params)
+
+
+def test_ends_of_the_cube_are_the_bounds_exactly():
+    there = transform(
+        lr={"type": "float", "min": 1e-4, "max": 0.3, "scale": "log"},
+        x={"type": "float", "min": -0.1, "max": 0.7},
+        n={"type": "int", "min": 3, "max": 1000, "scale": "log"},
+        b={"type": "int", "min": 16, "max": 256, "scale": "pow2"},
+        k={"type": "int", "min": -2, "max": 2},
+    )
+    assert there.from_unit(np.zeros(5)) == {"lr": 1e-4, "x": -0.1, "n": 3, "b": 16, "k": -2}
+    assert there.from_unit(np.ones(5)) == {"lr": 0.3, "x": 0.7, "n": 1000, "b": 256, "k": 2}
+
+
+def test_the_widest_ranges_do_not_overflow():
+    there = transform(
+        x={"type": "float", "min": -1.7e308, "max": 1.7e308}, n={"type": "int", "min": -(2**53), "max": 2**53}
+    )
+    assert there.from_unit(np.array([0.5, 1.0])) == {"x": 0.0, "n": 2**53}
+    assert there.to_unit({"x": 0.0, "n": 0})[0] == 0.5
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"type": "int", "min": 0, "max": 3},
+        {"type": "int", "min": 2, "max": 16, "scale": "pow2"},
+        {"type": "categorical", "values": ["a", "b", "c", "d"]},
+    ],
+)
+def test_each_of_four_values_gets_a_quarter_of_the_draws(parameter):
+    there = transform(p=parameter)
+    rng = np.random.default_rng(0)
+    drawn = [there.sample(rng)["p"] for _ in range(4000)]
+
+    counts = [drawn.count(v) for v in set(drawn)]
+    assert len(counts) == 4
+    assert all(850 < c < 1150 for c in counts)
+
+
+def test_a_log_scale_draws_each_decade_as_often():
+    there = transform(lr={"type": "float", "min": 1e-4, "max": 1e-1, "scale": "log"})
+    rng = np.random.default_rng(0)
+    decades = [math.floor(math.log10(there.sample(rng)["lr"])) for _ in range(3000)]
+
+    assert all(900 < decades.count(d) < 1100 for d in (-4, -3, -2))
+
+
+def test_ends_of_a_log_int_are_drawn_as_often_as_their_share_says():
+    there = transform(n={"type": "int", "min": 1, "max": 2, "scale": "log"})
+    rng = np.random.default_rng(0)
+    ones = sum(there.sample(rng)["n"] == 1 for _ in range(4000)) / 4000
+
+    assert ones == pytest.approx(math.log(3) / math.log(5), abs=0.03)
+
+
+def test_keys_tell_apart_what_a_user_tells_apart():
+    there = transform(c={"type": "categorical", "values": [1, True, 1.0, "1"]}, x={"type": "float", "min": 0, "max": 1})
+    keys = [there.key({"c": c, "x": 0.5}) for c in (1, True, 1.0, "1")]
+    assert len(set(keys)) == 4
+    assert there.key({"c": "1", "x": 1}) == there.key({"c": "1", "x": 1.0})
+    nested = SpaceTransform(NESTED)
+    assert nested.key({"optimizer": "adam", "batch": 16}) != nested.key({"optimizer": "sgd", "batch": 16})
+
+
+@given(st.data())
+def test_cardinality_is_the_number_of_different_enumerated_configurations(data):
+    space = data.draw(spaces(finite=True))
+    there = SpaceTransform(space)
+    listed = list(there.enumerate())
+
+    for params in listed:
+        space.check(params)
+    assert len({there.key(p) for p in listed}) == len(listed) == there.cardinality()
+
+
+def test_nested_conditions_are_counted_branch_by_branch():
+    there = transform(
+        a={"type": "int", "min": 1, "max": 1000},
+        b={"type": "int", "min": 0, "max": 9, "when": {"a": [5, 6]}},
+        c={"type": "categorical", "values": ["x", "y"], "when": {"b": [0]}},
+    )
+    assert there.cardinality() == 998 + 2 * (9 + 2)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"x": {"type": "float", "min": 0, "max": 1}},
+        {"n": {"type": "int", "min": 1, "max": MOST_COUNTED + 1}},
+        {f"n{i}": {"type": "int", "min": 1, "max": 9} for i in range(7)},
+        {"a": {"type": "int", "min": 0, "max": 1}, "x": {"type": "float", "min": 0, "max": 1, "when": {"a": [0]}}},
+        {"a": {"type": "int", "min": 0, "max": 1}}
+        | {f"n{i}": {"type": "int", "min": 1, "max": 9, "when": {"a": [0]}} for i in range(60)},
+    ],
+)
+def test_what_is_too_much_to_count_has_no_cardinality(parameters):
+    assert transform(**parameters).cardinality() is None
+
+
+def test_one_value_has_one_configuration():
+    there = transform(x={"type": "float", "min": 0.25, "max": 0.25}, c={"type": "categorical", "values": ["a"]})
+    assert there.cardinality() == 1
+    assert list(there.enumerate()) == [{"x": 0.25, "c": "a"}]
+    assert there.from_unit(there.to_unit({"x": 0.25, "c": "a"})) == {"x": 0.25, "c": "a"}
+
+
+def test_an_infinite_space_lists_nothing():
+    assert list(SpaceTransform(NESTED).enumerate()) == []

@@ -1,0 +1,116 @@
+"""The customary prints: `loss=0.3`, `val_acc: 0.91`, several on a line, and `Epoch 3/10` or `step=40` for the step."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from tuning_service.logs.marks import NUMBER, Format, Mark, as_step, squash, step_rank, tidy
+
+# A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
+_PAIR = re.compile(
+    rf"""(?P<separator>["']?[ ]?[=:][ ]{{0,8}})
+         ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
+         (?P<number>{NUMBER})
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?""",
+    re.VERBOSE,
+)
+_STEP = re.compile(
+    r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
+        (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
+        (?P<count>\d{1,15})(?P<fraction>\.\d+)?
+        (?P<total>[ ]?(?:/|of[ ])[ ]?\d{1,15})?(?![\w/])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_BREAK = re.compile(r"""[,|;()\[\]{}<>\t:="'`*]|\s[-\u2013\u2014]+\s|\s{2,}""")
+_NAME = re.compile(r"[^\W\d][\w./@-]*")
+_WORDS = 3  # most words that a metric's name has
+_REMEMBERED = 1000
+_GAP = 200  # a name is looked for in so many characters before its separator
+# Words that stand before a name without being part of it.
+_NOISE = frozenset(
+    {"trace", "debug", "info", "notice", "warning", "warn", "error", "critical"}
+    | {"the", "and", "final", "current", "at", "on", "in", "of"}
+)
+
+
+class Pairs(Format):
+    """A name, `=` or `:`, a number.
+
+    A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). The objective is recognised
+    in either case. The first step on a line holds for what stands before it, too, each for what follows it.
+    """
+
+    def __init__(self, objective: str) -> None:
+        self._objective = objective
+        self._squashed = squash(objective)
+        # Programs print the same names over and over; finding one afresh is most of the work on a line.
+        self._names: dict[tuple[str, str, bool], str | None] = {}
+
+    def read(self, line: str) -> Sequence[Mark]:
+        steps = list(_steps(line))
+        values = list(self._values(line)) if "=" in line or ":" in line else []
+        if not steps:
+            return [Mark(name, number) for _, name, number in values]
+        steps[0] = (-1, steps[0][1])
+        marks = [(at, Mark(None, step)) for at, step in steps]
+        marks += [(at, Mark(name, number)) for at, name, number in values]
+        return [mark for _, mark in sorted(marks, key=lambda pair: pair[0])]
+
+    def _values(self, line: str) -> Iterator[tuple[int, str, float]]:
+        end = 0
+        for match in _PAIR.finditer(line):
+            start = match.start()
+            separator, number = match.groups()
+            key = (line[max(end, start - _GAP) : start], separator, number.isdigit())
+            end = match.end()
+            try:
+                name = self._names[key]
+            except KeyError:
+                if len(self._names) >= _REMEMBERED:
+                    self._names.clear()
+                name = self._names[key] = self._name(*key)
+            if name is not None:
+                yield start, name, float(number)
+
+    def _name(self, gap: str, separator: str, whole: bool) -> str | None:
+        segment = _BREAK.split(gap.rstrip("\"'`* "))[-1]
+        words = segment.split()
+        kept: list[str] = []
+        while words and len(kept) <= _WORDS and _NAME.fullmatch(words[-1].lstrip("#>")) and _word(words[-1]):
+            kept.insert(0, words.pop().lstrip("#>"))
+        if not kept:
+            return None
+        if squash(" ".join(kept)) == self._squashed or squash(kept[-1]) == self._squashed == squash(segment):
+            return self._objective
+        attached = separator[0] not in "\"' "
+        if len(kept) > _WORDS or ("=" in separator and attached):
+            kept = kept[-1:]
+        # master.example.com:7077, train.py:33 and the like
+        if separator == ":" and whole and ("." in kept[-1] or kept[-1] == "localhost"):
+            return None
+        name = " ".join(kept)
+        if squash(name) == self._squashed:
+            return self._objective
+        return None if step_rank(name) is not None or step_rank(kept[-1]) is not None else tidy(name)
+
+
+def _word(word: str) -> bool:
+    return word.lower() not in _NOISE
+
+
+def _steps(line: str) -> Iterator[tuple[int, float]]:
+    """Where steps begin to hold, and which. `Epoch 3 step 40/100` is epoch 3: its steps begin anew in each epoch."""
+    found = list(_STEP.finditer(line))
+    has_epoch = any(match["word"].lower() == "epoch" for match in found)
+    best: int | None = None
+    for match in found:
+        rank = step_rank(match["word"])
+        step = as_step(float(match["count"]))
+        if rank is None or step is None:
+            continue
+        is_epoch = match["word"].lower() == "epoch"
+        if has_epoch and match["total"] and not is_epoch:
+            continue
+        # Side by side, the finer one counts; the same word again begins a new part of the line.
+        if best is None or rank <= best:
+            best = rank
+            yield match.start(), step

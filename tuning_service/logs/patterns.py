@@ -1,0 +1,114 @@
+"""Users' own regular expressions: what may be written, and how a line is read with them."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from re import _constants as op  # type: ignore[attr-defined]  # the parsed form has no public name
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+from tuning_service.logs.marks import Format, Mark, as_step, squash, step_rank, tidy
+
+LONGEST_PATTERN = 500
+_LOOKED_AT = 2000  # characters of a line
+_LOOKED_AT_WHEN_SLOW = 100
+_SLOW_S = 0.1
+_MOST_REPEATS = 12
+_REPEATS = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
+_MANY = 20  # a repeat of more than this counts as endless
+
+
+def check_pattern(text: str) -> None:
+    """See `tuning_service.logs.check_pattern`."""
+    if len(text) > LONGEST_PATTERN:
+        raise ValueError(f"is longer than {LONGEST_PATTERN} characters")
+    try:
+        compiled = re.compile(text)
+        tree = _parser.parse(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    groups = set(compiled.groupindex)
+    if not {name for name in groups if step_rank(name) is None}:
+        raise ValueError(
+            "has no group that names a metric: write (?P<val_accuracy>[0-9.]+), or both (?P<metric>…) and (?P<value>…)"
+        )
+    if "metric" in groups and "value" not in groups:
+        raise ValueError("has a group named metric, and none named value")
+    if sum(_endless(tree)) > _MOST_REPEATS:
+        raise ValueError(f"has more than {_MOST_REPEATS} of *, + and the like: leave out what need not be looked at")
+
+
+def _endless(items: Iterable[Any], *, inside: bool = False) -> Iterator[int]:
+    """A 1 for each endless repeat. Raises ValueError where trying all ways to match could take for ever."""
+    for code, argument in items:
+        if code in _REPEATS:
+            _, most, body = argument
+            endless = most > _MANY
+            if endless and inside:
+                raise ValueError("has a repeat within a repeat, as in (a+)+, which can take for ever: repeat once")
+            if endless:
+                yield 1
+            yield from _endless(body, inside=inside or endless)
+        elif code is op.BRANCH:
+            if inside:
+                raise ValueError("has alternatives within a repeat, as in (a|ab)*, which can take for ever: repeat one")
+            for branch in argument[1]:
+                yield from _endless(branch)
+        else:
+            for body in _bodies(argument):
+                yield from _endless(body, inside=inside)
+
+
+def _bodies(argument: Any) -> Iterator[Any]:
+    """The parsed expressions within the argument of a group, a look-around or a condition."""
+    if isinstance(argument, _parser.SubPattern):
+        yield argument
+    elif isinstance(argument, tuple):
+        for item in argument:
+            yield from _bodies(item)
+
+
+class Patterns(Format):
+    """Each pattern is searched for once a line. A group is a metric's name; `metric` and `value` name it in the log."""
+
+    def __init__(self, patterns: Sequence[str], objective: str) -> None:
+        self._objective = objective
+        self._squashed = re.sub(r"\W", "_", squash(objective))  # as near as a group's name can come
+        self._patterns = [re.compile(pattern) for pattern in patterns]
+        self._reach = [_LOOKED_AT] * len(self._patterns)
+
+    def read(self, line: str) -> Sequence[Mark]:
+        marks: list[Mark] = []
+        for index, pattern in enumerate(self._patterns):
+            begun = time.perf_counter()
+            match = pattern.search(line[: self._reach[index]])
+            # No match can be interrupted, so one that took long has less to look at from then on.
+            if time.perf_counter() - begun > _SLOW_S:
+                self._reach[index] = _LOOKED_AT_WHEN_SLOW
+            if match is not None:
+                marks += self._marks(match.groupdict())
+        return sorted(marks, key=lambda mark: mark.metric is not None)  # steps first: they hold for the whole line
+
+    def _marks(self, groups: dict[str, str | None]) -> Iterator[Mark]:
+        if "metric" in groups:
+            name, value = groups.pop("metric"), _number(groups.pop("value", None))
+            if name and value is not None:
+                yield Mark(self._objective if self._is_objective(name) else tidy(name), value)
+        for name, text in groups.items():
+            value = _number(text)
+            if value is None:
+                continue
+            if step_rank(name) is None or self._is_objective(name):
+                yield Mark(self._objective if self._is_objective(name) else name, value)
+            elif (step := as_step(value)) is not None:
+                yield Mark(None, step)
+
+    def _is_objective(self, name: str) -> bool:
+        return re.sub(r"\W", "_", squash(name)) == self._squashed
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text.strip().rstrip("%"))
+    except ValueError:
+        return None

@@ -1,0 +1,114 @@
+"""One training from its start to its end: its output is read, its measurements are reported, decisions are obeyed."""
+
+import contextlib
+import math
+import os
+import select
+import time
+
+from tuning_service.domain.state import Decision
+from tuning_service.domain.trial import LaunchPlan, Measurement, Outcome
+from tuning_service.logs import LogParser, build_parser
+from tuning_service.runner.lines import LineSplitter
+from tuning_service.runner.reporter import Reporter
+from tuning_service.runner.service import Gone
+from tuning_service.runner.training import Exit, Training
+from tuning_service.runner.verdict import Training as Ended
+from tuning_service.runner.verdict import judge
+
+_CHUNK = 64 * 1024
+
+
+class Follower:
+    """Follows one training. One thread, one loop: output, end, and what the reporter has to do."""
+
+    def __init__(self, plan: LaunchPlan, reporter: Reporter) -> None:
+        self._plan = plan
+        self._reporter = reporter
+        self._parser = build_parser(plan.parser)
+        self._lines = LineSplitter(LogParser.MAX_LINE)
+        self._begun = time.monotonic()
+        self._decision = Decision.CONTINUE
+        self._seen = False
+        self._finite = False
+
+    def follow(self, training: Training) -> tuple[Outcome, Exit]:
+        """How it ended; nothing of it is left then.
+
+        Raises:
+            Gone: the service has given it up; nothing of it is left either.
+        """
+        gone: Gone | None = None
+        killed = False
+        poller = select.poll()
+        output, control = training.output, training.control.fileno()
+        poller.register(output, select.POLLIN)
+        poller.register(control, select.POLLIN)
+        while True:
+            # Once it is being killed, its end is all that is waited for.
+            timeout_ms = None if killed else math.ceil(self._reporter.due_in() * 1000)
+            ready = {descriptor for descriptor, _ in poller.poll(timeout_ms)}
+            if output in ready:
+                data = os.read(output, _CHUNK)
+                if data:
+                    self._take(data)
+                else:
+                    poller.unregister(output)  # it may close its output and go on
+            if control in ready:
+                break
+            if killed:
+                continue
+            try:
+                self._reporter.pump()
+            except Gone as error:
+                gone = error
+            self._decision = self._reporter.decision
+            if gone is not None or self._decision is not Decision.CONTINUE:
+                training.kill()
+                killed = True
+        end = training.read_exit()
+        self._drain(output)
+        if gone is not None:
+            raise gone
+        return self._outcome(end), end
+
+    def _take(self, data: bytes) -> None:
+        self._reporter.log.feed(data)
+        for line in self._lines.feed(data):
+            self._parse(line)
+
+    def _drain(self, output: int) -> None:
+        os.set_blocking(output, False)
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(output, _CHUNK):
+                self._take(data)
+        for line in self._lines.finish():
+            self._parse(line)
+        for reading in self._parser.finish():
+            self._measure(reading.step, reading.metric, reading.value)
+
+    def _parse(self, line: str) -> None:
+        for reading in self._parser.feed(line):
+            self._measure(reading.step, reading.metric, reading.value)
+
+    def _measure(self, step: int, metric: str, value: float) -> None:
+        if metric == self._plan.objective:
+            self._seen = True
+            self._finite = self._finite or math.isfinite(value)
+        elapsed_s = round(time.monotonic() - self._begun, 4)
+        self._reporter.measure(Measurement(step=step, metric=metric, value=value, elapsed_s=elapsed_s))
+
+    def _outcome(self, end: Exit) -> Outcome:
+        return judge(
+            Ended(
+                exit=end,
+                decision=self._decision,
+                objective=self._plan.objective,
+                objective_seen=self._seen,
+                objective_finite=self._finite,
+                explanation="" if self._seen else self._parser.explain(self._plan.objective),
+                log_tail=self._reporter.log.tail(),
+                elapsed_s=round(time.monotonic() - self._begun, 4),
+                time_limit_s=self._plan.time_limit_s,
+            )
+        )

@@ -1,0 +1,186 @@
+"""The whole life of one task on an executor. `run_ticket` is what a Spark task calls."""
+
+import logging
+import os
+import socket
+import time
+
+from tuning_service.domain.state import Decision, TaskStatus
+from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
+from tuning_service.runner import service as connections
+from tuning_service.runner import training as supervisors
+from tuning_service.runner.bundle import BadBundle, digest
+from tuning_service.runner.environment import command, training_environment
+from tuning_service.runner.follow import Follower
+from tuning_service.runner.protocol import Claim, TaskTicket
+from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
+from tuning_service.runner.service import Gone, Refused, Service, Unreachable
+from tuning_service.runner.spool import Spool
+from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
+from tuning_service.runner.verdict import lost, not_started
+from tuning_service.runner.workspace import ProgramCache, Workspace, root
+
+_log = logging.getLogger(__name__)
+
+
+class _Ended(Exception):
+    """The execution ended before or without a training; carries the outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+def run_ticket(ticket: TaskTicket, attempt: int, gpus: tuple[str, ...]) -> None:
+    """Claim the task, train, report; returns when all of that is over and nothing is left behind.
+
+    `attempt` is Spark's attemptNumber(), `gpus` the addresses that Spark assigned; the ticket's own go before them.
+    Never raises for a training that fails, nor for a service that is away.
+    """
+    gpus = gpus if ticket.gpus is None else ticket.gpus
+    service = connections.borrow(ticket.service_url)
+    try:
+        plan = _claim(service, ticket, attempt, gpus)
+        if plan is not None:
+            _execute(service, plan, gpus)
+    finally:
+        connections.give_back(service)
+
+
+def _claim(service: Service, ticket: TaskTicket, attempt: int, gpus: tuple[str, ...]) -> LaunchPlan | None:
+    """The plan, whose task and token may be others than the ticket's; None when there is nothing to do."""
+    claim = Claim(attempt=attempt, nonce=os.urandom(8).hex(), host=socket.gethostname(), gpus=gpus)
+    deadline = time.monotonic() + delivery_s()
+    backoff = Backoff()
+    while True:
+        try:
+            return service.claim(ticket.task_id, ticket.token, claim)
+        except Gone:
+            return None
+        except Refused as error:
+            _log.error("claim of %s refused: %s", ticket.task_id, error)  # noqa: TRY400 - the answer says it all
+            return None
+        except Unreachable as error:
+            if time.monotonic() >= deadline:
+                _log.error("gave up claiming %s: %s", ticket.task_id, error)  # noqa: TRY400
+                return None
+            time.sleep(backoff.pause_s())
+
+
+def _execute(service: Service, plan: LaunchPlan, gpus: tuple[str, ...]) -> None:
+    try:
+        workspace = Workspace()
+    except OSError as error:
+        outcome = lost(FaultKind.CLUSTER, f"no working folder could be made on the executor: {error}")
+        _deliver(Reporter(service, plan, Spool(None)), outcome, plan)
+        return
+    try:
+        reporter = Reporter(service, plan, Spool(workspace.spool))
+        try:
+            outcome = _train(plan, gpus, workspace, reporter, service.url)
+        except _Ended as ended:
+            outcome = ended.outcome
+        except Gone:
+            return
+        _deliver(reporter, outcome, plan)
+    finally:
+        workspace.remove()
+
+
+def _deliver(reporter: Reporter, outcome: Outcome, plan: LaunchPlan) -> None:
+    try:
+        reporter.deliver(outcome)
+    except Gone:
+        _log.info("nobody wants the outcome of %s any more", plan.task_id, extra=dict(plan.context))
+
+
+def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, reporter: Reporter, url: str) -> Outcome:
+    bundle = _program(plan, reporter, url)
+    try:
+        workspace.fill(bundle, plan.files)
+    except BadBundle as error:
+        raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
+    except OSError as error:
+        raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
+    environment = training_environment(os.environ, plan.environment, gpus, workspace.temporary)
+    follower = Follower(plan, reporter)
+    supervisor, training = _start(plan, environment, workspace)
+    reusable = False
+    try:
+        outcome, end = follower.follow(training)
+        reusable = end.code is not None
+    except Gone:
+        reusable = True
+        raise
+    finally:
+        training.close()
+        # A supervisor that is let go of, as when Spark interrupts this task, ends its training first.
+        supervisors.give_back(supervisor) if reusable else supervisor.close()
+    return outcome
+
+
+def _start(plan: LaunchPlan, environment: dict[str, str], workspace: Workspace) -> tuple[SupervisorProcess, Training]:
+    argv = command(plan.argv)
+    for attempt in range(2):
+        supervisor = supervisors.borrow()
+        try:
+            training = supervisor.start(
+                argv,
+                environment,
+                str(workspace.program),
+                time_limit_s=plan.time_limit_s,
+                remove=str(workspace.folder),
+            )
+        except CouldNotStart as error:
+            supervisors.give_back(supervisor)
+            raise _Ended(not_started(plan.argv, error)) from error
+        except (EOFError, OSError) as error:
+            # It was killed since it served last: another one will do.
+            supervisor.close()
+            if attempt:
+                raise _Ended(lost(FaultKind.CLUSTER, f"no process could be started: {error}")) from error
+        else:
+            return supervisor, training
+    raise AssertionError("unreachable")
+
+
+def _program(plan: LaunchPlan, reporter: Reporter, url: str) -> bytes:
+    """The bundle, from this executor's cache or from the service, with its content checked."""
+    cache = ProgramCache(root() / "programs")
+    data = cache.get(plan.program)
+    if data is not None:
+        return data
+    service = Service(url)  # its own, because heartbeats go on meanwhile
+    backoff = Backoff()
+    deadline = time.monotonic() + delivery_s()
+    try:
+        while True:
+            try:
+                data = service.program(plan.task_id, plan.token, lambda: _heartbeat(reporter))
+            except Unreachable as error:
+                problem = str(error)
+            except Refused as error:
+                raise _Ended(lost(FaultKind.SERVICE, f"the program could not be fetched: {error}")) from error
+            else:
+                if digest(data) == plan.program:
+                    cache.put(plan.program, data)
+                    return data
+                problem = "what came is not what was uploaded"
+            if time.monotonic() >= deadline:
+                raise _Ended(lost(FaultKind.SERVICE, f"the program could not be fetched: {problem}"))
+            _wait(reporter, backoff.pause_s())
+    finally:
+        service.close()
+
+
+def _heartbeat(reporter: Reporter) -> None:
+    reporter.pump()
+    if reporter.decision is not Decision.CONTINUE:
+        raise _Ended(Outcome(status=TaskStatus.STOPPED, reason="stopped by the service before it began"))
+
+
+def _wait(reporter: Reporter, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, 0.2))
+        _heartbeat(reporter)

@@ -1,0 +1,110 @@
+"""From how a process ended to what that means for its trial."""
+
+import errno
+import re
+import signal
+from dataclasses import dataclass
+
+from tuning_service.domain.state import Decision, TaskStatus
+from tuning_service.domain.trial import FaultKind, Outcome
+from tuning_service.runner.training import CouldNotStart, Exit
+
+_TRACEBACK = "Traceback (most recent call last):"
+_ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Warning|Exit)(?::.*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What is known of a training that ended."""
+
+    exit: Exit
+    decision: Decision
+    objective: str
+    objective_seen: bool
+    objective_finite: bool
+    explanation: str  # why the objective was not found; used when it was not
+    log_tail: str
+    elapsed_s: float
+    time_limit_s: float | None
+
+
+def judge(training: Training) -> Outcome:
+    """The outcome to report."""
+    if training.decision is not Decision.CONTINUE:
+        word = "paused" if training.decision is Decision.PAUSE else "stopped"
+        return _outcome(training, TaskStatus.STOPPED, FaultKind.NONE, f"{word} by the service")
+    if training.exit.code is None:
+        return _outcome(training, TaskStatus.LOST, FaultKind.CLUSTER, "the process that supervises it was killed")
+    if training.exit.timed_out:
+        reason = f"timed out after {training.time_limit_s:g} s"
+    elif training.exit.code:
+        reason = _crash(training.exit.code, training.log_tail)
+    elif not training.objective_seen:
+        reason = f"the program ended without printing {training.objective}"
+    elif not training.objective_finite:
+        reason = f"{training.objective} was never a finite number"
+    else:
+        return _outcome(training, TaskStatus.SUCCEEDED, FaultKind.NONE, "")
+    return _outcome(training, TaskStatus.FAILED, FaultKind.PROGRAM, reason)
+
+
+def _outcome(training: Training, status: TaskStatus, fault: FaultKind, reason: str) -> Outcome:
+    explain = status is TaskStatus.FAILED and not training.objective_seen
+    return Outcome(
+        status=status,
+        fault=fault,
+        exit_code=training.exit.code,
+        reason=reason[:500],
+        explanation=training.explanation if explain else "",
+        log_tail=training.log_tail,
+        elapsed_s=training.elapsed_s,
+    )
+
+
+def _crash(code: int, log_tail: str) -> str:
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = "; the memory may have run out" if -code == signal.SIGKILL else ""
+        return f"killed by {name}{hint}"
+    # A shell says so when what it ran was killed.
+    hint = " (a process it started was killed; the memory may have run out)" if code == 128 + signal.SIGKILL else ""
+    error = _last_error(log_tail)
+    return f"exit code {code}{hint}" + (f": {error}" if error else "")
+
+
+def _last_error(log_tail: str) -> str:
+    """The line of the last traceback that names the error, or the last line that looks like one."""
+    lines = log_tail.splitlines()
+    begins = [index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)]
+    if begins:
+        # A process of torchrun's writes a prefix before each line.
+        prefix = lines[begins[-1]].removesuffix(_TRACEBACK)
+        for line in lines[begins[-1] + 1 :]:
+            text = line.removeprefix(prefix)
+            if text.strip() and not text[0].isspace():
+                return text[:300]
+    for line in reversed(lines):
+        if _ERROR_LINE.fullmatch(line):
+            return line[:300]
+    return ""
+
+
+def not_started(argv: tuple[str, ...], error: CouldNotStart) -> Outcome:
+    """The outcome of a program that the operating system would not start."""
+    if error.number in {errno.ENOMEM, errno.EAGAIN, errno.ENFILE, errno.EMFILE}:
+        return lost(FaultKind.CLUSTER, f"the executor could not start a process: {error}")
+    hint = {
+        errno.ENOENT: "there is no such program here, nor is there the interpreter that its first line may name",
+        errno.EACCES: "it is not executable: chmod +x it, or name its interpreter in the command",
+        errno.ENOEXEC: "it is no program: begin a script with #! and its interpreter, or name that in the command",
+    }.get(error.number, str(error))
+    reason = f"could not start {argv[0]}: {hint}"
+    return Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=reason[:500])
+
+
+def lost(fault: FaultKind, reason: str) -> Outcome:
+    """The outcome of an execution that failed without its program's doing."""
+    return Outcome(status=TaskStatus.LOST, fault=fault, reason=reason[:500])

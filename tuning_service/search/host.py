@@ -1,0 +1,230 @@
+"""Algorithms of many jobs in a few child processes, behind futures.
+
+A session belongs to one job and sticks to one child, which holds its algorithm. Each child has a thread here that
+does the blocking part, so `ask` returns at once. A child may die at any time: what its algorithms knew is rebuilt
+from the history that comes with each question.
+"""
+
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from tuning_service.domain.errors import InvalidRequest, TryAgain, TuningError
+from tuning_service.domain.trial import Observation, Suggestion
+from tuning_service.search import messages
+from tuning_service.search.base import PendingTrial
+from tuning_service.search.messages import AlgorithmSetup
+from tuning_service.search.process import ChildDied, ChildProcess, ChildTimedOut
+
+__all__ = ["AlgorithmFailed", "AlgorithmHost", "AlgorithmSession", "AlgorithmSetup"]
+
+_log = logging.getLogger(__name__)
+_Job = Callable[[ChildProcess], None]
+
+
+class AlgorithmFailed(TuningError):
+    """The search algorithm failed. The same question would fail again."""
+
+
+class AlgorithmHost:
+    """Owns the child processes. Thread-safe. Children start with the first question that needs them."""
+
+    def __init__(self, *, children: int = 2, timeout_s: float = 300.0) -> None:
+        """`timeout_s` bounds one answer, the time in which the child answers others not counted."""
+        if children < 1:
+            raise ValueError(f"children must be at least 1, not {children}")
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._serial = itertools.count()
+        self._workers = [_Worker(f"algorithms-{i}") for i in range(children)]
+        self._is_closed = False
+
+    def open(self, key: str, setup: AlgorithmSetup) -> "AlgorithmSession":
+        """A session for the job `key`, on the child that has fewest. Close it when the job ends.
+
+        Raises:
+            TryAgain: this host is closed.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise TryAgain("The service is stopping.")
+            worker = min(self._workers, key=lambda w: w.sessions)
+            worker.sessions += 1
+            # Two sessions of one job, one of them about to be closed, must not meet in the child.
+            return AlgorithmSession(self, worker, f"{key}#{next(self._serial)}", setup, self._timeout_s)
+
+    def close(self) -> None:
+        """All children have ended; questions without an answer fail with TryAgain. May be called twice."""
+        with self._lock:
+            self._is_closed = True
+        for worker in self._workers:
+            worker.close()
+        for worker in self._workers:
+            worker.join()
+
+    def pids(self) -> list[int]:
+        """Process ids of the children that were started."""
+        return [w.process.pid for w in self._workers if w.process.pid is not None]
+
+    def release(self, worker: "_Worker") -> None:
+        """For a session: it counts no more."""
+        with self._lock:
+            worker.sessions -= 1
+
+
+class _Worker:
+    """A thread, the queue of what it has to do, and the child process that it does it with."""
+
+    def __init__(self, name: str) -> None:
+        self.sessions = 0
+        self.process = ChildProcess()
+        self.is_closed = False
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._lock = threading.Lock()
+
+    def put(self, job: _Job) -> bool:
+        """True when `job`, which must not raise, will be called in this worker's thread; False when that is closed."""
+        with self._lock:
+            if self.is_closed:
+                return False
+            if self._thread.ident is None:
+                self._thread.start()
+            self._jobs.put(job)
+            return True
+
+    def close(self) -> None:
+        """What is under way or waiting fails soon."""
+        with self._lock:
+            self.is_closed = True
+        self.process.close()
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        """The thread has ended."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        self.process.release()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job(self.process)
+
+
+class AlgorithmSession:
+    """One job's algorithm. `ask` and `close` may be called from any thread; answers come in the order of questions."""
+
+    def __init__(self, host: AlgorithmHost, worker: _Worker, key: str, setup: AlgorithmSetup, timeout_s: float) -> None:
+        self._host = host
+        self._worker = worker
+        self._key = key
+        self._setup = setup
+        self._timeout_s = timeout_s
+        self._is_closed = False
+        # Below: touched by the worker's thread only.
+        self._opened_in = 0  # which start of the child knows this session; 0: none
+        self._seen = 0  # how many observations it was shown
+
+    def ask(
+        self, count: int, history: Sequence[Observation], pending: Sequence[PendingTrial]
+    ) -> "Future[list[Suggestion]]":
+        """A future of up to `count` suggestions; fewer when the space is exhausted. Never blocks.
+
+        `history` is the whole list of ended trials, to which a later call may only append; what the child has seen
+        of it is not sent again.
+
+        The future's errors:
+            AlgorithmFailed: it raised, proposed what is not in the space, took too long, or its process died twice.
+            TryAgain: the host was closed meanwhile.
+        """
+        future: Future[list[Suggestion]] = Future()
+        observed, waiting = list(history), list(pending)
+
+        def job(process: ChildProcess) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._ask(process, count, observed, waiting))
+            except Exception as error:  # noqa: BLE001  # whatever it is belongs to the caller
+                future.set_exception(error)
+
+        if self._is_closed or not self._worker.put(job):
+            future.set_exception(TryAgain("The search for this job is closed."))
+        return future
+
+    def close(self) -> None:
+        """The child forgets this job. May be called twice; questions asked before are still answered."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._host.release(self._worker)
+        self._worker.put(self._forget)
+
+    def _forget(self, process: ChildProcess) -> None:
+        if self._opened_in == process.starts and self._opened_in and not self._worker.is_closed:
+            try:
+                process.ask({"do": "close", "session": self._key}, self._timeout_s)
+            except (ChildDied, ChildTimedOut):
+                _log.debug("session %s ended with its child process", self._key)
+
+    def _ask(
+        self, process: ChildProcess, count: int, history: list[Observation], pending: list[PendingTrial]
+    ) -> list[Suggestion]:
+        try:
+            try:
+                answer = self._converse(process, count, history, pending)
+            except ChildDied as error:
+                if self._worker.is_closed:
+                    raise
+                _log.warning("algorithm process died, asking again: %s\n%s", error, process.last_words())
+                answer = self._converse(process, count, history, pending)
+        except ChildDied as error:
+            if self._worker.is_closed:
+                raise TryAgain("The service is stopping.") from None
+            raise self._failed(f"its process died twice: {error}.", detail=process.last_words()) from None
+        except ChildTimedOut:
+            raise self._failed(
+                f"it gave no answer within {self._timeout_s:g} s.", detail=process.last_words()
+            ) from None
+        suggestions = [messages.suggestion_from_json(s) for s in answer["suggestions"]]
+        for suggestion in suggestions:
+            try:
+                self._setup.space.check(suggestion.params)
+            except InvalidRequest as error:
+                raise self._failed(f"it proposed what is not in the space: {error.message}") from None
+        return suggestions[:count]
+
+    def _converse(
+        self, process: ChildProcess, count: int, history: list[Observation], pending: list[PendingTrial]
+    ) -> dict[str, Any]:
+        process.start()
+        if self._opened_in != process.starts:
+            setup = messages.setup_to_json(self._setup)
+            self._send(process, {"do": "open", "session": self._key, "setup": setup})
+            self._opened_in, self._seen = process.starts, 0
+        answer = self._send(
+            process,
+            {
+                "do": "ask",
+                "session": self._key,
+                "count": count,
+                "observe": [messages.observation_to_json(o) for o in history[self._seen :]],
+                "pending": [messages.pending_to_json(p) for p in pending],
+            },
+        )
+        self._seen = max(self._seen, len(history))
+        return answer
+
+    def _send(self, process: ChildProcess, question: dict[str, Any]) -> dict[str, Any]:
+        answer = process.ask(question, self._timeout_s)
+        if "error" in answer:
+            self._opened_in = 0
+            raise self._failed(answer["error"]["reason"], detail=answer["error"]["detail"])
+        return answer
+
+    def _failed(self, reason: str, *, detail: str = "") -> AlgorithmFailed:
+        return AlgorithmFailed(f"Algorithm {self._setup.algorithm.name} failed: {reason}", detail=detail)
