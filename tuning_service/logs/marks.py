@@ -35,8 +35,9 @@ def squash(name: str) -> str:
 
 
 def tidy(name: str) -> str:
-    """`name` as it is reported."""
-    return re.sub(r"\s+", "_", name.strip())[:_LONGEST_NAME]
+    """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold."""
+    short = re.sub(r"\s+", "_", name.strip())[:_LONGEST_NAME]
+    return short if short.isprintable() else "".join(c if c.isprintable() else "_" for c in short)
 
 
 def step_rank(name: str) -> int | None:

@@ -5,7 +5,6 @@ import logging
 import os
 import time
 
-
 from tuning_service.domain.state import Decision
 from tuning_service.domain.trial import LaunchPlan, Measurement, Outcome
 from tuning_service.runner.lines import LogWindow
@@ -99,7 +98,7 @@ class Reporter:
             self._add(point)
         self._enqueue(outcome)
         deadline = time.monotonic() + delivery_s()
-        self._retry_at, self._backoff = None, Backoff()
+        self._answered()
         while self._spool:
             if self._retry_at is not None:
                 if time.monotonic() >= deadline:
@@ -135,9 +134,12 @@ class Reporter:
                 return
             except Refused as error:
                 # Sending it again would not help; the reports after it may be fine.
-                _log.error("the service refused a report: %s", error, extra=dict(self._plan.context))  # noqa: TRY400
+                _log.error("the service refused a report: %s", error, extra=dict(self._plan.context))
             else:
                 self.decision = answer
             self._spool.pop()
-            self._retry_at, self._backoff = None, Backoff()
-            self._answered_at = time.monotonic()
+            self._answered()
+
+    def _answered(self) -> None:
+        self._retry_at, self._backoff = None, Backoff()
+        self._answered_at = time.monotonic()

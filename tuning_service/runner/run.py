@@ -58,11 +58,11 @@ def _claim(service: Service, ticket: TaskTicket, attempt: int, gpus: tuple[str, 
         except Gone:
             return None
         except Refused as error:
-            _log.error("claim of %s refused: %s", ticket.task_id, error)  # noqa: TRY400 - the answer says it all
+            _log.error("claim of %s refused: %s", ticket.task_id, error)
             return None
         except Unreachable as error:
             if time.monotonic() >= deadline:
-                _log.error("gave up claiming %s: %s", ticket.task_id, error)  # noqa: TRY400
+                _log.error("gave up claiming %s: %s", ticket.task_id, error)
                 return None
             time.sleep(backoff.pause_s())
 

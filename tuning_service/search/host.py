@@ -139,7 +139,7 @@ class AlgorithmSession:
 
         The future's errors:
             AlgorithmFailed: it raised, proposed what is not in the space, took too long, or its process died twice.
-            TryAgain: the host was closed meanwhile.
+            TryAgain: the host was closed meanwhile, or the machine could not start a process.
         """
         future: Future[list[Suggestion]] = Future()
         observed, waiting = list(history), list(pending)
@@ -201,7 +201,10 @@ class AlgorithmSession:
     def _converse(
         self, process: ChildProcess, count: int, history: list[Observation], pending: list[PendingTrial]
     ) -> dict[str, Any]:
-        process.start()
+        try:
+            process.start()
+        except OSError as error:
+            raise TryAgain("No process could be started for the search algorithm.", detail=str(error)) from error
         if self._opened_in != process.starts:
             setup = messages.setup_to_json(self._setup)
             self._send(process, {"do": "open", "session": self._key, "setup": setup})

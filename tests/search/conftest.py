@@ -1,0 +1,9 @@
+import pytest
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Algorithms have one thread for linear algebra in their child processes; several fight on small matrices."""
+    with threadpool_limits(1):
+        yield
