@@ -384,3 +384,6 @@ def _progress(
     if job.spec.budget.minutes is not None and job.running_since is not None:
         left = min(left, max(0.0, 60 * job.spec.budget.minutes - job.used_s - (now - job.running_since)))
     return dataclasses.replace(progress, seconds_left=left)
+
+
+__all__ = ["MAX_PAGE", "Event", "JobView", "LogPiece", "ModelTuningMgr", "Program", "TrialOrder", "TrialView"]

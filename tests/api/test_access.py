@@ -1,0 +1,191 @@
+"""Who gets in, and to what."""
+
+import time
+
+import pytest
+from starlette.routing import Route
+
+from tests.rest_service import Driver, Service
+
+OPEN = {"/healthz", "/readyz"}
+
+
+def all_routes(service: Service) -> list[tuple[str, str]]:
+    """(method, path template) of every route that the application has, however deep it is nested."""
+
+    def walk(routes: object, prefix: str = "") -> list[tuple[str, str]]:
+        found = []
+        for route in routes:  # type: ignore[attr-defined]
+            if hasattr(route, "methods") and hasattr(route, "path"):
+                found += [(method, prefix + route.path) for method in route.methods or () if method != "HEAD"]
+            elif hasattr(route, "routes"):
+                found += walk(route.routes, prefix + getattr(route, "prefix", ""))
+        return found
+
+    listed = walk(service.app.routes)
+    for path, item in service.app.openapi()["paths"].items():
+        listed += [(method.upper(), path) for method in item]
+    return sorted(set(listed))
+
+
+def filled(path: str, driver: Driver, digest: str) -> str:
+    for name, value in (
+        ("job_id", driver.job_id),
+        ("number", "0"),
+        ("digest", digest),
+        ("key_id", driver.service.principal().key_id),
+        ("task_id", "task_0"),
+    ):
+        path = path.replace("{" + name + "}", value)
+    assert "{" not in path, path
+    return path
+
+
+def test_every_route_but_health_needs_a_key(service: Service, driver: Driver) -> None:
+    routes = all_routes(service)
+    assert len(routes) >= 25
+    assert {"/v1/tasks/{task_id}/report", "/v1/tuning-jobs/{job_id}/events", "/openapi.json"} <= {p for _, p in routes}
+    with service.http(key="") as anonymous:
+        for method, path in routes:
+            answer = anonymous.request(method, filled(path, driver, "0" * 64))
+            if path in OPEN:
+                assert answer.status_code == 200, path
+            else:
+                assert answer.status_code == 401, (method, path)
+                assert answer.headers["www-authenticate"] == "Bearer"
+                assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_another_tenants_objects_are_not_found(service: Service, driver: Driver) -> None:
+    driver.add_trial(0).complete(0.9)
+    with service.http() as http:
+        digest = http.get("/v1/programs").json()["items"][0]["digest"]
+    named = [(m, p) for m, p in all_routes(service) if "{" in p and not p.startswith("/v1/tasks/")]
+    assert len(named) >= 12
+    with service.http(service.keys["speech/admin"]) as stranger:
+        for method, path in named:
+            answer = stranger.request(method, filled(path, driver, digest))
+            assert answer.status_code == 404, (method, path, answer.text)
+            assert answer.json()["title"] == "Not found"
+        assert stranger.get("/v1/tuning-jobs").json()["items"] == []
+        assert stranger.get("/v1/programs").json()["items"] == []
+    with service.http() as owner:
+        assert owner.get(f"/v1/tuning-jobs/{driver.job_id}").json()["target"] == "running"
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
+def test_both_headers_carry_a_key(service: Service, header: str) -> None:
+    value = f"Bearer {service.key}" if header == "Authorization" else service.key
+    with service.http(key="") as http:
+        assert http.get("/v1/tuning-jobs", headers={header: value}).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["tsk_key_0.x", "x", "tsk_", "Ünïcode", "a" * 5000, "tsk_\x01"])
+def test_a_wrong_key_is_refused(service: Service, key: str) -> None:
+    with service.http(key="") as http:
+        answer = http.get("/v1/tuning-jobs", headers={b"Authorization": b"Bearer " + key.encode("latin-1")})
+    assert answer.status_code in {400, 401}
+
+
+def test_an_expired_key_is_refused(service: Service) -> None:
+    from tuning_service.domain.state import Role
+
+    operator = service.principal(service.operator_key)
+    _, key = service.access.create_key(
+        operator, name="brief", role=Role.MEMBER, tenant="vision", expires_at=time.time() + 0.3
+    )
+    deadline = time.monotonic() + 10
+    with service.http(key) as http:
+        while (answer := http.get("/v1/tuning-jobs")).status_code == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert answer.status_code == 401
+    assert "expired" in answer.json()["detail"]
+
+
+def test_a_viewer_may_only_look(service: Service, driver: Driver) -> None:
+    with service.http(service.keys["vision/viewer"]) as viewer:
+        assert viewer.get(f"/v1/tuning-jobs/{driver.job_id}").status_code == 200
+        for method, path in (("POST", "/stop"), ("POST", "/resume"), ("DELETE", "")):
+            answer = viewer.request(method, f"/v1/tuning-jobs/{driver.job_id}{path}")
+            assert answer.status_code == 403
+            assert "role member" in answer.json()["detail"]
+        assert viewer.post("/v1/programs", content=b"x").status_code == 403
+
+
+def test_keys_are_made_shown_once_and_revoked(service: Service) -> None:
+    with service.http(service.keys["vision/admin"]) as admin:
+        wish = {"name": "notebook", "role": "member", "expires_at": "2100-01-01T00:00:00Z"}
+        made = admin.post("/v1/keys", json=wish)
+        assert made.status_code == 201
+        key = made.json()
+        assert key["expires_at"] == "2100-01-01T00:00:00Z"
+        listed = next(item for item in admin.get("/v1/keys").json()["items"] if item["id"] == key["id"])
+        assert "secret" not in listed
+        with service.http(key["secret"]) as http:
+            assert http.get("/v1/tuning-jobs").status_code == 200
+            revoked = admin.delete(f"/v1/keys/{key['id']}")
+            assert revoked.json()["revoked_at"] is not None
+            assert http.get("/v1/tuning-jobs").status_code == 401
+
+
+def test_a_repeated_key_request_makes_one_key_and_stores_no_secret(service: Service) -> None:
+    with service.http(service.keys["vision/admin"]) as admin:
+        before = len(admin.get("/v1/keys").json()["items"])
+        wish = {"name": "twice", "role": "viewer"}
+        first = admin.post("/v1/keys", json=wish, headers={"Idempotency-Key": "k1"})
+        second = admin.post("/v1/keys", json=wish, headers={"Idempotency-Key": "k1"})
+        assert first.status_code == 201
+        assert second.status_code == 409
+        assert first.json()["id"] in second.json()["detail"]
+        assert len(admin.get("/v1/keys").json()["items"]) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"name": "a", "role": "boss"}, 422, "role"),
+        ({"name": "A B", "role": "member"}, 422, "name"),
+        ({"name": "a", "role": "member", "expires_at": "2001-01-01T00:00:00Z"}, 422, "expires_at"),
+        ({"name": "a", "role": "member", "expires_at": "2101-01-01T00:00:00"}, 422, "expires_at"),
+        ({"name": "a", "role": "member", "rolle": "x"}, 422, "rolle"),
+    ],
+)
+def test_a_bad_key_request_names_its_field(service: Service, body: dict[str, str], status: int, field: str) -> None:
+    with service.http(service.keys["vision/admin"]) as admin:
+        answer = admin.post("/v1/keys", json=body)
+    assert answer.status_code == status
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_tenants_are_the_operators_business(service: Service) -> None:
+    with service.http(service.keys["vision/admin"]) as admin:
+        assert admin.get("/v1/tenants").status_code == 403
+        assert admin.post("/v1/tenants", json={"name": "mine"}).status_code == 403
+        assert admin.post("/v1/keys", json={"name": "up", "role": "operator"}).status_code in {403, 422}
+    with service.http(service.operator_key) as operator:
+        made = operator.post("/v1/tenants", json={"name": "audio", "max_parallel": 3})
+        assert made.status_code == 201
+        assert made.json()["max_parallel"] == 3
+        assert operator.post("/v1/tenants", json={"name": "audio"}).status_code == 409
+        names = [tenant["name"] for tenant in operator.get("/v1/tenants").json()["items"]]
+        assert names == ["audio", "speech", "vision"]
+        # An operator runs the deployment and sees no tenant's work.
+        assert operator.get("/v1/tuning-jobs").status_code == 403
+
+
+def test_a_tasks_token_opens_that_task_alone(service: Service, driver: Driver) -> None:
+    first, second = driver.add_trial(0), driver.add_trial(1)
+    assert first.claim().status_code == 200
+    stolen = service.token(first.task_id)
+    assert second.post("report", {}, token=stolen).status_code == 400  # read before the token is looked at
+    good = {"measurements": [], "log_offset": 0, "log": "", "outcome": None}
+    assert second.post("report", good, token=stolen).status_code == 401
+    assert second.post("report", good, token=service.key).status_code == 401
+    with service.http(stolen) as http:
+        assert http.get("/v1/tuning-jobs").status_code == 401
+
+
+def test_routes_of_runners_are_plain_ones(service: Service) -> None:
+    lean = [route for route in service.app.routes if type(route) is Route and "/v1/tasks" in route.path]
+    assert len(lean) == 3

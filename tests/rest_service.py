@@ -1,0 +1,285 @@
+"""The REST interface over real managers and a real database, served on a port, without a controller.
+
+Where a test needs trials, `Driver` stores them as a controller would and runs them as a runner would, over HTTP.
+"""
+
+import io
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from tuning_service.api import create_app
+from tuning_service.client import TuningClient
+from tuning_service.domain.ids import new_id
+from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
+from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.runner.bundle import BundleLimits
+from tuning_service.runner.protocol import Claim, Report
+from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.control import Lease
+from tuning_service.storage.engine import open_engine, upgrade_schema
+from tuning_service.storage.store import Store
+
+TRAIN = b"print('val_accuracy=0.5')\n"
+MAX_UPLOAD = 200_000
+
+
+def archive(files: dict[str, bytes] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in (files or {"train.py": TRAIN}).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def job_file(program: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "digits",
+        "framework": "pytorch",
+        "program": program,
+        "command": "python train.py",
+        "space": {
+            "lr": {"type": "float", "min": 1e-4, "max": 0.3, "scale": "log"},
+            "optimizer": {"type": "categorical", "values": ["sgd", "adam"]},
+            "momentum": {"type": "float", "min": 0.0, "max": 0.99, "when": {"optimizer": ["sgd"]}},
+        },
+        "objective": {"metric": "val_accuracy", "goal": "maximize"},
+        "algorithm": {"name": "random"},
+        "budget": {"trials": 4, "parallel": 2},
+    } | changes
+
+
+def wait_until(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("the condition did not come true in time")
+
+
+class Service:
+    """One service with tenants 'vision' (the usual one) and 'speech' (somebody else)."""
+
+    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD) -> None:
+        url = f"sqlite:///{folder / 'tuning.db'}"
+        engine = open_engine(url)
+        upgrade_schema(engine)
+        engine.dispose()
+        self.store = Store.open(url)
+        self.notified: list[str] = []
+        artifacts = ArtifactStore(str(folder / "artifacts"))
+        self.tuning = ModelTuningMgr(
+            self.store,
+            artifacts,
+            notify=self.notified.append,
+            bundle_limits=BundleLimits(),
+            max_upload_bytes=max_upload_bytes,
+        )
+        self.access = AccessMgr(self.store)
+        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append)
+        self.not_ready: list[str] = []
+        self.app = create_app(self.tuning, self.access, self.desk, is_ready=self._is_ready)
+        self.operator_key = self.access.create_operator_key("root")[1]
+        operator = self.access.authenticate(self.operator_key)
+        self.keys: dict[str, str] = {}
+        for tenant in ("vision", "speech"):
+            self.access.create_tenant(operator, tenant, max_parallel=4)
+            for role in (Role.VIEWER, Role.MEMBER, Role.ADMIN):
+                self.keys[f"{tenant}/{role}"] = self.access.create_key(
+                    operator, name=str(role), role=role, tenant=tenant
+                )[1]
+        self.key = self.keys["vision/member"]
+        self.token = ticket_token(self.store)
+        self.url = ""
+
+    def _is_ready(self) -> None:
+        if self.not_ready:
+            raise ConnectionError(self.not_ready[0])
+        self.tuning.ready()
+
+    def http(self, key: str | None = None, **options: Any) -> httpx.Client:
+        headers = {} if key == "" else {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20, **options)
+
+    def client(self, key: str | None = None) -> TuningClient:
+        return TuningClient(self.url, key or self.key)
+
+    def principal(self, key: str | None = None) -> Any:
+        return self.access.authenticate(key or self.key)
+
+    @contextmanager
+    def served(self, port: int = 0) -> Iterator["Service"]:
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=port, log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, name="uvicorn")
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            yield self
+        finally:
+            self.app.state.stopping.set()
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+            self.app.state.stopping.clear()
+
+
+@dataclass
+class Driver:
+    """Does to one job what a controller and its runners do, step by step."""
+
+    service: Service
+    job_id: str
+    lease: Lease | None = None
+
+    def _write(self, act: Callable[[Any], Any]) -> Any:
+        with self.service.store.write() as unit:
+            if self.lease is None:
+                leases = unit.control.claim_jobs("test", time.time(), 3600, held=())
+                self.lease = next(lease for lease in leases if lease.job_id == self.job_id)
+            unit.control.fence(self.lease)
+            return act(unit.control)
+
+    def set_status(self, status: JobStatus, reason: str = "") -> None:
+        now = time.time()
+        over = status in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}
+
+        def act(control: Any) -> None:
+            job = control.job(self.job_id)
+            control.set_job(
+                replace(
+                    job,
+                    status=status,
+                    reason=reason,
+                    started_at=job.started_at or now,
+                    running_since=now,
+                    ended_at=now if over else None,
+                ),
+                now,
+            )
+
+        self._write(act)
+
+    def add_trial(self, number: int, params: dict[str, Any] | None = None) -> "Run":
+        now = time.time()
+        tenant = self.service.principal().tenant_id
+        trial = Trial(
+            id=new_id("trial"),
+            job_id=self.job_id,
+            tenant_id=tenant,
+            number=number,
+            params=params or {"lr": 0.01, "optimizer": "adam"},
+            status=TrialStatus.QUEUED,
+            created_at=now,
+        )
+        task_id = new_id("task")
+        task = TuningTask(
+            id=task_id,
+            trial_id=trial.id,
+            job_id=self.job_id,
+            tenant_id=tenant,
+            trial_number=number,
+            number=0,
+            status=TaskStatus.CREATED,
+            handle=task_id,
+            created_at=now,
+        )
+
+        def act(control: Any) -> None:
+            control.add_trials([trial])
+            control.add_tasks([task])
+
+        self._write(act)
+        return Run(self, trial, task_id)
+
+    def delete(self) -> None:
+        self._write(lambda control: control.delete_job(control.job(self.job_id)))
+
+
+@dataclass
+class Run:
+    """One trial's only execution."""
+
+    driver: Driver
+    trial: Trial
+    task_id: str
+    log_bytes: int = 0
+
+    def post(self, what: str, data: dict[str, Any], token: str | None = None) -> httpx.Response:
+        token = token or self.driver.service.token(self.task_id)
+        return httpx.post(
+            f"{self.driver.service.url}/v1/tasks/{self.task_id}/{what}",
+            json=data,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=20,
+        )
+
+    def claim(self) -> httpx.Response:
+        return self.post("claim", Claim(attempt=0, nonce=f"nonce-{self.task_id[-20:]}", host="worker-1").to_json())
+
+    def report(self, *points: tuple[int, str, float], log: str = "", outcome: Outcome | None = None) -> httpx.Response:
+        measurements = tuple(
+            Measurement(step=step, metric=metric, value=value, elapsed_s=0.1 * step) for step, metric, value in points
+        )
+        report = Report(measurements=measurements, log_offset=self.log_bytes, log=log, outcome=outcome)
+        self.log_bytes += len(log.encode())
+        return self.post("report", report.to_json())
+
+    def finish(self, value: float | None) -> None:
+        """The program ends, and the controller draws the conclusion."""
+        status = TaskStatus.SUCCEEDED if value is not None else TaskStatus.FAILED
+        assert self.report(outcome=Outcome(status=status, exit_code=0 if value is not None else 1)).status_code == 200
+        ended = replace(
+            self.trial,
+            status=TrialStatus.COMPLETED if value is not None else TrialStatus.FAILED,
+            value=value,
+            metrics={} if value is None else {"val_accuracy": value},
+            reason="" if value is not None else "the program ended with exit code 1",
+            ended_at=time.time(),
+        )
+        number = self.trial.number
+        self.driver._write(lambda control: control.set_trial(ended, time.time(), settled=number))
+
+    def complete(self, value: float | None, log: str = "") -> None:
+        """Claim, report and finish in one go."""
+        assert self.claim().status_code == 200
+        points = () if value is None else ((1, "val_accuracy", value),)
+        assert self.report(*points, log=log).status_code == 200
+        self.finish(value)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service on a port of its own."""
+    service = Service(tmp_path)
+    with service.served():
+        yield service
+    service.store.close()
+
+
+@pytest.fixture
+def driver(service: Service) -> Driver:
+    """A job of tenant 'vision' that runs."""
+    with service.http() as http:
+        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        job = http.post("/v1/tuning-jobs", json=job_file(program))
+    assert job.status_code == 201, job.text
+    driver = Driver(service, job.json()["id"])
+    driver.set_status(JobStatus.RUNNING)
+    return driver

@@ -1,0 +1,177 @@
+"""What happens to every request before a route sees it: an id, a log line, metrics, its sender, its size."""
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+import anyio.to_thread
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tuning_service.api.errors import internal_error, problem_response
+from tuning_service.api.metrics import Metrics
+from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, TooLarge, TuningError, Unauthenticated
+from tuning_service.manager.access import AccessMgr
+
+log = structlog.stdlib.get_logger("tuning_service.api")
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+TASK_PATHS = "/v1/tasks/"  # their requests carry a task's token, which TaskDesk checks
+PROGRAM_PATH = "/v1/programs"
+_JSON_LIMIT = 4 * 2**20
+_REPORT_LIMIT = 32 * 2**20
+_FORM_OVERHEAD = 64 * 1024  # boundaries and headers of a multipart upload
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Observed:
+    """Gives each request an id, logs it, counts it, and answers 500 when something unexpected is raised."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+        began = time.perf_counter()
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **_named(scope["path"])):
+            self._metrics.open_requests.inc()
+            try:
+                await self._app(scope, receive, observed_send)
+            except Exception:
+                log.exception("request failed", method=scope["method"], path=scope["path"])
+                if status:
+                    raise  # the answer has begun: the server cuts the connection, so that nobody takes it for whole
+                await internal_error(scope)(scope, receive, observed_send)
+            finally:
+                self._metrics.open_requests.dec()
+                self._account(scope, status, time.perf_counter() - began)
+
+    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        # A method is the sender's free text; an unknown one must not become a label of its own.
+        method = scope["method"] if scope["method"] in {"GET", "POST", "DELETE", "HEAD", "OPTIONS"} else "other"
+        self._metrics.requests.labels(method, route, str(status)).inc()
+        if not scope["state"].get("stream"):
+            self._metrics.latency.labels(method, route).observe(seconds)
+        # Health checks and runners' reports come many times a second: they are counted, and logged when they fail.
+        quiet = status < 400 and (scope["path"] in OPEN_PATHS or scope["path"].startswith(TASK_PATHS))
+        level = logging.DEBUG if quiet else logging.INFO if status < 500 else logging.WARNING
+        log.log(
+            level,
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            ms=round(1000 * seconds, 1),
+            **({"tenant": scope["state"]["tenant"]} if "tenant" in scope["state"] else {}),
+        )
+
+
+def _named(path: str) -> dict[str, Any]:
+    """The job, trial and task that a path names."""
+    parts = path.split("/")
+    names = {}
+    if len(parts) > 3 and parts[2] == "tuning-jobs":
+        names["job"] = parts[3]
+        if len(parts) > 5 and parts[4] == "trials":
+            names["trial"] = parts[5]
+    elif len(parts) > 3 and parts[2] == "tasks":
+        names["task"] = parts[3]
+    return names
+
+
+class Entrance:
+    """Lets in who has a valid key, and no body that is larger than the route takes."""
+
+    def __init__(self, app: ASGIApp, access: AccessMgr, max_upload_bytes: int) -> None:
+        self._app = app
+        self._access = access
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            _check_characters(scope)
+            headers = Headers(scope=scope)
+            if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(TASK_PATHS):
+                await self._authenticate(scope, headers)
+            bounded = self._bounded(scope["path"], headers, receive)
+        except TuningError as error:
+            await problem_response(scope, error)(scope, receive, send)
+            return
+        await self._app(scope, bounded, send)
+
+    async def _authenticate(self, scope: Scope, headers: Headers) -> None:
+        key = presented_key(headers)
+        if not key.isascii() or not key.isprintable():
+            raise Unauthenticated("This API key is not known.")
+        if not key:
+            raise Unauthenticated
+        principal = await anyio.to_thread.run_sync(self._access.authenticate, key)
+        state = scope["state"]
+        state["principal"], state["api_key"] = principal, key
+        if principal.tenant is not None:
+            state["tenant"] = principal.tenant.id
+            # Unbound by the server, which runs each request in a context of its own.
+            structlog.contextvars.bind_contextvars(tenant=principal.tenant.id)
+
+    def _bounded(self, path: str, headers: Headers, receive: Receive) -> Receive:
+        limit = _JSON_LIMIT
+        if path == PROGRAM_PATH:
+            limit = self._max_upload_bytes + _FORM_OVERHEAD
+        elif path.startswith(TASK_PATHS):
+            limit = _REPORT_LIMIT
+        too_large = TooLarge(f"The body of this request may have {limit} bytes.")
+        declared = headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > limit:
+            raise too_large
+        seen = 0
+
+        async def bounded_receive() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > limit:
+                    raise too_large
+            return message
+
+        return bounded_receive
+
+
+def presented_key(headers: Headers) -> str:
+    """The API key or task token that a request carries, or ""."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    return headers.get("x-api-key", "")
+
+
+def _check_characters(scope: Scope) -> None:
+    """No database stores NUL, and PostgreSQL refuses to even look for it."""
+    if "\x00" in scope["path"]:
+        raise NotFound
+    if b"%00" in scope["query_string"]:
+        raise InvalidRequest(
+            FieldProblem(field="query", message="holds a NUL character.", remedy="Remove '%00' from the address.")
+        )

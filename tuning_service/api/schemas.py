@@ -1,0 +1,310 @@
+"""What the API answers with. Times are ISO 8601 in UTC; numbers that JSON cannot write are "nan", "inf" and "-inf"."""
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from tuning_service.domain.principal import ApiKey, Tenant
+from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
+from tuning_service.domain.trial import FaultKind, Measurement, Trial, TuningTask
+from tuning_service.manager.model_tuning_mgr import JobView, Program, TrialView
+from tuning_service.runner.protocol import number_to_json
+
+Number = Annotated[
+    float,
+    PlainSerializer(number_to_json, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["nan", "inf", "-inf"]}]}, mode="serialization"),
+]
+Item = TypeVar("Item")
+
+
+def moment(seconds: float) -> datetime:
+    """A stored time."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def moment_or_none(seconds: float | None) -> datetime | None:
+    """The same for a time that may not have come."""
+    return None if seconds is None else moment(seconds)
+
+
+class Out(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Out, Generic[Item]):
+    """One page of a list. Ask for the next with `cursor=<next_cursor>`; null: there is none."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+class ProgramOut(Out):
+    digest: str = Field(description="SHA-256 of the archive", examples=["9f86d081884c7d65…"])
+    bytes: int
+    files: list[str] = Field(examples=[["train.py"]])
+    created_at: datetime
+
+    @classmethod
+    def of(cls, program: Program) -> "ProgramOut":
+        return cls(
+            digest=program.digest,
+            bytes=program.bytes,
+            files=list(program.files),
+            created_at=moment(program.created_at),
+        )
+
+
+class ProgressOut(Out):
+    total: int = Field(description="Trials asked for")
+    queued: int
+    running: int
+    completed: int
+    failed: int
+    stopped: int
+    done: int = Field(description="Completed and failed")
+    best_value: Number | None
+    best_trial: int | None
+    seconds_left: float | None = Field(description="Estimate; null while there is nothing to estimate from")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "total": 24,
+                    "queued": 0,
+                    "running": 2,
+                    "completed": 9,
+                    "failed": 1,
+                    "stopped": 0,
+                    "done": 10,
+                    "best_value": 0.983,
+                    "best_trial": 4,
+                    "seconds_left": 41.0,
+                }
+            ]
+        }
+    )
+
+
+class JobOut(Out):
+    id: str = Field(examples=["job_01k9b0m3r1x5v7t2c4n6p8q0sw"])
+    name: str
+    framework: str
+    status: JobStatus = Field(description="Where the job is")
+    target: JobTarget = Field(description="Where it has been asked to go")
+    reason: str = Field(description="Why it is where it is, for people")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    spec: dict[str, Any] = Field(description="The job file, with all defaults")
+    progress: ProgressOut
+
+    @classmethod
+    def of(cls, view: JobView) -> "JobOut":
+        job = view.job
+        return cls(
+            id=job.id,
+            name=job.spec.name,
+            framework=job.spec.framework,
+            status=job.status,
+            target=job.target,
+            reason=job.reason,
+            created_at=moment(job.created_at),
+            started_at=moment_or_none(job.started_at),
+            ended_at=moment_or_none(job.ended_at),
+            spec=job.spec.to_dict(),
+            progress=progress_out(view),
+        )
+
+
+def progress_out(view: JobView) -> ProgressOut:
+    """A job in numbers."""
+    progress = view.progress
+    names = (name for name in ProgressOut.model_fields if name != "done")
+    return ProgressOut(done=progress.done, **{name: getattr(progress, name) for name in names})
+
+
+class _TrialBase(Out):
+    number: int = Field(description="Counts from 0 within the job")
+    id: str
+    status: TrialStatus
+    params: dict[str, bool | int | float | str] = Field(examples=[{"lr": 0.0123, "optimizer": "sgd"}])
+    value: Number | None = Field(description="The objective")
+    metrics: dict[str, Number] = Field(description="Last value of each", examples=[{"val_accuracy": 0.983}])
+    reason: str = Field(description="Why it failed or was stopped")
+    explanation: str = Field(description="What was looked for in the log, and what came near")
+    source: str = Field(description="Who proposed it, when that differs from the job's algorithm")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    elapsed_s: float | None
+
+
+class TrialOut(_TrialBase):
+    tasks: int = Field(description="How many executions it has had")
+
+    @classmethod
+    def of(cls, trial: Trial) -> "TrialOut":
+        return cls(tasks=trial.tasks, **_trial_fields(trial))
+
+
+class OutcomeOut(Out):
+    status: TaskStatus
+    fault: FaultKind = Field(description="Whose fault it was")
+    exit_code: int | None = Field(description="Negative: ended by that signal")
+    reason: str
+    explanation: str
+    log_tail: str
+    elapsed_s: float
+
+
+class TaskOut(Out):
+    """One execution of a trial."""
+
+    id: str
+    number: int = Field(description="Counts from 0 within the trial")
+    status: TaskStatus
+    attempt: int = Field(description="Spark's attempt number; -1 before a runner has claimed the task")
+    host: str
+    gpus: list[str]
+    stop_requested: bool
+    outcome: OutcomeOut | None
+    log_bytes: int
+    created_at: datetime
+    claimed_at: datetime | None
+    heartbeat_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, task: TuningTask) -> "TaskOut":
+        outcome = task.outcome
+        times = {name: moment_or_none(getattr(task, name)) for name in ("claimed_at", "heartbeat_at", "ended_at")}
+        same = ("id", "number", "status", "attempt", "host", "stop_requested", "log_bytes")
+        return cls(
+            gpus=list(task.gpus),
+            outcome=outcome and OutcomeOut(**{name: getattr(outcome, name) for name in OutcomeOut.model_fields}),
+            created_at=moment(task.created_at),
+            **times,
+            **{name: getattr(task, name) for name in same},
+        )
+
+
+class TrialDetail(_TrialBase):
+    tasks: list[TaskOut] = Field(description="Its executions, oldest first")
+
+    @classmethod
+    def of(cls, view: TrialView) -> "TrialDetail":
+        return cls(tasks=[TaskOut.of(task) for task in view.tasks], **_trial_fields(view.trial))
+
+
+def _trial_fields(trial: Trial) -> dict[str, Any]:
+    elapsed = None
+    if trial.started_at is not None:
+        end = trial.ended_at if trial.ended_at is not None else time.time()
+        elapsed = max(0.0, end - trial.started_at)
+    same = ("number", "id", "status", "value", "reason", "explanation", "source")
+    return {name: getattr(trial, name) for name in same} | {
+        "params": dict(trial.params),
+        "metrics": dict(trial.metrics),
+        "created_at": moment(trial.created_at),
+        "started_at": moment_or_none(trial.started_at),
+        "ended_at": moment_or_none(trial.ended_at),
+        "elapsed_s": elapsed,
+    }
+
+
+class BestOut(Out):
+    by_observation: TrialOut | None = Field(description="The completed trial with the best value")
+    trials: list[TrialOut] = Field(description="The best ones, best first")
+
+
+class MeasurementOut(Out):
+    step: int
+    metric: str
+    value: Number
+    elapsed_s: float = Field(description="Since the training process began")
+
+    @classmethod
+    def of(cls, point: Measurement) -> "MeasurementOut":
+        return cls(step=point.step, metric=point.metric, value=point.value, elapsed_s=point.elapsed_s)
+
+
+class AlgorithmOut(Out):
+    name: str
+    summary: str
+    options: dict[str, Any] = Field(description="JSON schema of its options")
+
+
+class FrameworkOut(Out):
+    name: str
+    summary: str
+
+
+class KeyIn(BaseModel):
+    name: str = Field(examples=["notebook"])
+    role: Role
+    tenant: str | None = Field(None, description="Id or name; for operators, others make keys of their own tenant")
+    expires_at: Annotated[datetime, Field(examples=["2031-01-01T00:00:00Z"])] | None = Field(
+        None, description="With a time zone; null: never"
+    )
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "notebook", "role": "member", "tenant": "vision"}]}
+    )
+
+
+class KeyOut(Out):
+    id: str
+    tenant_id: str | None = Field(description="null: an operator's key")
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "KeyOut":
+        return cls(**_key_fields(key))
+
+
+class NewKeyOut(KeyOut):
+    secret: str = Field(description="The key itself: shown here and never again", examples=["tsk_key_01….…"])
+
+    @classmethod
+    def with_secret(cls, key: ApiKey, secret: str) -> "NewKeyOut":
+        return cls(secret=secret, **_key_fields(key))
+
+
+def _key_fields(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "tenant_id": key.tenant_id,
+        "name": key.name,
+        "role": key.role,
+        "created_at": moment(key.created_at),
+        "expires_at": moment_or_none(key.expires_at),
+        "revoked_at": moment_or_none(key.revoked_at),
+    }
+
+
+class TenantIn(BaseModel):
+    name: str = Field(examples=["vision"])
+    max_parallel: int = Field(4, description="Trials in parallel over all its jobs", le=2**31 - 1)
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "vision", "max_parallel": 8}]})
+
+
+class TenantOut(Out):
+    id: str
+    name: str
+    max_parallel: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> "TenantOut":
+        return cls(
+            id=tenant.id, name=tenant.name, max_parallel=tenant.max_parallel, created_at=moment(tenant.created_at)
+        )

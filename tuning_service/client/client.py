@@ -1,0 +1,334 @@
+"""TuningClient: the REST interface as Python methods. Answers are the dictionaries that the service sends."""
+
+import codecs
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+
+from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
+from tuning_service.client.job_files import load_job_file, program_folder
+from tuning_service.client.transport import Transport
+
+JsonDict = dict[str, Any]
+_PAGE = 500
+_PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that is gone to come back
+_PAUSE_S = 0.5
+
+
+class TuningClient:
+    """Talks to a tuning service. Usable from several threads, and as a context manager.
+
+    From a notebook:
+
+        from tuning_service.client import TuningClient
+        client = TuningClient("http://127.0.0.1:8765", "tsk_…")
+        job = client.submit("examples/digits_pytorch/job.yaml")
+        client.wait(job["id"], on_change=lambda job: print(job["progress"]))
+        print(client.best(job["id"])["by_observation"])
+
+    Every method may raise TuningApiError, and ServiceUnreachable (one of them) when no answer came.
+    """
+
+    def __init__(
+        self, url: str | None = None, api_key: str | None = None, *, timeout_s: float = 30.0, retry_s: float = 8.0
+    ) -> None:
+        """Defaults of `url` and `api_key` are the environment's TUNING_URL and TUNING_API_KEY.
+
+        A request that fails on the way is sent again for `retry_s` seconds.
+        """
+        self._transport = Transport(url, api_key, timeout_s=timeout_s, retry_s=retry_s)
+        self.url = self._transport.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    # -- jobs
+
+    def upload_program(self, folder: Path | str) -> str:
+        """The digest under which the folder's content is stored now."""
+        # Loaded here: most calls need no archives.
+        from tuning_service.runner import bundle
+
+        try:
+            data = bundle.pack(folder)
+        except (bundle.BadBundle, OSError) as error:
+            raise BadJobFile("program", f"{error}.", "Name the training program's folder.") from error
+        answer = self._transport.json(
+            "POST", "/v1/programs", content=data, headers={"Content-Type": "application/gzip"}
+        )
+        return str(answer["digest"])
+
+    def submit(self, job: Path | str | Mapping[str, Any], program: Path | str | None = None) -> JsonDict:
+        """The job that was started from a job file, or from a dictionary of the same form.
+
+        `program` names the folder to upload instead of the one in the file. In a file it is relative to the file, in a
+        dictionary to the working directory.
+        """
+        if isinstance(job, Mapping):
+            document, base = dict(job), Path.cwd()
+        else:
+            document, base = load_job_file(job), Path(job).parent
+        folder = program_folder(document, base, program)
+        if folder is not None:
+            document["program"] = self.upload_program(folder)
+        try:
+            content = json.dumps(document, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise BadJobFile("job", f"cannot be written as JSON: {error}.", "Use plain numbers and texts.") from error
+        return self._dict("POST", "/v1/tuning-jobs", content=content, headers={"Content-Type": "application/json"})
+
+    def jobs(self, status: str | None = None) -> list[JsonDict]:
+        """All jobs, newest first."""
+        return list(self._pages("/v1/tuning-jobs", {"status": status}))
+
+    def job(self, job_id: str) -> JsonDict:
+        """One job with its progress."""
+        return self._dict("GET", _job(job_id))
+
+    def wait(
+        self,
+        job_id: str,
+        on_change: Callable[[JsonDict], object] | None = None,
+        timeout_s: float | None = None,
+        poll_s: float = 0.5,
+    ) -> JsonDict:
+        """The job once it has ended: completed, failed or stopped. Goes on when the service is restarted.
+
+        `on_change` is told the job at first and each time its status or its counts have changed.
+
+        Raises:
+            TimeoutError: it has not ended after `timeout_s`.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        shown: object = None
+        while True:
+            job = self._patiently(lambda: self.job(job_id), deadline)
+            state = (job["status"], job["target"], job["reason"], {**job["progress"], "seconds_left": None})
+            if on_change is not None and state != shown:
+                on_change(job)
+            shown = state
+            if _is_over(job):
+                return job
+            if deadline is not None and time.monotonic() + poll_s > deadline:
+                raise TimeoutError(f"Job {job_id} is {job['status']} after {timeout_s} s.")
+            time.sleep(poll_s)
+
+    def _patiently(self, ask: Callable[[], JsonDict], deadline: float | None) -> JsonDict:
+        """The answer, from a service that may be restarting."""
+        patience = time.monotonic() + _PATIENCE_S
+        end = patience if deadline is None else min(patience, deadline)
+        while True:
+            try:
+                return ask()
+            except TuningApiError as error:
+                passing = isinstance(error, ServiceUnreachable) or error.status >= 500
+                if not passing or time.monotonic() + _PAUSE_S > end:
+                    raise
+                time.sleep(_PAUSE_S)
+
+    def stop(self, job_id: str) -> JsonDict:
+        """Ask a job to stop: its trainings end within seconds; what has finished stays."""
+        return self._dict("POST", f"{_job(job_id)}/stop")
+
+    def resume(self, job_id: str) -> JsonDict:
+        """Ask a stopped or failed job to go on."""
+        return self._dict("POST", f"{_job(job_id)}/resume")
+
+    def delete(self, job_id: str) -> JsonDict:
+        """Ask for a job to go, with its trials, measurements and logs."""
+        return self._dict("DELETE", _job(job_id))
+
+    def events(self, job_id: str, *, follow: bool = False) -> Iterator[JsonDict]:
+        """What happened and happens to a job, until it has ended: {"id", "event", "data"}, the id None for progress.
+
+        Goes on where it was when the connection breaks. `follow`: also after the job's end.
+        """
+        last = 0
+        while True:
+            try:
+                with self._transport.stream(
+                    f"{_job(job_id)}/events", {"follow": follow}, {"Last-Event-ID": str(last)}
+                ) as answer:
+                    for event in _parse_events(answer.iter_lines()):
+                        last = event["id"] or last
+                        yield event
+                        if event["event"] == "deleted":
+                            return
+            except ServiceUnreachable:
+                pass  # found out below whether it comes back
+            # A service that shuts down ends its streams in good order: the job tells whether this was the end.
+            job = self._patiently(lambda: self.job(job_id), None)
+            if not follow and _is_over(job):
+                return
+
+    # -- trials
+
+    def best(self, job_id: str, limit: int = 5) -> JsonDict:
+        """{"by_observation": the best trial or None, "trials": the best ones}."""
+        return self._dict("GET", f"{_job(job_id)}/best", params={"limit": limit})
+
+    def trials(
+        self, job_id: str, sort: str = "number", limit: int | None = None, status: str | None = None
+    ) -> list[JsonDict]:
+        """All trials, or the first `limit`. `sort`: number, value, ended_at, each with - for descending, or best."""
+        return list(self._pages(f"{_job(job_id)}/trials", {"sort": sort, "status": status}, limit))
+
+    def trial(self, job_id: str, number: int) -> JsonDict:
+        """One trial, with the list of its executions as `tasks`."""
+        return self._dict("GET", _trial(job_id, number))
+
+    def measurements(
+        self, job_id: str, number: int, metric: str | None = None, task: int | None = None
+    ) -> list[JsonDict]:
+        """What a trial reported, by step and metric."""
+        return list(self._pages(f"{_trial(job_id, number)}/measurements", {"metric": metric, "task": task}))
+
+    def log(
+        self, job_id: str, number: int, *, task: int | None = None, start: int = 0, length: int | None = None
+    ) -> str:
+        """What a trial printed; `start` (negative: from the end) and `length` count bytes."""
+        pieces = bytearray()
+        while length is None or len(pieces) < length:
+            params = _given({"task": task, "start": start})
+            if length is not None:
+                params["length"] = min(length - len(pieces), 2**23)
+            answer = self._transport.send("GET", f"{_trial(job_id, number)}/log", params=params)
+            pieces += answer.content
+            start = int(answer.headers["X-Log-Start"]) + len(answer.content)
+            if not answer.content or start >= int(answer.headers["X-Log-Total"]):
+                break
+        return pieces.decode("utf-8", "replace")
+
+    def follow_log(self, job_id: str, number: int, *, task: int | None = None, start: int = 0) -> Iterator[str]:
+        """What a trial prints, as it comes, until its execution has ended."""
+        if task is None:
+            tasks = self.trial(job_id, number)["tasks"]
+            task = tasks[-1]["number"] if tasks else None
+        if start < 0:
+            answer = self._transport.send(
+                "GET", f"{_trial(job_id, number)}/log", params=_given({"task": task, "start": start, "length": 0})
+            )
+            start = int(answer.headers["X-Log-Start"])
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while True:
+            params = _given({"task": task, "start": start, "follow": True})
+            try:
+                with self._transport.stream(f"{_trial(job_id, number)}/log", params) as answer:
+                    for data in answer.iter_bytes():
+                        start += len(data)
+                        yield decoder.decode(data)
+            except ServiceUnreachable:
+                pass  # found out below whether it comes back
+            trial = self._patiently(lambda: self.trial(job_id, number), None)
+            chosen = [item for item in trial["tasks"] if task in {None, item["number"]}]
+            open_task = chosen and chosen[-1]["ended_at"] is None
+            # More may have come between the stream's end and this look at the trial.
+            if not open_task and (not chosen or start >= chosen[-1]["log_bytes"]):
+                yield decoder.decode(b"", final=True)
+                return
+
+    # -- catalogue, keys, tenants
+
+    def algorithms(self) -> list[JsonDict]:
+        """The search algorithms with their options."""
+        return list(self._pages("/v1/algorithms", {}))
+
+    def frameworks(self) -> list[JsonDict]:
+        """The frameworks that programs may be written with."""
+        return list(self._pages("/v1/frameworks", {}))
+
+    def create_key(
+        self, *, name: str, role: str, tenant: str | None = None, expires_in_days: float | None = None
+    ) -> JsonDict:
+        """A new key with its "secret", which is shown here and never again."""
+        wish: JsonDict = {"name": name, "role": role}
+        if tenant is not None:
+            wish["tenant"] = tenant
+        if expires_in_days is not None:
+            wish["expires_at"] = (datetime.now(UTC) + timedelta(days=expires_in_days)).isoformat()
+        return self._dict("POST", "/v1/keys", json=wish)
+
+    def keys(self, tenant: str | None = None) -> list[JsonDict]:
+        """The own tenant's keys; `tenant` (id or name) is for operators."""
+        return list(self._pages("/v1/keys", {"tenant": tenant}))
+
+    def revoke_key(self, key_id: str) -> JsonDict:
+        """Make the service refuse a key from now on."""
+        return self._dict("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+
+    def create_tenant(self, name: str, max_parallel: int = 4) -> JsonDict:
+        """A new tenant, which runs up to `max_parallel` trials at once. For operators."""
+        return self._dict("POST", "/v1/tenants", json={"name": name, "max_parallel": max_parallel})
+
+    def tenants(self) -> list[JsonDict]:
+        """All tenants. For operators."""
+        return list(self._pages("/v1/tenants", {}))
+
+    def _dict(self, method: str, path: str, **options: Any) -> JsonDict:
+        answer: JsonDict = self._transport.json(method, path, **options)
+        return answer
+
+    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]:
+        """Items of all pages, `limit` of them at most."""
+        given = _given(params)
+        left = limit
+        while left is None or left > 0:
+            if limit is not None or path.startswith("/v1/tuning-jobs"):
+                given["limit"] = _PAGE if left is None else min(left, _PAGE)
+            page = self._dict("GET", path, params=given)
+            items = page["items"] if left is None else page["items"][:left]
+            yield from items
+            if page["next_cursor"] is None:
+                return
+            given["cursor"] = page["next_cursor"]
+            left = None if left is None else left - len(items)
+
+
+def _job(job_id: str) -> str:
+    return f"/v1/tuning-jobs/{quote(job_id, safe='')}"
+
+
+def _trial(job_id: str, number: int) -> str:
+    return f"{_job(job_id)}/trials/{int(number)}"
+
+
+def _given(params: Mapping[str, Any]) -> JsonDict:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _is_over(job: JsonDict) -> bool:
+    """As api.events.is_over says it: ended, and nobody has asked for more since."""
+    resumed = job["target"] == "running" and (job["status"] == "stopped" or job["ended_at"] is None)
+    return job["status"] in {"completed", "failed", "stopped"} and job["target"] != "deleted" and not resumed
+
+
+def _parse_events(lines: Iterator[str]) -> Iterator[JsonDict]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+        elif fields:
+            if "data" in fields:
+                yield {
+                    "id": int(fields["id"]) if "id" in fields else None,
+                    "event": fields.get("event", "message"),
+                    "data": json.loads(fields["data"]),
+                }
+            fields = {}

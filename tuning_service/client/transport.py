@@ -1,0 +1,102 @@
+"""Requests that survive a service that is restarting."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from tuning_service.client.errors import ServiceUnreachable, TuningApiError
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+
+
+class Transport:
+    """Sends requests; those that fail on the way, or find the service busy, again for `retry_s` seconds.
+
+    That is safe for all requests here: each POST carries an Idempotency-Key, which stays the same when it is repeated.
+    """
+
+    def __init__(self, url: str | None, api_key: str | None, *, timeout_s: float, retry_s: float) -> None:
+        self.url = (url or os.environ.get("TUNING_URL") or DEFAULT_URL).rstrip("/")
+        key = api_key or os.environ.get("TUNING_API_KEY") or ""
+        self._retry_s = retry_s
+        headers = {"User-Agent": "tuning-service-client"}
+        if key:
+            headers["Authorization"] = f"Bearer {key.strip()}"
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as error:
+            raise ServiceUnreachable(self.url, f"the address or the key is malformed: {error}") from error
+
+    def close(self) -> None:
+        self._http.close()
+
+    def json(self, method: str, path: str, **options: Any) -> Any:
+        """The decoded body of the answer. Raises TuningApiError."""
+        return self.send(method, path, **options).json()
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The answer, whole. Raises TuningApiError."""
+        if method == "POST":
+            options["headers"] = {"Idempotency-Key": str(uuid.uuid4()), **options.get("headers", {})}
+        deadline = time.monotonic() + self._retry_s
+        pause = _FIRST_PAUSE_S
+        while True:
+            wait = pause
+            try:
+                response = self._http.request(method, path, **options)
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                failure: TuningApiError = ServiceUnreachable(self.url, str(error) or type(error).__name__)
+                if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
+                    raise failure from error
+            else:
+                if response.is_success:
+                    return response
+                failure = error_from(response)
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise failure
+                wait = max(wait, _retry_after(response))
+            if time.monotonic() + wait > deadline:
+                raise failure
+            time.sleep(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    @contextmanager
+    def stream(
+        self, path: str, params: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """An answer that is read as it comes. Raises TuningApiError, also when the connection breaks meanwhile."""
+        # Silence is no fault here: nothing may happen for long; the service's heartbeats keep event streams alive.
+        timeout = httpx.Timeout(10.0, read=60.0)
+        try:
+            with self._http.stream("GET", path, params=params, headers=headers, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise error_from(response)
+                yield response
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def error_from(response: httpx.Response) -> TuningApiError:
+    """The problem document of an answer, or what can be told without one."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"title": f"HTTP status {response.status_code}", "detail": response.text[:500]}
+    return TuningApiError(response.status_code, problem)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return float(response.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
