@@ -87,7 +87,7 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=N",
-        help="fewer trials for a contender that would take minutes; its rate does not depend on their number",
+        help="another number of trials for a contender: fewer for SparkTrials, whose rate is the same for any",
     )
     parser.add_argument("--timeout", type=float, default=1200.0, help="seconds for one run (%(default)s)")
     parser.add_argument("--json", type=Path, help="write all figures there")

@@ -22,6 +22,7 @@ def draw(summaries: Sequence[Summary], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8.0, 0.6 * len(names) + 1.2))
     axes.barh(names, rates, xerr=spread, color=colours, capsize=4)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("no-op trials per second: median, and range of the runs (log scale)")
     for row, summary in enumerate(slowest_first):
         axes.annotate(
