@@ -20,6 +20,8 @@ from tuning_service.compute.java import java_home
 
 SPARK_HOME = Path(pyspark.__file__).parent
 _PR_SET_PDEATHSIG = 1
+# Many JVMs on a small machine: none lives long enough to be worth optimising.
+_FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _T = TypeVar("_T")
 
 
@@ -107,6 +109,8 @@ class StandaloneCluster:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": "512m",
+            "spark.driver.extraJavaOptions": _FRUGAL,
+            "spark.executor.extraJavaOptions": _FRUGAL,
         }
 
     def executors(self) -> list[int]:
@@ -164,6 +168,7 @@ class StandaloneCluster:
             "JAVA_HOME": str(java_home()),
             "SPARK_HOME": str(SPARK_HOME),
             "SPARK_DAEMON_MEMORY": "256m",
+            "SPARK_DAEMON_JAVA_OPTS": _FRUGAL,
             "SPARK_NO_DAEMONIZE": "1",
             "SPARK_LOCAL_IP": "127.0.0.1",
         }

@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkBackend]:
     output = str(tmp_path_factory.mktemp("spark") / "output.log")
-    settings = SparkSettings(master="local[4]", conf=SHIP_PROBES, local_gpus=("0", "1"), output=output)
+    conf = SHIP_PROBES | {"spark.store.secret": "hush-hush"}
+    settings = SparkSettings(master="local[4]", conf=conf, local_gpus=("0", "1"), output=output)
     backend = SparkBackend(settings, runner=RUN)
     backend.start()
     yield backend
@@ -56,6 +57,13 @@ def test_capacity_is_the_slots_and_the_gpus_of_the_settings(backend):
 
 def test_what_spark_prints_goes_to_the_file(backend):
     assert "log4j" in Path(backend.settings.output).read_text()
+
+
+def test_secrets_in_the_conf_reach_spark_and_not_the_command_line(backend):
+    command = Path(f"/proc/{backend._connection._gateway.proc.pid}/cmdline").read_bytes()
+    assert b"spark.scheduler.mode=FAIR" in command
+    assert b"hush-hush" not in command
+    assert backend._connection._sc.getConf().get("spark.store.secret") == "hush-hush"
 
 
 def test_gpus_are_shared_out_and_come_back(backend, probes):

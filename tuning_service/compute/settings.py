@@ -23,7 +23,7 @@ class SparkSettings:
     app_name: str = "tuning-service"
     local_gpus: tuple[str, ...] = ()  # addresses to share out in local mode; a cluster knows its own
     python: str | None = None
-    # File that Spark's JVM appends its output to, and in local mode the Python workers; None: where this process's goes.
+    # File that Spark's JVM, and in local mode the Python workers, append output to; None: where this process's goes.
     output: str | None = None
     connect_timeout_s: float = 30.0  # longest wait for a master to accept this service; not in local mode
     # A driver that its master has forgotten (a master that came back without its state) gets no executors ever
