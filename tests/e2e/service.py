@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tuning_service.client import TuningClient
 
-_MARK = "TUNING_UNDER_TEST"
+_MARK = "UNDER_TEST"  # not TUNING_…: the runner keeps those from trainings
 Found = TypeVar("Found")
 
 
@@ -35,7 +35,7 @@ class Deployment:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.folder = folder
         self.mark = uuid.uuid4().hex
-        self.settings = {"DATA_DIR": folder / "data", "LOG_FORMAT": "json", "SPARK_MASTER": "local[2]"} | settings
+        self.settings = {"PORT": 0, "DATA_DIR": folder / "data", "LOG_FORMAT": "json", "SPARK_MASTER": "local[2]"} | settings
         self._processes: list[subprocess.Popen[bytes]] = []
         self.url = ""
         self.operator_key = ""
@@ -56,15 +56,15 @@ class Deployment:
     def start(self, command: str = "serve", *options: str) -> subprocess.Popen[bytes]:
         """Start a process of the service and wait until it says that it is ready."""
         ready = self.folder / f"{command}-{len(self._processes)}.json"
-        log = self.log_of(len(self._processes)).open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tuning_service", command, "--ready-file", str(ready), *options],
-            env=self._environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with self.log_of(len(self._processes)).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tuning_service", command, "--ready-file", str(ready), *options],
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self._processes.append(process)
         eventually(lambda: ready.exists() or process.poll() is not None, within_s=60, what=f"{command} ready")
         assert ready.exists(), log_text(self.log_of(len(self._processes) - 1))
