@@ -108,12 +108,15 @@ class _Controller:
         from tuning_service.search.host import AlgorithmHost
 
         self._algorithms = AlgorithmHost(children=settings.algorithm_processes, timeout_s=settings.algorithm_timeout_s)
+        folder = Path(settings.data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
         self._backend = SparkBackend(
             SparkSettings(
                 master=settings.spark_master,
                 conf=settings.spark_conf,
                 local_gpus=settings.local_gpus,
                 python=settings.spark_python or None,
+                output=str(folder / "spark.log"),
             )
         )
         tools = Tools(
