@@ -13,9 +13,9 @@ def add_event(connection: Connection, job_id: str, kind: str, data: dict[str, An
     connection.execute(insert(events).values(job_id=job_id, kind=kind, data=data, at=now))
 
 
-def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows whose primary key is not there yet; leave the others as they stand."""
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows whose primary key is not there yet, and leave the others as they stand; how many were new."""
     if not rows:
-        return
+        return 0
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    return connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows).rowcount
