@@ -19,7 +19,7 @@ from tuning_service.storage.tables import (
     tuning_jobs,
     tuning_tasks,
 )
-from tuning_service.storage.writes import add_event, insert_new
+from tuning_service.storage.writes import add_event, insert_if_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class TenantScope:
             "files": list(program.files),
             "created_at": program.created_at,
         }
-        insert_new(self._connection, programs, [row])
+        insert_if_new(self._connection, programs, row)
 
     def program(self, digest: str) -> Program | None:
         """The program, or None when this tenant has not uploaded it."""

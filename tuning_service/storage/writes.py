@@ -13,9 +13,19 @@ def add_event(connection: Connection, job_id: str, kind: str, data: dict[str, An
     connection.execute(insert(events).values(job_id=job_id, kind=kind, data=data, at=now))
 
 
-def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows whose primary key is not there yet, and leave the others as they stand; how many were new."""
-    if not rows:
-        return 0
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose primary key is not there yet; leave the others as they stand."""
+    if rows:
+        connection.execute(_new_only(connection, table), rows)
+
+
+def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert the row, or return False when its primary key is there already."""
+    # RETURNING, since an INSERT's row count is not known on every driver.
+    inserted = _new_only(connection, table).values(row).returning(*table.primary_key)
+    return connection.execute(inserted).first() is not None
+
+
+def _new_only(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows).rowcount
+    return dialect.insert(table).on_conflict_do_nothing()
