@@ -177,14 +177,18 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 def _reachable(binaries: Path, folder: Path, account: pwd.struct_passwd) -> Path:
     """`binaries`, or a copy of their installation where an environment below root's home hides it from `account`."""
-    tried = subprocess.run(
-        [binaries / "postgres", "--version"],
-        capture_output=True,
-        user=account.pw_uid,
-        group=account.pw_gid,
-        extra_groups=[],
-        cwd=folder,
-    ) if _may_enter(binaries, account) else None
+    tried = (
+        subprocess.run(
+            [binaries / "postgres", "--version"],
+            capture_output=True,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=[],
+            cwd=folder,
+        )
+        if _may_enter(binaries, account)
+        else None
+    )
     if tried is not None and tried.returncode == 0:
         return binaries
     copy = folder / "installation"

@@ -71,9 +71,7 @@ def test_processes_write_at_once_and_nothing_is_lost_or_refused(store, database_
     alice = a_tenant(store, "a")
     job = stored_job(store, alice)
     together = multiprocessing.get_context("spawn").Barrier(2)
-    codes = run_processes(
-        in_process, [lambda _, w=w: (database_url, job, alice, w, together) for w in range(2)]
-    )
+    codes = run_processes(in_process, [lambda _, w=w: (database_url, job, alice, w, together) for w in range(2)])
     assert codes == [0, 0]
     assert count(store, alice, job) == {TrialStatus.QUEUED: 2 * ROUNDS}
 
@@ -136,6 +134,7 @@ def test_a_secret_that_many_ask_for_first_is_one_secret(store):
 
 def test_a_program_that_many_upload_at_once_is_stored_once(store):
     alice = a_tenant(store, "a")
+
     def upload(_):
         with store.write() as unit:
             unit.for_tenant(alice).add_program(Program(digest="e" * 64, bytes=1, files=(), created_at=1.0))

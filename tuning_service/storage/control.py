@@ -77,9 +77,8 @@ class ControlRows:
             & tuning_jobs.c.status.in_([str(JobStatus.STOPPED), str(JobStatus.FAILED)]),
         )
         rows = self._connection.execute(
-            select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch).where(
-                due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held))
-            )
+            select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
+            .where(due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held)))
             # In one order for all, so that two controllers that claim at once do not wait for each other.
             .order_by(tuning_jobs.c.id)
         )
