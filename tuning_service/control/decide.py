@@ -92,7 +92,8 @@ def wanted(state: JobState) -> int:
     if not _searching(state):
         return 0
     lost = sum(1 for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
-    return max(0, min(state.job.spec.budget.parallel - busy(state), _queued(state) + lost + _untried(state)))
+    new = min(_untried(state), len(state.ready)) if state.exhausted else _untried(state)
+    return max(0, min(state.job.spec.budget.parallel - busy(state), _queued(state) + lost + new))
 
 
 def busy(state: JobState) -> int:
@@ -151,6 +152,15 @@ def _end_of(state: JobState) -> str:
     if state.failed_in_row >= job.spec.budget.failures:
         return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
     return ""
+
+
+def _failures_after(state: JobState, conclusions: Sequence[Conclusion]) -> int:
+    """How many trials will have failed in a row once the conclusions are stored."""
+    count = state.failed_in_row
+    for conclusion in conclusions:
+        if conclusion.final:
+            count = count + 1 if conclusion.trial.status is TrialStatus.FAILED else 0
+    return count
 
 
 def _out_of_time(state: JobState) -> bool:
@@ -247,6 +257,8 @@ def _search(
 ) -> Actions:
     job, budget = state.job, state.job.spec.budget
     room = min(state.slots, budget.parallel - len(still_open))
+    if _failures_after(state, conclusions) >= budget.failures:
+        room = 0  # what was started now would be stopped by the next decision
     again = [c.trial for c in conclusions if c.trial.status is TrialStatus.QUEUED]
     queued = [t for t in state.trials if t.status is TrialStatus.QUEUED] + again
     queued = sorted(queued, key=lambda t: t.number)[: max(0, room)]
@@ -265,7 +277,7 @@ def _search(
         for i, suggestion in enumerate(state.ready[: max(0, min(room - len(queued), _untried(state)))])
     ]
     launch = [_task_of(trial, state.now, make_id) for trial in [*queued, *fresh]]
-    ask = min(room - len(launch), _untried(state) - len(fresh)) - state.asked
+    ask = min(room - len(launch), _untried(state) - len(fresh))
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
     waiting = "" if still_open or launch or used_up else state.waiting
@@ -280,7 +292,8 @@ def _search(
         store=fresh,
         launch=launch,
         cancel=_to_cancel(conclusions),
-        ask=0 if state.exhausted else max(0, ask),
+        # One question at a time: a second would take the place of the first, whose answer would be lost.
+        ask=0 if state.exhausted or state.asked else max(0, ask),
     )
 
 
@@ -310,7 +323,9 @@ def _wind_down(state: JobState, conclusions: list[Conclusion], still_open: list[
         if t.status is TrialStatus.QUEUED
     ]
     after = job
-    if job.target is JobTarget.DELETED:
+    if job.status is JobStatus.DELETING:
+        pass
+    elif job.target is JobTarget.DELETED:
         after = _at(job, JobStatus.DELETING)
     elif job.status is JobStatus.RUNNING:
         after = _at(job, JobStatus.STOPPING, reason=_end_of(state))

@@ -97,6 +97,7 @@ class TuningJobCtrl:
         self._known: set[str] = set()
         self._polled_at = 0.0
         self._search: _Search | None = None
+        self._launched_at = 0.0
 
     def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
         """Do what can be done now. True when another step has something to do at once.
@@ -112,20 +113,22 @@ class TuningJobCtrl:
             self.finished = True
             return False
         actions = decide(state)
+        if actions.delete:
+            # Before the rows: while those are there, somebody will try again.
+            self._tools.artifacts.delete_job(state.job.tenant_id, state.job.id)
         if actions.writes:
             try:
                 self._commit(state, actions)
             except StaleError:
                 return True
-            self._note(actions)
+            self._note(state, actions)
         self._act(state, actions)
-        ended = actions.job is not None and actions.job.status not in {JobStatus.RUNNING, JobStatus.STOPPING}
         self.finished = actions.delete or (
             (actions.job or state.job).status in {JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED}
         )
         if self.finished:
             self.close()
-        return not ended and (actions.job is not None or self._answered())
+        return not self.finished and (actions.job is not None or self._answered())
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
@@ -176,6 +179,7 @@ class TuningJobCtrl:
             running=busy(state),
             wanted=wanted(state),
             tenant_limit=tenant.max_parallel,
+            launched_at=self._launched_at,
         )
         slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
         self._remember_handles(work)
@@ -240,14 +244,26 @@ class TuningJobCtrl:
             if actions.delete:
                 rows.delete_job(state.job.id)
 
-    def _note(self, actions: Actions) -> None:
+    def _note(self, state: JobState, actions: Actions) -> None:
         """Keep memory in step with what was just stored."""
         search = self._search
         assert search is not None
         del search.ready[: len(actions.store)]
+        if actions.job is not None and actions.job.forgiven != state.job.forgiven:
+            search.failures.clear()
+        if actions.launch and self.demand is not None:
+            # Other jobs' turns come before this one's next look, and must not be given the same slots.
+            self._launched_at = time.monotonic()
+            self.demand = dataclasses.replace(
+                self.demand,
+                running=self.demand.running + len(actions.launch),
+                wanted=max(0, self.demand.wanted - len(actions.launch)),
+                launched_at=self._launched_at,
+            )
         for conclusion in actions.conclusions:
             trial = conclusion.trial
             if conclusion.final:
+                search.history.append(_observation(trial, state.job))
                 _count_failure(search, trial)
             log.info(
                 "trial ended" if conclusion.final else "task ended",
@@ -265,15 +281,10 @@ class TuningJobCtrl:
     def _act(self, state: JobState, actions: Actions) -> None:
         tools, search = self._tools, self._search
         assert search is not None
-        for conclusion in actions.conclusions:
-            if conclusion.final:
-                search.history.append(_observation(conclusion.trial, state.job))
         if actions.cancel:
             tools.backend.cancel(actions.cancel)
         if actions.launch:
             self._launch(state.job, actions.launch)
-        if actions.delete:
-            tools.artifacts.delete_job(state.job.tenant_id, state.job.id)
         if actions.ask:
             self._ask(state, actions)
 

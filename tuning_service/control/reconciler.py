@@ -1,5 +1,6 @@
 """The reconciler: takes leases of jobs that have work, and gives each its turn."""
 
+import dataclasses
 import threading
 import time
 import uuid
@@ -78,7 +79,7 @@ class Reconciler:
                 self._guarded("claim", self._claim)
                 next_claim = now + self._tick_s
             self._guarded("look", partial(self._find_due, hints))
-            self._turns()
+            self._guarded("turns", self._turns)
             pause = min([self._tick_s, *(due - time.monotonic() for due in self._due.values())])
             self._wake.wait(max(0.0, pause))
         self._leave()
@@ -90,6 +91,10 @@ class Reconciler:
             self._tools.backend.start()
         except TryAgain as error:
             log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
+            self._stopping.wait(self._tick_s)
+            return False
+        except Exception:
+            log.exception("compute backend did not start")
             self._stopping.wait(self._tick_s)
             return False
         self.ready.set()
@@ -156,6 +161,8 @@ class Reconciler:
                 faults = self._faults[job_id] = self._faults.get(job_id, 0) + 1
                 pause = min(_LONGEST_PAUSE_S, 0.5 * 2**faults)
                 log.exception("step failed", retry_in_s=pause)
+                # What it remembers may not be what is stored: the next step reads that again.
+                ctrl.close()
                 self._due[job_id] = time.monotonic() + pause
                 return
         self._faults.pop(job_id, None)
@@ -166,6 +173,9 @@ class Reconciler:
 
     def _grant(self, job_id: str, demand: Demand) -> tuple[int, str]:
         demands = {key: ctrl.demand for key, ctrl in self._jobs.items() if ctrl.demand is not None}
+        for key in self._faults.keys() & demands.keys():
+            # It cannot use slots while its steps fail, so none are kept for it.
+            demands[key] = dataclasses.replace(demands[key], wanted=0)
         return grant(job_id, demands | {job_id: demand}, self._capacity)
 
     def _release(self, ctrl: TuningJobCtrl) -> None:

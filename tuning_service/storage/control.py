@@ -77,9 +77,10 @@ class ControlRows:
             & tuning_jobs.c.status.in_([str(JobStatus.STOPPED), str(JobStatus.FAILED)]),
         )
         rows = self._connection.execute(
-            select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch).where(
-                due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held))
-            )
+            select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
+            .where(due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held)))
+            # In one order for all, so that two controllers that claim at once do not wait for each other.
+            .order_by(tuning_jobs.c.id)
         )
         return [Lease(job_id=row.id, tenant_id=row.tenant_id, epoch=row.lease_epoch + 1) for row in rows]
 
@@ -89,7 +90,11 @@ class ControlRows:
         for lease in wanted:
             taken = self._connection.execute(
                 update(tuning_jobs)
-                .where(tuning_jobs.c.id == lease.job_id, tuning_jobs.c.lease_epoch == lease.epoch - 1)
+                .where(
+                    tuning_jobs.c.id == lease.job_id,
+                    tuning_jobs.c.lease_epoch == lease.epoch - 1,
+                    tuning_jobs.c.lease_until <= now,
+                )
                 .values(lease_owner=owner, lease_epoch=lease.epoch, lease_until=now + ttl_s)
             )
             if taken.rowcount:
