@@ -14,6 +14,7 @@ from tuning_service.control.results import summarise
 from tuning_service.control.shares import Demand
 from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
+from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import FaultKind, Observation, Suggestion, Trial, TuningTask
 from tuning_service.runner.protocol import TaskTicket
@@ -29,6 +30,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 # sooner, and then its suggestion is launched in the step that asked for it.
 _PROMPT_S = 0.02
 _POLL_S = 1.0
+_MARK_S = 0.5
+_TENANT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,9 @@ class TuningJobCtrl:
         self._polled_at = 0.0
         self._search: _Search | None = None
         self._launched_at = 0.0
+        self._unmarked: list[str] = []  # submitted, and not stored as such yet
+        self._tenant: Tenant | None = None
+        self._tenant_read_at = 0.0
 
     def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
         """Do what can be done now. True when another step has something to do at once.
@@ -113,13 +119,18 @@ class TuningJobCtrl:
             self.finished = True
             return False
         actions = decide(state)
+        if actions.ask:
+            state = self._ask(state, actions)
+            actions = decide(state)
         if actions.delete:
             # Before the rows: while those are there, somebody will try again.
             self._tools.artifacts.delete_job(state.job.tenant_id, state.job.id)
-        if actions.writes:
+        if actions.writes or self._marks_are_due():
             try:
                 self._commit(state, actions)
             except StaleError:
+                # The algorithm may have been told of ends that were not stored.
+                self.close()
                 return True
             self._note(state, actions)
         self._act(state, actions)
@@ -128,7 +139,7 @@ class TuningJobCtrl:
         )
         if self.finished:
             self.close()
-        return not self.finished and (actions.job is not None or self._answered())
+        return not self.finished and actions.job is not None
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
@@ -153,7 +164,7 @@ class TuningJobCtrl:
                 return None
             work = unit.control.open_work(job.id)
             search = self._search_of(unit, job)
-            tenant = unit.control.tenant(job.tenant_id)
+            tenant = self._tenant_of(unit, job)
         search.collect()
         self.target = job.target
         state = JobState(
@@ -200,6 +211,13 @@ class TuningJobCtrl:
             self._search = search
         return self._search
 
+    def _tenant_of(self, unit: Unit, job: TuningJob) -> Tenant:
+        """The job's tenant; a changed quota is noticed after some seconds."""
+        now = time.monotonic()
+        if self._tenant is None or now - self._tenant_read_at >= _TENANT_S:
+            self._tenant, self._tenant_read_at = unit.control.tenant(job.tenant_id), now
+        return self._tenant
+
     def _results(self, state: JobState) -> dict[str, Result]:
         ended = [(task, end) for task in state.tasks if (end := end_of(task, state)) is not None]
         if not ended:
@@ -213,6 +231,36 @@ class TuningJobCtrl:
                     lost = unit.control.lost_tasks(task.trial_id) + (task.status in OPEN_TASKS)
                 results[task.id] = Result(value=value, metrics=metrics, lost=lost)
         return results
+
+    def _ask(self, state: JobState, actions: Actions) -> JobState:
+        """Ask the algorithm, and wait a moment: a prompt answer is launched by the very step that asked for it."""
+        tools, search, job = self._tools, self._search, state.job
+        assert search is not None
+        if search.session is None:
+            spec = job.spec
+            setup = AlgorithmSetup(space=spec.space, objective=spec.objective, algorithm=spec.algorithm, seed=spec.seed)
+            search.session = tools.algorithms.open(job.id, setup)
+        ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
+        open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
+        pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
+        first = sum(state.counts.values()) + len(actions.store)
+        rest = search.ready[len(actions.store) :]
+        pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(rest)]
+        history = search.history + [_observation(trial, job) for trial in ended.values()]
+        search.asked = actions.ask
+        search.answer = search.session.ask(actions.ask, history, pending)
+        try:
+            search.answer.exception(timeout=_PROMPT_S)
+        except TimeoutError:
+            search.answer.add_done_callback(lambda _: tools.notify(job.id))
+        search.collect()
+        return dataclasses.replace(
+            state,
+            ready=tuple(search.ready),
+            asked=search.asked,
+            exhausted=search.exhausted,
+            algorithm_error=search.error,
+        )
 
     # -- storing
 
@@ -232,6 +280,7 @@ class TuningJobCtrl:
                 place += conclusion.final
             for trial in actions.shelve:
                 rows.set_trial(trial, now)
+            rows.mark_submitted(self._unmarked)
             rows.request_stop([task.id for task in actions.stop])
             rows.add_trials(actions.store)
             rows.add_tasks(actions.launch)
@@ -248,6 +297,7 @@ class TuningJobCtrl:
         """Keep memory in step with what was just stored."""
         search = self._search
         assert search is not None
+        self._unmarked = []
         del search.ready[: len(actions.store)]
         if actions.job is not None and actions.job.forgiven != state.job.forgiven:
             search.failures.clear()
@@ -285,8 +335,6 @@ class TuningJobCtrl:
             tools.backend.cancel(actions.cancel)
         if actions.launch:
             self._launch(state.job, actions.launch)
-        if actions.ask:
-            self._ask(state, actions)
 
     def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> None:
         tools = self._tools
@@ -301,36 +349,16 @@ class TuningJobCtrl:
                 unit.control.fence(self.lease)
                 unit.control.withdraw(tasks)
             return
+        self._handles = {**self._handles, **{task.handle: HandleStatus.PENDING for task in tasks}}
         self._known |= {task.handle for task in tasks}
-        with tools.store.write() as unit:
-            unit.control.mark_submitted([task.id for task in tasks])
+        self._unmarked += [task.id for task in tasks]
 
-    def _ask(self, state: JobState, actions: Actions) -> None:
-        tools, search, job = self._tools, self._search, state.job
-        assert search is not None
-        if search.session is None:
-            spec = job.spec
-            setup = AlgorithmSetup(space=spec.space, objective=spec.objective, algorithm=spec.algorithm, seed=spec.seed)
-            search.session = tools.algorithms.open(job.id, setup)
-        ended = {c.trial.id for c in actions.conclusions if c.final}
-        open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
-        pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
-        first = sum(state.counts.values()) + len(actions.store)
-        pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(search.ready)]
-        search.asked = actions.ask
-        search.answer = search.session.ask(actions.ask, search.history, pending)
-        search.answer.add_done_callback(lambda _: tools.notify(job.id))
+    def _marks_are_due(self) -> bool:
+        """True when what was submitted a while ago is not stored as such, and no other write came by to do it.
 
-    def _answered(self) -> bool:
-        """True when the algorithm has answered, or does so promptly."""
-        answer = self._search.answer if self._search else None
-        if answer is None:
-            return False
-        try:
-            answer.exception(timeout=_PROMPT_S)
-        except TimeoutError:
-            return False
-        return True
+        Most tasks are claimed before that, so a transaction of its own for each launch would be wasted.
+        """
+        return bool(self._unmarked) and time.monotonic() - self._launched_at >= _MARK_S
 
 
 def _observation(trial: Trial, job: TuningJob) -> Observation:

@@ -18,6 +18,7 @@ from tuning_service.domain.errors import LeaseLost, TryAgain
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0  # each job is looked at this often even when nothing points at it: budgets, lost tasks
+_NEWS_S = 0.1
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -33,6 +34,8 @@ class Reconciler:
         self._tick_s = tick_s
         self._lease_s = lease_s
         self._alone = alone
+        # Beside managers in other processes, news are found by looking; in one process they come through `notify`.
+        self._look_s = tick_s if alone else min(tick_s, _NEWS_S)
         self._owner = f"controller-{uuid.uuid4().hex[:12]}"
         self._jobs: dict[str, TuningJobCtrl] = {}
         self._due: dict[str, float] = {}  # job -> when to look at it next (monotonic)
@@ -65,7 +68,7 @@ class Reconciler:
     def _run(self) -> None:
         if self._alone:
             self._guarded("leases", self._release_all)
-        next_renewal = next_claim = 0.0
+        next_renewal = next_claim = next_look = 0.0
         while not self._stopping.is_set():
             if not self._connected():
                 continue
@@ -78,9 +81,12 @@ class Reconciler:
             if now >= next_claim or hints - self._jobs.keys():
                 self._guarded("claim", self._claim)
                 next_claim = now + self._tick_s
-            self._guarded("look", partial(self._find_due, hints))
+            self._due.update((job_id, 0.0) for job_id in hints & self._jobs.keys() - self._faults.keys())
+            if now >= next_look:
+                self._guarded("look", self._find_due)
+                next_look = now + self._look_s
             self._guarded("turns", self._turns)
-            pause = min([self._tick_s, *(due - time.monotonic() for due in self._due.values())])
+            pause = min([self._look_s, *(due - time.monotonic() for due in self._due.values())])
             self._wake.wait(max(0.0, pause))
         self._leave()
 
@@ -124,14 +130,13 @@ class Reconciler:
             self._jobs[lease.job_id] = TuningJobCtrl(lease, self._tools)
             self._due[lease.job_id] = 0.0
 
-    def _find_due(self, hints: set[str]) -> None:
+    def _find_due(self) -> None:
+        """What other processes, or an earlier life of this one, have left to do."""
         with self._tools.store.read() as unit:
-            due = hints | unit.control.with_unsettled_tasks()
+            due = unit.control.with_unsettled_tasks()
             targets = unit.control.targets(self._jobs)
         due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
-        for job_id in due:
-            if job_id in self._jobs and job_id not in self._faults:
-                self._due[job_id] = 0.0
+        self._due.update((job_id, 0.0) for job_id in due & self._jobs.keys() - self._faults.keys())
 
     def _turns(self) -> None:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
