@@ -1,0 +1,344 @@
+"""TuningJobCtrl and Reconciler on a real database, with the real task desk and the real algorithm host."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections import Counter
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.control import clusters
+from tests.samples import a_spec, a_tenant, stored_job
+from tuning_service.control import job_ctrl, reconciler
+from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
+from tuning_service.control.reconciler import Reconciler
+from tuning_service.domain.errors import LeaseLost, NotFound
+from tuning_service.domain.job import Budget
+from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
+from tuning_service.frameworks import base as frameworks
+from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.search.host import AlgorithmHost
+from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.tenant_scope import TrialOrder
+
+DEADLINE_S = 40.0
+
+
+class PlainFramework(frameworks.TuningFrameworkMgr):
+    name, summary = "plain", "Starts nothing: the runner is played."
+
+    def check(self, spec, files):
+        pass
+
+    def prepare(self, spec, trial, gpus):
+        return frameworks.Preparation(argv=("python",), environment={}, files={})
+
+    def log_parser(self, spec):
+        return {}
+
+
+@pytest.fixture(scope="module")
+def algorithms():
+    host = AlgorithmHost(children=1, timeout_s=30.0)
+    yield host
+    host.close()
+
+
+class House:
+    """What all controllers of a test share, and what its tenant asks for."""
+
+    def __init__(self, store, artifacts, algorithms):
+        self.store, self.artifacts, self.algorithms = store, artifacts, algorithms
+        self.alice = a_tenant(store, "a")
+        self.controllers = []
+        self.desk = TaskDesk(store, artifacts, notify=self.notify)
+
+    def notify(self, job_id):
+        for controller in self.controllers:
+            controller.notify(job_id)
+
+    def tools(self, backend):
+        return Tools(
+            store=self.store,
+            artifacts=self.artifacts,
+            backend=backend,
+            algorithms=self.algorithms,
+            token=ticket_token(self.store),
+            service_url="http://127.0.0.1:1",
+            notify=self.notify,
+        )
+
+    def controller(self, backend, *, alone=False, lease_s=15.0):
+        made = Reconciler(self.tools(backend), tick_s=0.05, lease_s=lease_s, alone=alone)
+        self.controllers.append(made)
+        made.start()
+        return made
+
+    def submit(self, budget, principal=None, **changes):
+        spec = a_spec(framework="plain", budget=budget)
+        job = stored_job(self.store, principal or self.alice, spec=spec, **changes)
+        self.notify(job.id)
+        return job
+
+    def aim(self, job, target):
+        with self.store.write() as unit:
+            unit.for_tenant(self.alice).set_target(self.job(job), target, time.time())
+        self.notify(job.id)
+
+    def job(self, job):
+        with self.store.read() as unit:
+            found = unit.control.job(job.id)
+        if found is None:
+            raise NotFound
+        return found
+
+    def trials(self, job):
+        with self.store.read() as unit:
+            return [t for t, _ in self.scope(unit, job).trials(job.id, order=TrialOrder(), after=None, limit=999)]
+
+    def tasks(self, job):
+        with self.store.read() as unit:
+            return [task for trial in self.trials(job) for task in self.scope(unit, job).tasks(trial.id)]
+
+    def scope(self, unit, job):
+        tenant = unit.tenancy.tenant(job.tenant_id)
+        return unit.for_tenant(dataclasses.replace(self.alice, tenant=tenant))
+
+    def until_status(self, job, *statuses):
+        until(lambda: self.job(job).status in statuses, lambda: self.job(job))
+        return self.job(job)
+
+
+def until(condition, describe=lambda: ""):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {describe()}"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def house(sqlite_store, tmp_path, algorithms, monkeypatch):
+    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
+    monkeypatch.setattr(job_ctrl, "_POLL_S", 0.05)
+    monkeypatch.setattr(reconciler, "_LOOK_S", 0.05)
+    made = House(sqlite_store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(lambda: [c.stop() for c in made.controllers])
+        made.at_end = at_end
+        yield made
+
+
+def cluster(house, kind=clusters.Cluster, **options):
+    made = kind(house.desk, **options)
+    house.at_end.callback(made.stop)
+    return made
+
+
+def vanish(controller):
+    """The controller ends as a killed process does: it gives no lease back."""
+    controller._leave = lambda: None
+    controller.stop()
+
+
+def assert_all_completed_once(house, job, count):
+    trials = house.trials(job)
+    assert [t.number for t in trials] == list(range(count))
+    assert {t.status for t in trials} == {TrialStatus.COMPLETED}
+    assert {t.value for t in trials} == {0.5}
+    succeeded = Counter(t.trial_id for t in house.tasks(job) if t.status is TaskStatus.SUCCEEDED)
+    assert set(succeeded.values()) == {1}
+    with house.store.read() as unit:
+        assert len(unit.control.settled_trials(job.id)) == count
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        clusters.Cluster,
+        clusters.VanishesAfterSubmit,
+        clusters.RefusesSubmit,
+        clusters.Breaks,
+        clusters.EndsWithoutReport,
+    ],
+)
+def test_whatever_the_cluster_does_each_trial_counts_once_and_the_total_is_what_was_asked(house, kind):
+    backend = cluster(house, kind)
+    house.controller(backend)
+    job = house.submit(Budget(trials=6, parallel=2))
+    assert house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED).status is JobStatus.COMPLETED
+    assert_all_completed_once(house, job, 6)
+    assert backend.most_open <= 2
+
+
+def test_a_trial_that_is_always_lost_fails_with_the_reason(house):
+    house.controller(cluster(house, clusters.LosesEverything))
+    job = house.submit(Budget(trials=1))
+    ended = house.until_status(job, JobStatus.FAILED)
+    assert "Lost 5 times; the last time: lost: its Spark task ended without a report" in ended.reason
+    assert len(house.tasks(job)) == 5
+
+
+def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):
+    house.controller(cluster(house, clusters.Fails))
+    job = house.submit(Budget(trials=20, parallel=1, failures=3))
+    assert "The last 3 trials all failed. The last one: exit code 1" in house.until_status(job, JobStatus.FAILED).reason
+    assert len(house.trials(job)) == 3
+    house.aim(job, JobTarget.RUNNING)
+    until(lambda: len(house.trials(job)) > 3, lambda: house.job(job))
+    house.until_status(job, JobStatus.FAILED)
+    assert len(house.trials(job)) == 6
+
+
+def test_a_job_whose_tasks_never_start_can_be_stopped_resumed_and_deleted(house):
+    backend = cluster(house, clusters.NeverStarts)
+    house.controller(backend)
+    job = house.submit(Budget(trials=4, parallel=2))
+    until(lambda: len(backend.submitted) == 2)
+    house.aim(job, JobTarget.STOPPED)
+    house.until_status(job, JobStatus.STOPPED)
+    assert set(backend.cancelled) == set(backend.submitted)
+    assert {t.status for t in house.trials(job)} == {TrialStatus.STOPPED}
+    house.aim(job, JobTarget.RUNNING)
+    until(lambda: len(backend.submitted) == 4)
+    assert len(house.trials(job)) == 2, "the stopped trials go on before new ones are made"
+    house.aim(job, JobTarget.DELETED)
+    with pytest.raises(NotFound):
+        until(lambda: not house.job(job))
+    assert set(backend.cancelled) == set(backend.submitted)
+
+
+def test_stopping_tells_runners_and_resuming_finishes_what_was_asked(house):
+    backend = cluster(house)
+    backend.go_on.clear()
+    house.controller(backend)
+    job = house.submit(Budget(trials=5, parallel=2))
+    for _ in range(2):
+        assert backend.claimed.acquire(timeout=DEADLINE_S)
+    house.aim(job, JobTarget.STOPPED)
+    house.until_status(job, JobStatus.STOPPED)
+    assert {t.status for t in house.tasks(job)} == {TaskStatus.STOPPED}
+    assert backend.cancelled == []
+    backend.go_on.set()
+    house.aim(job, JobTarget.RUNNING)
+    house.until_status(job, JobStatus.COMPLETED)
+    assert_all_completed_once(house, job, 5)
+
+
+def test_deleting_leaves_no_log_behind(house, tmp_path):
+    backend = cluster(house)
+    house.controller(backend)
+    job = house.submit(Budget(trials=1))
+    house.until_status(job, JobStatus.COMPLETED)
+    house.artifacts.put_log(job.tenant_id, job.id, "task", 0, b"text")
+    house.aim(job, JobTarget.DELETED)
+    with pytest.raises(NotFound):
+        until(lambda: not house.job(job))
+    assert [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()] == []
+
+
+def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house):
+    first = cluster(house, slots=3)
+    dead = house.controller(first, lease_s=1000.0)
+    job = house.submit(Budget(trials=8, parallel=3))
+    until(lambda: any(t.status is TrialStatus.COMPLETED for t in house.trials(job)))
+    first.go_on.clear()
+    vanish(dead)
+    house.controllers.remove(dead)
+    kept = [t for t in house.trials(job) if t.status is TrialStatus.COMPLETED]
+    first.stop()
+    assert house.job(job).status in {JobStatus.RUNNING, JobStatus.COMPLETED}
+
+    house.controller(cluster(house, slots=3), alone=True)
+    house.until_status(job, JobStatus.COMPLETED)
+    assert_all_completed_once(house, job, 8)
+    assert [t for t in house.trials(job) if t.id in {k.id for k in kept}] == kept
+
+
+def test_of_two_controllers_each_job_is_driven_by_one_and_both_work(house):
+    backends = [cluster(house), cluster(house)]
+    for backend in backends:
+        house.controller(backend)
+    jobs = [house.submit(Budget(trials=4, parallel=2)) for _ in range(6)]
+    for job in jobs:
+        house.until_status(job, JobStatus.COMPLETED)
+        assert_all_completed_once(house, job, 4)
+        drivers = [any(t.id in b.submitted for t in house.tasks(job)) for b in backends]
+        assert drivers.count(True) == 1
+    submitted = [task for backend in backends for task in backend.submitted]
+    assert len(submitted) == len(set(submitted)) == 24
+
+
+def test_whoever_lost_the_lease_meanwhile_launches_nothing_more(house):
+    job = house.submit(Budget(trials=4, parallel=1))
+    backend = cluster(house)
+    backend.go_on.clear()
+    with house.store.write() as unit:
+        [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 10.0)
+    ctrl = TuningJobCtrl(lease, house.tools(backend))
+    until(lambda: ctrl.step(lambda d: (d.wanted, "")) is not None and backend.submitted)
+    with house.store.write() as unit:
+        assert unit.control.claim_jobs(unit.control.claimable_jobs(20.0, held=()), "two", 20.0, 10.0)
+    backend.go_on.set()
+    until(lambda: all(t.status not in OPEN_TASKS for t in house.tasks(job)))
+    before = house.trials(job)
+    with pytest.raises(LeaseLost):
+        until(lambda: not ctrl.step(lambda d: (d.wanted, "")) and False)
+    ctrl.close()
+    assert house.trials(job) == before
+    assert len(backend.submitted) == 1
+
+
+def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):
+    backend = cluster(house, slots=8)
+    backend.go_on.clear()
+    bob = a_tenant(house.store, "b", max_parallel=2)
+    jobs = [house.submit(Budget(trials=2), bob) for _ in range(5)]
+    house.controller(backend)
+    for _ in range(2):
+        assert backend.claimed.acquire(timeout=DEADLINE_S)
+    until(lambda: sum(house.job(j).reason == "Waits: the tenant's quota is in use." for j in jobs) == 3)
+    backend.go_on.set()
+    for job in jobs:
+        house.until_status(job, JobStatus.COMPLETED)
+    assert backend.most_open == 2
+
+
+def test_the_time_budget_ends_the_trials_and_the_job(house):
+    backend = cluster(house)
+    house.controller(backend)
+    job = house.submit(Budget(trials=1000, parallel=2, minutes=0.02))
+    ended = house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED)
+    assert (ended.status, ended.reason) == (JobStatus.COMPLETED, "The time budget of 0.02 minutes is used.")
+    assert not any(t.status in {TrialStatus.QUEUED, TrialStatus.RUNNING} for t in house.trials(job))
+
+
+def test_a_controller_that_ends_leaves_its_jobs_to_the_next_at_once(house):
+    backend = cluster(house, clusters.NeverStarts)
+    first = house.controller(backend, lease_s=1000.0)
+    job = house.submit(Budget(trials=1))
+    until(lambda: backend.submitted)
+    first.stop()
+    with house.store.read() as unit:
+        assert [lease.job_id for lease in unit.control.claimable_jobs(time.time(), held=())] == [job.id]
+
+
+def test_a_database_that_is_away_for_a_while_does_not_end_the_controller(house, monkeypatch):
+    backend = cluster(house)
+    controller = house.controller(backend)
+    until(controller.ready.is_set)
+    with capture_logs() as logs:
+        read, failures = house.store.read, threading.Semaphore(5)
+
+        def sometimes():
+            if failures.acquire(blocking=False):
+                raise ConnectionError("away")
+            return read()
+
+        monkeypatch.setattr(controller._tools.store, "read", sometimes)
+        until(lambda: sum("could not do its round" in entry["event"] for entry in list(logs)) >= 2)
+    monkeypatch.undo()
+    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
+    job = house.submit(Budget(trials=2))
+    house.until_status(job, JobStatus.COMPLETED)
