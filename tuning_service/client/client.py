@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
 from tuning_service.client.transport import Transport
