@@ -1,6 +1,9 @@
+import signal
+import time
+
 import pytest
 
-from tuning_service.logs import check_pattern
+from tuning_service.logs import build_parser, check_pattern
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,13 @@ def test_usable_patterns_pass(pattern):
 def test_unusable_patterns_are_refused_with_the_cause(pattern, message):
     with pytest.raises(ValueError, match=message):
         check_pattern(pattern)
+
+
+def test_pattern_that_would_search_for_ever_is_interrupted():
+    before = signal.getsignal(signal.SIGVTALRM)
+    parser = build_parser({"formats": ["pairs"], "patterns": [r"(?P<x>\d*\d*\d*\d*\d*\d*z)"], "metric": "loss"})
+    begun = time.process_time()
+    for _ in range(30):
+        assert [r.value for r in parser.feed("loss=0.5 " + "1" * 1500)] == [0.5]
+    assert time.process_time() - begun < 3
+    assert signal.getsignal(signal.SIGVTALRM) is before

@@ -70,6 +70,7 @@ def test_environment_of_the_training(run, room, monkeypatch):
     assert environment["PYTHONUNBUFFERED"] == "1"
     assert environment["PYTHONPATH"] == "/home/me/lib"
     assert environment["KEPT"] == "yes"
+    assert "task-" in environment.get("TMPDIR", "task-")
     assert "hidden" not in environment.values()
     assert lines[2] == sys.executable
     assert lines[3].endswith("/program")

@@ -1,8 +1,11 @@
 """Users' own regular expressions: what may be written, and how a line is read with them."""
 
+import contextlib
 import re
+import signal
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from re import _constants as op  # type: ignore[attr-defined]  # the parsed form has no public name
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -79,14 +82,15 @@ class Patterns(Format):
 
     def read(self, line: str) -> Sequence[Mark]:
         marks: list[Mark] = []
-        for index, pattern in enumerate(self._patterns):
-            begun = time.perf_counter()
-            match = pattern.search(line[: self._reach[index]])
-            # No match can be interrupted, so one that took long has less to look at from then on.
-            if time.perf_counter() - begun > _SLOW_S:
-                self._reach[index] = _LOOKED_AT_WHEN_SLOW
-            if match is not None:
-                marks += self._marks(match.groupdict())
+        with _interruptible() as search:
+            for index, pattern in enumerate(self._patterns):
+                begun = time.thread_time()
+                match = search(pattern, line[: self._reach[index]])
+                # It will take as long again on a line like this one.
+                if time.thread_time() - begun > _SLOW_S:
+                    self._reach[index] = _LOOKED_AT_WHEN_SLOW if self._reach[index] == _LOOKED_AT else 0
+                if match is not None:
+                    marks += self._marks(match.groupdict())
         return sorted(marks, key=lambda mark: mark.metric is not None)  # steps first: they hold for the whole line
 
     def _marks(self, groups: dict[str, str | None]) -> Iterator[Mark]:
@@ -105,6 +109,42 @@ class Patterns(Format):
 
     def _is_objective(self, name: str) -> bool:
         return re.sub(r"\W", "_", squash(name)) == self._squashed
+
+
+class _TooSlow(Exception):
+    """A search was interrupted."""
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[re.Pattern[str], str], re.Match[str] | None]]:
+    """Yields a search that ends after a while even if it has not found all ways in which a pattern does not match.
+
+    A signal after so much computing is what can interrupt it, and only the main thread gets one, which is where a
+    Spark worker runs its task. In another thread nothing but the length of the line bounds the search.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda pattern, text: pattern.search(text)
+        return
+    before = signal.signal(signal.SIGVTALRM, _interrupt)
+    try:
+        yield _search_for_a_while
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise _TooSlow
+
+
+def _search_for_a_while(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, _SLOW_S * 2)
+        try:
+            return pattern.search(text)
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    except _TooSlow:
+        return None
 
 
 def _number(text: str | None) -> float | None:

@@ -38,6 +38,7 @@ class Follower:
         Raises:
             Gone: the service has given it up; nothing of it is left either.
         """
+        self._begun = time.monotonic()
         gone: Gone | None = None
         killed = False
         poller = select.poll()

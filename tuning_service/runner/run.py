@@ -102,7 +102,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
-    environment = training_environment(os.environ, plan.environment, gpus, workspace.temporary)
+    environment = training_environment(os.environ, plan.environment, gpus, workspace.folder)
     follower = Follower(plan, reporter)
     supervisor, training = _start(plan, environment, workspace)
     reusable = False

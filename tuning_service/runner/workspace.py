@@ -18,7 +18,8 @@ def root() -> Path:
     """Where this executor's tasks work: TUNING_WORK_DIR, or a folder of this user's under the temporary one."""
     chosen = os.environ.get("TUNING_WORK_DIR")
     folder = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"tuning-service-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not chosen and folder.stat().st_uid != os.getuid():
         # Anybody can make folders in /tmp; programs must not come out of a stranger's.
         raise PermissionError(f"{folder} belongs to another user: set TUNING_WORK_DIR")
@@ -77,15 +78,16 @@ class ProgramCache:
 
 
 class Workspace:
-    """One task's folder. `program` is the working directory; the rest is the runner's. Gone after `remove`."""
+    """One task's folder, gone after `remove`. `program` in it is the working directory, `folder` for temporary files.
+
+    Two folders and no more, for making and removing them is a good part of what a short task costs.
+    """
 
     def __init__(self) -> None:
         """Raises OSError when the disk does not allow it."""
         self.folder = Path(tempfile.mkdtemp(prefix="task-", dir=root()))
         self.program = self.folder / "program"
         self.spool = self.folder / "spool"
-        self.temporary = self.folder / "tmp"
-        self.temporary.mkdir()
 
     def fill(self, bundle: bytes, files: Mapping[str, str]) -> None:
         """Unpack the program and write `files` over it. Raises BadBundle, OSError."""
