@@ -1,6 +1,6 @@
 """Commands that run the service: serve, manager, controller, db upgrade."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -116,7 +116,7 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, as_json:
     output.print_json({"revision": revision}) if as_json else output.say(f"The database is at revision {revision}.")
 
 
-def _settings(**options: str | int | None) -> "Settings":
+def _settings(**options: Any) -> "Settings":
     from tuning_service.settings import Settings
 
     return Settings.load(**options)
