@@ -123,6 +123,18 @@ def test_an_unexpected_error_shows_an_id_that_is_in_the_log(
     assert "secret detail" in json.dumps(failure["exception"])
 
 
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_tracebacks_in_the_log_show_no_local_variables(log_lines: io.StringIO, log_format: str) -> None:
+    observability.configure(log_format, stream=log_lines)
+    api_key = "tsk_key_1.hush"
+    try:
+        raise RuntimeError(f"length {len(api_key)}")
+    except RuntimeError:
+        structlog.stdlib.get_logger("x").exception("failed")
+    assert "length 14" in log_lines.getvalue()
+    assert "hush" not in log_lines.getvalue().replace('api_key = "tsk_key_1.hush"', "")
+
+
 def test_library_logs_get_the_same_form(log_lines: io.StringIO) -> None:
     with structlog.contextvars.bound_contextvars(job="job_1"):
         logging.getLogger("some.library").warning("%d tries", 3)

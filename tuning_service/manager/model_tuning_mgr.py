@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from tuning_service import search
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge, TryAgain
 from tuning_service.domain.ids import new_id
@@ -17,6 +16,7 @@ from tuning_service.domain.trial import Measurement, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.job_file import JobFile
 from tuning_service.runner import bundle
+from tuning_service.search.options import check_choice
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, Program, TrialOrder
@@ -168,7 +168,7 @@ class ModelTuningMgr:
             except InvalidRequest as error:
                 problems.extend(error.problems)
         try:
-            spec = dataclasses.replace(spec, algorithm=search.check_choice(spec.algorithm, spec.space))
+            spec = dataclasses.replace(spec, algorithm=check_choice(spec.algorithm, spec.space))
         except InvalidRequest as error:
             problems.extend(error.problems)
         if problems:
