@@ -128,7 +128,7 @@ def test_tracebacks_in_the_log_show_no_local_variables(log_lines: io.StringIO, l
     observability.configure(log_format, stream=log_lines)
     api_key = "tsk_key_1.hush"
     try:
-        raise RuntimeError(f"length {len(api_key)}")
+        raise RuntimeError(f"length {len(api_key)}")  # noqa: TRY301
     except RuntimeError:
         structlog.stdlib.get_logger("x").exception("failed")
     assert "length 14" in log_lines.getvalue()
