@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import text
 
 from tuning_service.storage.tables import Json, metadata
 
@@ -17,5 +18,8 @@ engine = context.config.attributes["engine"]
 with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, render_item=render_item)
     with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            # Two who upgrade at once: the second waits here, and then finds nothing to do.
+            connection.execute(text("SELECT pg_advisory_xact_lock(7461115)"))
         context.run_migrations()
     connection.commit()

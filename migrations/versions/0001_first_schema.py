@@ -91,6 +91,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.id"], name=op.f("fk_tuning_jobs_tenant_id"), ondelete="CASCADE"
         ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "program"],
+            ["programs.tenant_id", "programs.digest"],
+            name=op.f("fk_tuning_jobs_tenant_id_program"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tuning_jobs")),
     )
     with op.batch_alter_table("tuning_jobs", schema=None) as batch_op:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tuning_service.domain.space import Space
 
 _CATEGORIES = st.lists(
-    st.sampled_from([True, False, 0, 1, 2, 0.5, 1.0, "a", "b", ""]),
+    st.sampled_from([True, False, 0, 1, 2, 0.5, 1.5, "a", "b", ""]),
     min_size=1,
     max_size=4,
     unique_by=lambda v: (type(v), v),

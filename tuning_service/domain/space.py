@@ -21,6 +21,11 @@ def _problem(where: str, message: str, remedy: str) -> InvalidRequest:
     return InvalidRequest(FieldProblem(field=where, message=message, remedy=remedy))
 
 
+def _same(a: object, b: object) -> bool:
+    """True == 1 in Python, but they are two values to a user; 1 and 1.0 are one."""
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
 def _check_range(where: str, low: float, high: float, scale: Scale) -> None:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise _problem(where, "min and max must be finite numbers.", "Write ordinary numbers.")
@@ -112,16 +117,15 @@ class CategoricalParameter:
         where = f"space.{self.name}.values"
         if not self.values:
             raise _problem(where, "there are no values to choose from.", "List at least one.")
-        # True == 1 in Python, but they are two values to a user.
-        if len({(type(v), v) for v in self.values}) < len(self.values):
+        if len({(isinstance(v, bool), v) for v in self.values}) < len(self.values):
             raise _problem(where, "a value is listed twice.", "List each once.")
         for value in self.values:
             if isinstance(value, float) and not math.isfinite(value):
                 raise _problem(where, f"{value} is not a finite number.", "Remove it.")
 
     def contains(self, value: object) -> bool:
-        """True for one of the values, of the same type."""
-        return any(type(v) is type(value) and v == value for v in self.values)
+        """True for one of the values."""
+        return any(_same(v, value) for v in self.values)
 
     @property
     def choices(self) -> tuple[ParamValue, ...] | None:
@@ -207,8 +211,7 @@ class Space:
     def is_active(self, parameter: Parameter, params: Params) -> bool:
         """True when all conditions hold in `params`, where an inactive parent is simply absent."""
         return all(
-            c.parent in params and any(type(v) is type(params[c.parent]) and v == params[c.parent] for v in c.values)
-            for c in parameter.when
+            c.parent in params and any(_same(value, params[c.parent]) for value in c.values) for c in parameter.when
         )
 
     def active_part(self, params: Params) -> dict[str, ParamValue]:

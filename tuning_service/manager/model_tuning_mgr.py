@@ -219,7 +219,7 @@ class ModelTuningMgr:
                 raise Conflict("This job has completed; submit a new one to try more.")
             if target is JobTarget.STOPPED and job.status is JobStatus.FAILED:
                 raise Conflict("This job has failed already; it can be resumed or deleted.")
-            if target is not job.target or (target is JobTarget.RUNNING and job.status is JobStatus.FAILED):
+            if target is not job.target:
                 scope.set_target(job, target, self._clock())
                 job = scope.job(job_id)
             view = self._views(unit, principal, [job])[0]

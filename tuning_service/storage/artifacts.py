@@ -1,11 +1,15 @@
 """Programs and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
 
 import posixpath
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import fsspec
 
 from tuning_service.domain.errors import NotFound
+
+_PART = ".part"  # ends the names of files that are being written
 
 
 class ArtifactStore:
@@ -57,7 +61,7 @@ class ArtifactStore:
     def _log_pieces(self, folder: str, start: int) -> Iterator[tuple[int, str]]:
         self._fs.invalidate_cache(folder)
         try:
-            paths = sorted(self._fs.ls(folder, detail=False))
+            paths = sorted(path for path in self._fs.ls(folder, detail=False) if not path.endswith(_PART))
         except FileNotFoundError:
             return
         offsets = [int(posixpath.basename(path)) for path in paths]
@@ -74,11 +78,13 @@ class ArtifactStore:
     def _put(self, path: str, data: bytes) -> None:
         # Written beside and moved, so that no reader ever sees half of it (object stores do that by themselves).
         if "file" in self._fs.protocol:
-            self._fs.pipe_file(f"{path}.part", data)
-            self._fs.mv(f"{path}.part", path)
+            # Under a name of its own each time: two may store the same content at once.
+            part = f"{path}.{uuid.uuid4().hex}{_PART}"
+            self._fs.pipe_file(part, data)
+            self._fs.mv(part, path)
         else:
             self._fs.pipe_file(path, data)
 
     def _delete(self, path: str) -> None:
-        if self._fs.exists(path):
+        with suppress(FileNotFoundError):
             self._fs.rm(path, recursive=True)

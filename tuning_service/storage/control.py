@@ -1,6 +1,6 @@
 """What a controller reads and writes: leases, and the rows of the job that a lease is for."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tuning_service.domain.state import (
     TaskStatus,
     TrialStatus,
 )
-from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import FaultKind, Measurement, Outcome, Trial, TuningTask
 from tuning_service.storage.rows import (
     job_from,
     job_values,
@@ -31,7 +31,6 @@ from tuning_service.storage.rows import (
 )
 from tuning_service.storage.tables import (
     measurements,
-    programs,
     tenants,
     trials,
     tuning_jobs,
@@ -47,6 +46,7 @@ class Lease:
     """The right to drive one job. Every write for the job carries the epoch."""
 
     job_id: str
+    tenant_id: str
     epoch: int
 
 
@@ -67,30 +67,38 @@ class ControlRows:
 
     # -- leases
 
-    def claim_jobs(self, owner: str, now: float, ttl_s: float, *, held: Collection[str]) -> list[Lease]:
-        """Take the lease of each job that has work and whose lease ran out; `held` are ours already."""
+    def claimable_jobs(self, now: float, *, held: Collection[str]) -> list[Lease]:
+        """Jobs that have work and whose lease ran out, as the leases that they would be; `held` are left out."""
         due = or_(
             tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
             # Ended jobs have work when their target moved on.
             tuning_jobs.c.target == str(JobTarget.DELETED),
             (tuning_jobs.c.target == str(JobTarget.RUNNING))
-            & tuning_jobs.c.status.in_([str(JobStatus.STOPPED), str(JobStatus.FAILED)])
-            & tuning_jobs.c.ended_at.is_(None),
+            & tuning_jobs.c.status.in_([str(JobStatus.STOPPED), str(JobStatus.FAILED)]),
         )
-        candidates = self._connection.execute(
-            select(tuning_jobs.c.id, tuning_jobs.c.lease_epoch).where(
-                due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held))
-            )
-        ).all()
+        rows = self._connection.execute(
+            select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
+            .where(due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held)))
+            # In one order for all, so that two controllers that claim at once do not wait for each other.
+            .order_by(tuning_jobs.c.id)
+        )
+        return [Lease(job_id=row.id, tenant_id=row.tenant_id, epoch=row.lease_epoch + 1) for row in rows]
+
+    def claim_jobs(self, wanted: Iterable[Lease], owner: str, now: float, ttl_s: float) -> list[Lease]:
+        """Those of `wanted` that nobody took meanwhile; they are ours until `now + ttl_s`."""
         leases = []
-        for job_id, epoch in candidates:
+        for lease in wanted:
             taken = self._connection.execute(
                 update(tuning_jobs)
-                .where(tuning_jobs.c.id == job_id, tuning_jobs.c.lease_epoch == epoch)
-                .values(lease_owner=owner, lease_epoch=epoch + 1, lease_until=now + ttl_s)
+                .where(
+                    tuning_jobs.c.id == lease.job_id,
+                    tuning_jobs.c.lease_epoch == lease.epoch - 1,
+                    tuning_jobs.c.lease_until <= now,
+                )
+                .values(lease_owner=owner, lease_epoch=lease.epoch, lease_until=now + ttl_s)
             )
             if taken.rowcount:
-                leases.append(Lease(job_id=job_id, epoch=epoch + 1))
+                leases.append(lease)
         return leases
 
     def renew(self, lease: Lease, now: float, ttl_s: float) -> bool:
@@ -177,12 +185,13 @@ class ControlRows:
         return [measurement_from(row) for row in rows]
 
     def lost_tasks(self, trial_id: str) -> int:
-        """How many executions of this trial the cluster has lost."""
-        return self._connection.execute(
-            select(func.count()).where(
+        """How many executions of this trial the cluster has lost. Those that the service lost do not count."""
+        outcomes = self._connection.execute(
+            select(tuning_tasks.c.outcome).where(
                 tuning_tasks.c.trial_id == trial_id, tuning_tasks.c.status == str(TaskStatus.LOST)
             )
-        ).scalar_one()
+        ).scalars()
+        return sum(1 for outcome in outcomes if outcome["fault"] == str(FaultKind.CLUSTER))
 
     # -- writing, after `fence`
 
@@ -208,6 +217,21 @@ class ControlRows:
             .where(trials.c.id.in_([task.trial_id for task in new]))
             .values(status=str(TrialStatus.RUNNING), tasks=trials.c.tasks + 1)
         )
+
+    def withdraw(self, tasks: Sequence[TuningTask]) -> None:
+        """Take back tasks that were stored and could not be launched: as if they had never been."""
+        for task in tasks:
+            gone = self._connection.execute(
+                delete(tuning_tasks).where(
+                    tuning_tasks.c.id == task.id, tuning_tasks.c.status == str(TaskStatus.CREATED)
+                )
+            )
+            if gone.rowcount:
+                self._connection.execute(
+                    update(trials)
+                    .where(trials.c.id == task.trial_id)
+                    .values(status=str(TrialStatus.QUEUED), tasks=trials.c.tasks - 1)
+                )
 
     def mark_submitted(self, task_ids: Collection[str]) -> None:
         """Store that Spark has them; those that a runner claimed meanwhile stay claimed."""
@@ -253,15 +277,14 @@ class ControlRows:
             .values(status=str(TrialStatus.QUEUED), reason="", ended_at=None)
         )
 
-    def delete_job(self, job: TuningJob) -> bool:
-        """Remove the job with all that belongs to it. True when its program is used by no other and went too."""
-        self._connection.execute(delete(tuning_jobs).where(tuning_jobs.c.id == job.id))
-        used = select(tuning_jobs.c.id).where(
-            tuning_jobs.c.tenant_id == job.tenant_id, tuning_jobs.c.program == job.spec.program
-        )
-        if self._connection.execute(used.limit(1)).first() is not None:
-            return False
+    def give_up(self, job_id: str) -> None:
+        """The job failed by itself: it is wanted to rest until somebody resumes it."""
         self._connection.execute(
-            delete(programs).where(programs.c.tenant_id == job.tenant_id, programs.c.digest == job.spec.program)
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job_id, tuning_jobs.c.target == str(JobTarget.RUNNING))
+            .values(target=str(JobTarget.STOPPED))
         )
-        return True
+
+    def delete_job(self, job_id: str) -> None:
+        """Remove the job with all rows that belong to it."""
+        self._connection.execute(delete(tuning_jobs).where(tuning_jobs.c.id == job_id))

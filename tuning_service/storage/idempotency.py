@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from tuning_service.storage.tables import idempotency_keys
+from tuning_service.storage.writes import insert_if_new
 
 _KEPT_S = 24 * 3600.0
 _ABANDONED_S = 60.0  # a request that was not answered after this long died with its process
@@ -30,13 +31,12 @@ class IdempotencyRows:
         table = idempotency_keys
         abandoned = (table.c.status == 0) & (table.c.created_at < now - _ABANDONED_S)
         self._connection.execute(delete(table).where((table.c.created_at < now - _KEPT_S) | abandoned))
-        row = self._connection.execute(select(table).where(table.c.scope == scope, table.c.key == key)).first()
-        if row is not None:
-            return StoredAnswer(request_hash=row.request_hash, status=row.status, body=row.body)
-        self._connection.execute(
-            insert(table).values(scope=scope, key=key, request_hash=request_hash, status=0, body="", created_at=now)
-        )
-        return None
+        first = {"scope": scope, "key": key, "request_hash": request_hash, "status": 0, "body": "", "created_at": now}
+        # Tried before it is looked up: of two requests at once, one waits here and then finds the other.
+        if insert_if_new(self._connection, table, first):
+            return None
+        row = self._connection.execute(select(table).where(table.c.scope == scope, table.c.key == key)).one()
+        return StoredAnswer(request_hash=row.request_hash, status=row.status, body=row.body)
 
     def complete(self, scope: str, key: str, status: int, body: str) -> None:
         """Keep the answer."""

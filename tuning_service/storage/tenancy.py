@@ -28,7 +28,10 @@ class TenancyRows:
     def tenant(self, id_or_name: str) -> Tenant:
         """Raises NotFound."""
         row = self._connection.execute(
-            select(tenants).where((tenants.c.id == id_or_name) | (tenants.c.name == id_or_name))
+            select(tenants)
+            .where((tenants.c.id == id_or_name) | (tenants.c.name == id_or_name))
+            # An id goes before a name that was made to look like it.
+            .order_by((tenants.c.id == id_or_name).desc())
         ).first()
         if row is None:
             raise NotFound(f"There is no tenant {id_or_name!r}.")

@@ -19,7 +19,7 @@ from tuning_service.storage.tables import (
     tuning_jobs,
     tuning_tasks,
 )
-from tuning_service.storage.writes import add_event
+from tuning_service.storage.writes import add_event, insert_if_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +61,15 @@ class TenantScope:
     # -- programs
 
     def add_program(self, program: Program) -> None:
-        """Storing the same content again changes nothing."""
-        if self.program(program.digest) is None:
-            self._connection.execute(
-                insert(programs).values(
-                    tenant_id=self._tenant_id,
-                    digest=program.digest,
-                    bytes=program.bytes,
-                    files=list(program.files),
-                    created_at=program.created_at,
-                )
-            )
+        """Storing the same content again changes nothing, also when two do so at once."""
+        row = {
+            "tenant_id": self._tenant_id,
+            "digest": program.digest,
+            "bytes": program.bytes,
+            "files": list(program.files),
+            "created_at": program.created_at,
+        }
+        insert_if_new(self._connection, programs, row)
 
     def program(self, digest: str) -> Program | None:
         """The program, or None when this tenant has not uploaded it."""
@@ -93,7 +91,8 @@ class TenantScope:
     # -- jobs
 
     def add_job(self, job: TuningJob) -> None:
-        self._connection.execute(insert(tuning_jobs).values(**job_values(job)))
+        values = job_values(job) | {"tenant_id": self._tenant_id}
+        self._connection.execute(insert(tuning_jobs).values(**values))
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": ""}, job.created_at)
 
     def job(self, job_id: str) -> TuningJob:
@@ -116,8 +115,14 @@ class TenantScope:
         return [job_from(row) for row in rows]
 
     def set_target(self, job: TuningJob, target: JobTarget, now: float) -> None:
-        """What the tenant wants of the job from now on."""
-        self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(target=str(target)))
+        """What the tenant wants of the job from now on. Raises NotFound."""
+        changed = self._connection.execute(
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job.id, tuning_jobs.c.tenant_id == self._tenant_id)
+            .values(target=str(target))
+        )
+        if not changed.rowcount:
+            raise NotFound(f"There is no tuning job {job.id!r}.")
         add_event(self._connection, job.id, "job", {"status": str(job.status), "target": str(target)}, now)
 
     def trial_counts(self, job_ids: Collection[str]) -> dict[str, dict[TrialStatus, int]]:
@@ -136,7 +141,11 @@ class TenantScope:
         """Per job, how long a completed trial took on average; jobs without one are missing."""
         rows = self._connection.execute(
             select(trials.c.job_id, func.avg(trials.c.ended_at - trials.c.started_at))
-            .where(trials.c.job_id.in_(list(job_ids)), trials.c.status == str(TrialStatus.COMPLETED))
+            .where(
+                trials.c.job_id.in_(list(job_ids)),
+                trials.c.tenant_id == self._tenant_id,
+                trials.c.status == str(TrialStatus.COMPLETED),
+            )
             .group_by(trials.c.job_id)
         )
         return {job_id: seconds for job_id, seconds in rows if seconds is not None}
@@ -202,7 +211,11 @@ class TenantScope:
         self, task_id: str, *, metric: str | None, after: tuple[int, str] | None, limit: int
     ) -> list[Measurement]:
         """Of one task of this tenant, by step and metric."""
-        query = select(measurements).where(measurements.c.task_id == task_id)
+        query = (
+            select(measurements)
+            .join(tuning_tasks, tuning_tasks.c.id == measurements.c.task_id)
+            .where(measurements.c.task_id == task_id, tuning_tasks.c.tenant_id == self._tenant_id)
+        )
         if metric is not None:
             query = query.where(measurements.c.metric == metric)
         if after is not None:
@@ -215,7 +228,11 @@ class TenantScope:
     def events(self, job_id: str, *, after: int, limit: int) -> list[Event]:
         """Those with higher ids, in their order."""
         rows = self._connection.execute(
-            select(events).where(events.c.job_id == job_id, events.c.id > after).order_by(events.c.id).limit(limit)
+            select(events)
+            .join(tuning_jobs, tuning_jobs.c.id == events.c.job_id)
+            .where(events.c.job_id == job_id, events.c.id > after, tuning_jobs.c.tenant_id == self._tenant_id)
+            .order_by(events.c.id)
+            .limit(limit)
         )
         return [Event(id=r.id, job_id=r.job_id, kind=r.kind, data=r.data, at=r.at) for r in rows]
 

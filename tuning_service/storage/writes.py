@@ -15,7 +15,17 @@ def add_event(connection: Connection, job_id: str, kind: str, data: dict[str, An
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert the rows whose primary key is not there yet; leave the others as they stand."""
-    if not rows:
-        return
+    if rows:
+        connection.execute(_new_only(connection, table), rows)
+
+
+def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert the row, or return False when its primary key is there already."""
+    # RETURNING, since an INSERT's row count is not known on every driver.
+    inserted = _new_only(connection, table).values(row).returning(*table.primary_key)
+    return connection.execute(inserted).first() is not None
+
+
+def _new_only(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    return dialect.insert(table).on_conflict_do_nothing()

@@ -1,0 +1,1 @@
+"""Measurements of the service, each a package with one command; see README.md."""

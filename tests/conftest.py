@@ -1,0 +1,69 @@
+"""Fixtures for the whole suite: databases, and a Spark cluster."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import PostgresServer
+from tests.spark_cluster import StandaloneCluster
+from tuning_service.storage.engine import upgrade_schema
+from tuning_service.storage.store import Store
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the session, started when the first test asks for it."""
+    server = PostgresServer()
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(server.stop)
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database on PostgreSQL."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def standalone_cluster() -> Iterator[StandaloneCluster]:
+    """Two workers of two cores and two made-up GPUs each, shared by all tests of the session."""
+    with StandaloneCluster(workers=2, cores=2, gpus=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request, tmp_path) -> Iterator[str]:
+    """An empty database, on each kind of server that is supported."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'tuning.db'}"
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
+
+
+@pytest.fixture
+def store(database_url) -> Iterator[Store]:
+    """A store with the current schema, on each kind of database."""
+    with _opened(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_store(tmp_path) -> Iterator[Store]:
+    """A store with the current schema, on SQLite: for tests in which the kind of database does not matter."""
+    with _opened(f"sqlite:///{tmp_path / 'tuning.db'}") as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[Store]:
+    opened = Store.open(url)
+    try:
+        upgrade_schema(opened.engine)
+        yield opened
+    finally:
+        opened.close()

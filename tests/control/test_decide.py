@@ -1,0 +1,280 @@
+"""The decision: one case at a time."""
+
+import dataclasses
+
+import pytest
+
+from tests.samples import a_job, a_spec, a_task, a_trial
+from tuning_service.compute.base import HandleStatus
+from tuning_service.control.decide import MAX_LOST, STOP_GRACE_S, JobState, Result, decide, wanted
+from tuning_service.domain.job import Budget
+from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
+from tuning_service.domain.trial import FaultKind, Outcome, Suggestion
+
+NOW = 1000.0
+
+
+def a_state(
+    status=JobStatus.RUNNING, target=JobTarget.RUNNING, *, budget=None, trials=(), tasks=(), job=None, **changes
+):
+    job = dataclasses.replace(
+        job or a_job(spec=a_spec(budget=budget), running_since=NOW - 60, started_at=NOW - 60),
+        status=status,
+        target=target,
+    )
+    counts = changes.pop("counts", {})
+    for trial in trials:
+        counts[trial.status] = counts.get(trial.status, 0) + 1
+    base = {"now": NOW, "results": {}, "handles": {}, "slots": 99}
+    return JobState(job=job, counts=counts, trials=trials, tasks=tasks, **{**base, **changes})
+
+
+def one_task(task_status=TaskStatus.CLAIMED, **changes):
+    """The parts of a state with one running trial and its task."""
+    trial = a_trial(a_job(), status=TrialStatus.RUNNING, tasks=1)
+    task = a_task(trial, status=task_status, **{"heartbeat_at": NOW, **changes})
+    return trial, task
+
+
+def suggestions(count):
+    return tuple(Suggestion(params={"lr": 0.01 * (i + 1)}) for i in range(count))
+
+
+@pytest.mark.parametrize(
+    ("status", "target", "after"),
+    [
+        (JobStatus.CREATED, JobTarget.RUNNING, JobStatus.RUNNING),
+        (JobStatus.CREATED, JobTarget.STOPPED, JobStatus.STOPPED),
+        (JobStatus.CREATED, JobTarget.DELETED, JobStatus.DELETING),
+        (JobStatus.RUNNING, JobTarget.STOPPED, JobStatus.STOPPING),
+        (JobStatus.RUNNING, JobTarget.DELETED, JobStatus.DELETING),
+        (JobStatus.STOPPING, JobTarget.STOPPED, JobStatus.STOPPED),
+        (JobStatus.STOPPING, JobTarget.RUNNING, JobStatus.STOPPED),
+        (JobStatus.STOPPING, JobTarget.DELETED, JobStatus.DELETING),
+        (JobStatus.STOPPED, JobTarget.RUNNING, JobStatus.RUNNING),
+        (JobStatus.STOPPED, JobTarget.DELETED, JobStatus.DELETING),
+        (JobStatus.FAILED, JobTarget.RUNNING, JobStatus.RUNNING),
+        (JobStatus.FAILED, JobTarget.DELETED, JobStatus.DELETING),
+        (JobStatus.COMPLETED, JobTarget.DELETED, JobStatus.DELETING),
+        (JobStatus.RUNNING, JobTarget.RUNNING, None),
+        (JobStatus.STOPPED, JobTarget.STOPPED, None),
+        (JobStatus.FAILED, JobTarget.STOPPED, None),
+        (JobStatus.COMPLETED, JobTarget.RUNNING, None),
+        (JobStatus.DELETING, JobTarget.DELETED, None),
+    ],
+)
+def test_without_tasks_the_status_moves_towards_the_target(status, target, after):
+    actions = decide(a_state(status, target))
+    assert (actions.job.status if actions.job else None) == after
+    assert actions.delete == (status is JobStatus.DELETING)
+
+
+def test_a_running_job_asks_for_as_much_as_it_may_launch():
+    budget = Budget(trials=10, parallel=4)
+    assert decide(a_state(budget=budget)).ask == 4
+    assert decide(a_state(budget=budget, slots=3)).ask == 3
+    assert decide(a_state(budget=budget, slots=0)).ask == 0
+    assert decide(a_state(budget=budget, counts={TrialStatus.COMPLETED: 9})).ask == 1
+    assert decide(a_state(budget=budget, ready=suggestions(1))).ask == 3
+    assert decide(a_state(budget=budget, exhausted=True, counts={TrialStatus.COMPLETED: 1})).ask == 0
+
+
+def test_while_a_question_is_open_no_other_is_asked():
+    assert decide(a_state(budget=Budget(trials=10, parallel=4), asked=1)).ask == 0
+
+
+def test_what_was_suggested_is_stored_and_launched_with_the_next_numbers():
+    actions = decide(
+        a_state(
+            budget=Budget(trials=6, parallel=4),
+            ready=suggestions(3),
+            counts={TrialStatus.COMPLETED: 3, TrialStatus.STOPPED: 1},
+        )
+    )
+    assert [t.number for t in actions.store] == [4, 5]
+    assert [t.params for t in actions.store] == [s.params for s in suggestions(2)]
+    assert [(t.trial_id, t.status, t.handle) for t in actions.launch] == [
+        (trial.id, TaskStatus.CREATED, task.id) for trial, task in zip(actions.store, actions.launch, strict=True)
+    ]
+
+
+def test_queued_trials_go_before_new_ones():
+    waiting = a_trial(a_job(), 0, tasks=2)
+    actions = decide(a_state(trials=[waiting], ready=suggestions(2), slots=1))
+    assert not actions.store
+    assert [(t.trial_id, t.number) for t in actions.launch] == [(waiting.id, 2)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "value", "status", "final"),
+    [
+        (Outcome(status=TaskStatus.SUCCEEDED), 0.5, TrialStatus.COMPLETED, True),
+        (Outcome(status=TaskStatus.SUCCEEDED), None, TrialStatus.FAILED, True),
+        (Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason="exit 1"), 0.5, TrialStatus.FAILED, True),
+        (Outcome(status=TaskStatus.STOPPED, reason="stopped"), 0.5, TrialStatus.STOPPED, False),
+        (Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone"), 0.5, TrialStatus.QUEUED, False),
+    ],
+)
+def test_the_end_of_a_task_decides_where_its_trial_goes(outcome, value, status, final):
+    trial, task = one_task(outcome.status, outcome=outcome, ended_at=NOW)
+    results = {task.id: Result(value=value, metrics={"m": 1.0})}
+    [conclusion] = decide(a_state(trials=[trial], tasks=[task], results=results, slots=0)).conclusions
+    assert (conclusion.trial.status, conclusion.final, conclusion.outcome) == (status, final, None)
+    assert (conclusion.trial.value is None) == (status in {TrialStatus.FAILED, TrialStatus.QUEUED})
+
+
+def test_a_lost_trial_is_launched_again_in_the_same_step_until_it_was_lost_too_often():
+    outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
+    trial, task = one_task(TaskStatus.LOST, outcome=outcome)
+    for lost in range(1, MAX_LOST + 1):
+        results = {task.id: Result(value=None, metrics={}, lost=lost)}
+        actions = decide(a_state(trials=[trial], tasks=[task], results=results))
+        again = lost < MAX_LOST
+        assert [t.trial_id for t in actions.launch] == [trial.id] * again
+        assert actions.conclusions[0].trial.status is (TrialStatus.QUEUED if again else TrialStatus.FAILED)
+    assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason
+
+
+@pytest.mark.parametrize(
+    ("task", "handle", "end", "fault"),
+    [
+        ({}, HandleStatus.PENDING, None, None),
+        ({}, None, None, None),
+        ({}, HandleStatus.ENDED, TaskStatus.LOST, FaultKind.CLUSTER),
+        ({}, HandleStatus.LOST, TaskStatus.LOST, FaultKind.SERVICE),
+        ({"heartbeat_at": NOW - 61}, HandleStatus.PENDING, TaskStatus.LOST, FaultKind.CLUSTER),
+        ({"heartbeat_at": NOW - 59}, HandleStatus.PENDING, None, None),
+        ({"stop_requested": True}, HandleStatus.PENDING, None, None),
+        (
+            {"stop_requested": True, "heartbeat_at": NOW - STOP_GRACE_S - 1},
+            HandleStatus.PENDING,
+            TaskStatus.STOPPED,
+            FaultKind.NONE,
+        ),
+        (
+            {"stop_requested": True, "task_status": TaskStatus.SUBMITTED, "heartbeat_at": None},
+            HandleStatus.PENDING,
+            TaskStatus.STOPPED,
+            FaultKind.NONE,
+        ),
+        ({"task_status": TaskStatus.SUBMITTED, "heartbeat_at": None}, HandleStatus.PENDING, None, None),
+    ],
+)
+def test_a_task_of_which_nothing_more_will_come_is_ended_and_its_handle_cancelled(task, handle, end, fault):
+    trial, task = one_task(**task)
+    handles = {} if handle is None else {task.handle: handle}
+    actions = decide(a_state(trials=[trial], tasks=[task], handles=handles, slots=0))
+    assert [(c.outcome.status, c.outcome.fault) for c in actions.conclusions] == ([(end, fault)] if end else [])
+    assert list(actions.cancel) == ([task.handle] if end else [])
+
+
+def test_a_stop_is_told_to_each_task_once_and_waits_for_their_ends():
+    trial, task = one_task()
+    told = decide(a_state(JobStatus.STOPPING, JobTarget.STOPPED, trials=[trial], tasks=[task]))
+    assert (list(told.stop), told.job) == ([task], None)
+    waits = decide(
+        a_state(
+            JobStatus.STOPPING,
+            JobTarget.STOPPED,
+            trials=[trial],
+            tasks=[dataclasses.replace(task, stop_requested=True)],
+        )
+    )
+    assert not waits.writes
+
+
+def test_what_is_queued_when_a_job_stops_is_kept_for_its_resumption():
+    queued = a_trial(a_job())
+    stopped = decide(a_state(JobStatus.RUNNING, JobTarget.STOPPED, trials=[queued]))
+    assert [t.status for t in stopped.shelve] == [TrialStatus.STOPPED]
+    assert decide(a_state(JobStatus.STOPPED, JobTarget.RUNNING)).requeue_stopped
+
+
+def test_a_lost_task_of_a_job_that_stops_is_not_run_again_before_it_is_resumed():
+    outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER)
+    trial, task = one_task(TaskStatus.LOST, outcome=outcome)
+    actions = decide(a_state(JobStatus.STOPPING, JobTarget.STOPPED, trials=[trial], tasks=[task]))
+    assert [c.trial.status for c in actions.conclusions] == [TrialStatus.STOPPED]
+    assert actions.job.status is JobStatus.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("counts", "exhausted", "status", "reason"),
+    [
+        ({TrialStatus.COMPLETED: 3, TrialStatus.FAILED: 1}, False, JobStatus.COMPLETED, ""),
+        ({TrialStatus.COMPLETED: 2}, True, JobStatus.COMPLETED, "Every configuration has been tried."),
+        ({TrialStatus.FAILED: 4}, False, JobStatus.FAILED, "No trial succeeded. The last one: exit 1"),
+        ({}, True, JobStatus.FAILED, "Every configuration has been tried. No trial succeeded."),
+    ],
+)
+def test_a_job_ends_when_there_is_nothing_left_to_try(counts, exhausted, status, reason):
+    last = "exit 1" if counts.get(TrialStatus.FAILED) else ""
+    actions = decide(a_state(counts=counts, exhausted=exhausted, last_failure=last))
+    assert (actions.job.status, actions.job.reason) == (status, reason)
+    assert (actions.job.ended_at, actions.job.used_s, actions.job.running_since) == (NOW, 60.0, None)
+
+
+def test_the_time_budget_counts_running_time_only_and_completes_the_job():
+    budget = Budget(trials=100, minutes=2)
+    job = a_job(spec=a_spec(budget=budget), used_s=59.0, running_since=NOW - 60)
+    assert decide(a_state(job=job)).job is None
+    job = dataclasses.replace(job, used_s=60.0)
+    ending = decide(a_state(job=job)).job
+    assert (ending.status, ending.reason) == (JobStatus.STOPPING, "The time budget of 2 minutes is used.")
+    ended = decide(a_state(JobStatus.STOPPING, job=ending, counts={TrialStatus.COMPLETED: 1})).job
+    assert (ended.status, ended.reason) == (JobStatus.COMPLETED, "The time budget of 2 minutes is used.")
+
+
+def test_a_job_gives_up_after_its_failures_in_a_row_and_says_why():
+    budget = Budget(trials=100, failures=3)
+    ending = decide(a_state(budget=budget, failed_in_row=3, last_failure="no module named x")).job
+    assert ending.status is JobStatus.STOPPING
+    ended = decide(a_state(JobStatus.STOPPING, job=ending, counts={TrialStatus.FAILED: 3})).job
+    assert (ended.status, ended.reason) == (
+        JobStatus.FAILED,
+        "The last 3 trials all failed. The last one: no module named x",
+    )
+
+
+def test_with_the_failure_that_is_one_too_many_nothing_more_is_launched():
+    failed = Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason="exit 1")
+    trial, task = one_task(TaskStatus.FAILED, outcome=failed)
+    budget = Budget(trials=100, parallel=2, failures=3)
+    actions = decide(
+        a_state(budget=budget, failed_in_row=2, trials=[trial], tasks=[task], ready=suggestions(1), counts={})
+    )
+    assert [c.trial.status for c in actions.conclusions] == [TrialStatus.FAILED]
+    assert not actions.launch
+    assert not actions.ask
+
+
+def test_a_resumed_job_is_forgiven_its_failures():
+    job = a_job(spec=a_spec(budget=Budget(trials=100, failures=3)), reason="gave up", ended_at=5.0, used_s=30.0)
+    actions = decide(a_state(JobStatus.FAILED, job=job, counts={TrialStatus.FAILED: 3}, failed_in_row=3))
+    after = actions.job
+    assert (after.status, after.reason, after.ended_at, after.forgiven) == (JobStatus.RUNNING, "", None, 3)
+    assert (after.running_since, after.used_s, actions.requeue_stopped) == (NOW, 30.0, True)
+
+
+def test_an_algorithm_that_fails_fails_the_job_with_its_own_words():
+    ending = decide(a_state(algorithm_error="Algorithm x failed: boom")).job
+    ended = decide(a_state(JobStatus.STOPPING, job=ending)).job
+    assert (ended.status, ended.reason) == (JobStatus.FAILED, "Algorithm x failed: boom")
+
+
+def test_a_job_that_gets_no_slots_says_what_it_waits_for_and_forgets_it_when_it_goes_on():
+    waiting = decide(a_state(slots=0, waiting="Waits for free slots.")).job
+    assert waiting.reason == "Waits for free slots."
+    assert decide(a_state(slots=0, waiting="Waits for free slots.", job=waiting)).job is None
+    going_on = decide(a_state(job=waiting, ready=suggestions(1)))
+    assert going_on.job.reason == ""
+
+
+def test_what_is_wanted_is_what_could_be_launched():
+    budget = Budget(trials=5, parallel=4)
+    assert wanted(a_state(budget=budget)) == 4
+    assert wanted(a_state(budget=budget, counts={TrialStatus.COMPLETED: 4})) == 1
+    assert wanted(a_state(budget=budget, target=JobTarget.STOPPED)) == 0
+    trial, task = one_task()
+    assert wanted(a_state(budget=budget, trials=[trial], tasks=[task])) == 3
+    assert wanted(a_state(budget=budget, trials=[trial], tasks=[task], exhausted=True)) == 0

@@ -1,0 +1,26 @@
+"""The example that ships with the service: real training of a real network on real Spark."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.service import deployed
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_pytorch"
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(300)
+def test_the_digits_example_trains_and_finds_a_good_network(tmp_path: Path) -> None:
+    file = yaml.safe_load((EXAMPLE / "job.yaml").read_text())
+    file["budget"] |= {"trials": 4, "parallel": 2}
+    with deployed(tmp_path) as deployment, deployment.tenant("acme") as client:
+        done = client.wait(client.submit(file, program=EXAMPLE)["id"], timeout_s=240)
+        assert done["status"] == "completed"
+        best = client.best(done["id"])["by_observation"]
+        assert best["value"] > 0.9
+        curve = client.measurements(done["id"], best["number"], metric="val_accuracy")
+        assert [point["step"] for point in curve] == sorted({point["step"] for point in curve})
+        assert max(float(point["value"]) for point in curve) == best["value"]
+        assert "val_accuracy" in client.log(done["id"], best["number"])

@@ -1,0 +1,189 @@
+"""A real standalone Spark cluster on this machine, out of the pip package: a master and workers, each a JVM."""
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+import pyspark
+
+from tuning_service.compute.java import java_home
+
+SPARK_HOME = Path(pyspark.__file__).parent
+_PR_SET_PDEATHSIG = 1
+# Many JVMs on a small machine: none lives long enough to be worth optimising.
+_FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+_T = TypeVar("_T")
+
+
+def wait_for(condition: Callable[[], _T], what: str, seconds: float = 60) -> _T:
+    """What `condition` returns once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.05)
+    return value
+
+
+def is_running(pid: int) -> bool:
+    """True while the process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, children first."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        queue += (below := children.get(queue.pop(0), []))
+        found += below
+    return found
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class StandaloneCluster:
+    """Context manager. `gpus` are made up, per worker; addresses count on from worker to worker: 0 1, 2 3."""
+
+    def __init__(self, *, workers: int = 2, cores: int = 2, gpus: int = 2) -> None:
+        self.workers, self.cores, self.gpus = workers, cores, gpus
+        self.master = ""  # spark://127.0.0.1:port, once entered
+
+    def __enter__(self) -> Self:
+        self.folder = Path(tempfile.mkdtemp(prefix="spark-cluster-"))
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            self._start_master()
+            for _ in range(self.workers):
+                self.start_worker()
+            wait_for(lambda: self._log("master").count("Registering worker") == self.workers, "the workers")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        everything = [pid for process in self._processes for pid in (process.pid, *descendants(process.pid))]
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for pid in filter(is_running, everything):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def conf(self) -> dict[str, str]:
+        """Spark properties for an application that takes the whole cluster, one small executor on each worker."""
+        return {
+            "spark.executor.cores": str(self.cores),
+            "spark.executor.memory": "512m",
+            "spark.executor.resource.gpu.amount": str(self.gpus),
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": "512m",
+            "spark.driver.extraJavaOptions": _FRUGAL,
+            "spark.executor.extraJavaOptions": _FRUGAL,
+        }
+
+    def executors(self) -> list[int]:
+        """Process ids of the executors' JVMs."""
+        found = []
+        for process in self._processes:
+            for pid in descendants(process.pid):
+                try:
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                except OSError:
+                    continue
+                if b"org.apache.spark.executor.CoarseGrainedExecutorBackend" in command and is_running(pid):
+                    found.append(pid)
+        return found
+
+    def executor_of(self, pid: int) -> int:
+        """The executor whose Python worker `pid` is."""
+        return next(jvm for jvm in self.executors() if pid in descendants(jvm))
+
+    def stop_workers(self) -> None:
+        """Ends all workers, and with them their executors."""
+        for process in self._processes[1:]:
+            process.terminate()
+            process.wait(20)
+
+    def _start_master(self) -> None:
+        log = self._spawn("master", "org.apache.spark.deploy.master.Master", "--port", "0")
+        match = wait_for(
+            lambda: re.search(r"Starting Spark master at (spark://\S+)", log.read_text(errors="replace")), "the master"
+        )
+        self.master = match[1]
+
+    def start_worker(self) -> None:
+        """Starts one more worker; returns before it is registered."""
+        number = len(self._processes) - 1
+        addresses = [str(number * self.gpus + i) for i in range(self.gpus)]
+        script = self.folder / f"gpus-{number}.sh"
+        script.write_text(f"#!/bin/sh\necho '{json.dumps({'name': 'gpu', 'addresses': addresses})}'\n")
+        script.chmod(0o755)
+        properties = self.folder / f"worker-{number}.conf"
+        properties.write_text(
+            f"spark.worker.resource.gpu.amount {self.gpus}\nspark.worker.resource.gpu.discoveryScript {script}\n"
+            if self.gpus
+            else ""
+        )
+        options = ["--port", "0", "--cores", str(self.cores), "--memory", "1g", "--work-dir", str(self.folder / "work")]
+        name = f"worker-{number}"
+        main = "org.apache.spark.deploy.worker.Worker"
+        self._spawn(name, main, *options, "--properties-file", str(properties), self.master)
+
+    def _spawn(self, name: str, main: str, *arguments: str) -> Path:
+        # Nothing of the project reaches executors through the environment or the current folder.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYSPARK", "SPARK"))}
+        environment |= {
+            "JAVA_HOME": str(java_home()),
+            "SPARK_HOME": str(SPARK_HOME),
+            "SPARK_DAEMON_MEMORY": "256m",
+            "SPARK_DAEMON_JAVA_OPTS": _FRUGAL,
+            "SPARK_NO_DAEMONIZE": "1",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        }
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [SPARK_HOME / "bin" / "spark-class", main, "--host", "127.0.0.1", "--webui-port", "0", *arguments],
+                env=environment,
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call; no lock is taken
+            )
+        self._processes.append(process)
+        return log
+
+    def _log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")

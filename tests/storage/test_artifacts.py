@@ -1,0 +1,96 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuning_service.domain.errors import NotFound
+from tuning_service.storage.artifacts import ArtifactStore
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    return ArtifactStore(str(tmp_path / "artifacts"))
+
+
+def files_below(folder):
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
+def test_a_program_comes_back_to_its_tenant_alone_until_it_is_deleted(artifacts):
+    data = bytes(range(256)) * 100
+    artifacts.put_program("tenant_a", "d" * 64, data)
+    artifacts.put_program("tenant_a", "d" * 64, data)
+    assert artifacts.program("tenant_a", "d" * 64) == data
+    with pytest.raises(NotFound):
+        artifacts.program("tenant_b", "d" * 64)
+    artifacts.delete_program("tenant_a", "d" * 64)
+    artifacts.delete_program("tenant_a", "d" * 64)
+    with pytest.raises(NotFound):
+        artifacts.program("tenant_a", "d" * 64)
+
+
+def test_many_that_store_the_same_program_leave_it_whole_and_nothing_else(artifacts, tmp_path):
+    data = b"x" * 300_000
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(artifacts.put_program, "t", "d", data) for _ in range(40)]:
+            done.result(60)
+    assert artifacts.program("t", "d") == data
+    assert len(files_below(tmp_path)) == 1
+
+
+@given(
+    pieces=st.lists(st.binary(min_size=1, max_size=9), max_size=6),
+    start=st.integers(0, 60),
+    length=st.integers(0, 60),
+)
+def test_any_range_of_a_log_reads_as_if_it_were_one_file(tmp_path_factory, pieces, start, length):
+    artifacts = ArtifactStore(str(tmp_path_factory.mktemp("artifacts")))
+    offset = 0
+    for piece in pieces:
+        artifacts.put_log("t", "j", "k", offset, piece)
+        offset += len(piece)
+    assert artifacts.log("t", "j", "k", start, length) == b"".join(pieces)[start : start + length]
+
+
+def test_a_piece_that_is_delivered_again_is_not_read_twice(artifacts):
+    for offset, piece in ((0, b"abc"), (3, b"def"), (0, b"abc"), (3, b"def")):
+        artifacts.put_log("t", "j", "k", offset, piece)
+    assert artifacts.log("t", "j", "k", 0, 100) == b"abcdef"
+
+
+def test_a_piece_that_is_being_written_does_not_disturb_readers(artifacts, tmp_path):
+    artifacts.put_log("t", "j", "k", 0, b"abc")
+    [piece] = files_below(tmp_path)
+    piece.with_name(f"{3:012d}.0123.part").write_bytes(b"d")
+    assert artifacts.log("t", "j", "k", 0, 100) == b"abc"
+
+
+def test_a_new_reader_sees_what_another_process_wrote(artifacts, tmp_path):
+    other = ArtifactStore(str(tmp_path / "artifacts"))
+    assert other.log("t", "j", "k", 0, 9) == b""
+    artifacts.put_log("t", "j", "k", 0, b"abc")
+    assert other.log("t", "j", "k", 0, 9) == b"abc"
+    artifacts.put_log("t", "j", "k", 3, b"def")
+    assert other.log("t", "j", "k", 2, 9) == b"cdef"
+
+
+def test_a_deleted_job_leaves_no_file_and_other_jobs_alone(artifacts, tmp_path):
+    artifacts.put_log("t", "gone", "k", 0, b"abc")
+    artifacts.put_log("t", "kept", "k", 0, b"xyz")
+    artifacts.delete_job("t", "gone")
+    artifacts.delete_job("t", "gone")
+    assert artifacts.log("t", "gone", "k", 0, 9) == b""
+    assert artifacts.log("t", "kept", "k", 0, 9) == b"xyz"
+    assert len(files_below(tmp_path)) == 1
+
+
+def test_an_object_store_does_as_well():
+    artifacts = ArtifactStore("memory://bucket/folder")
+    artifacts.put_program("t", "d", b"program")
+    artifacts.put_log("t", "j", "k", 0, b"abc")
+    artifacts.put_log("t", "j", "k", 3, b"def")
+    assert artifacts.program("t", "d") == b"program"
+    assert artifacts.log("t", "j", "k", 1, 4) == b"bcde"
+    artifacts.delete_job("t", "j")
+    assert artifacts.log("t", "j", "k", 0, 9) == b""

@@ -1,0 +1,91 @@
+"""The schema's way up and down, on each kind of database."""
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from tests.samples import a_tenant, stored_job
+from tuning_service.domain.errors import GiveUp
+from tuning_service.storage import engine as engines
+from tuning_service.storage.engine import check_schema, open_engine, upgrade_schema
+from tuning_service.storage.store import Store
+from tuning_service.storage.tables import metadata
+
+
+@pytest.fixture
+def engine(database_url):
+    opened = open_engine(database_url)
+    yield opened
+    opened.dispose()
+
+
+def stamp(engine, revision):
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
+        connection.commit()
+
+
+def test_an_empty_database_is_refused_with_the_remedy(engine):
+    with pytest.raises(GiveUp, match="revision none.*'tuning-service db upgrade'"):
+        check_schema(engine)
+
+
+def test_the_migrations_make_what_the_tables_say(engine):
+    revision = upgrade_schema(engine)
+    assert check_schema(engine) == revision
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_second_upgrade_keeps_everything(engine, database_url):
+    upgrade_schema(engine)
+    store = Store.open(database_url)
+    alice = a_tenant(store, "a")
+    job = stored_job(store, alice)
+    upgrade_schema(engine)
+    with store.read() as unit:
+        assert unit.for_tenant(alice).job(job.id) == job
+    store.close()
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(engine):
+    upgrade_schema(engine)
+    stamp(engine, "9999")
+    for refuses in (check_schema, upgrade_schema):
+        with pytest.raises(GiveUp, match="'9999'.*made by a newer one.*[Ii]nstall that version"):
+            refuses(engine)
+
+
+def test_every_older_schema_is_refused_until_it_is_upgraded(engine):
+    head = upgrade_schema(engine)
+    older = [s.revision for s in ScriptDirectory.from_config(engines._alembic(engine)).walk_revisions()]
+    older.remove(head)
+    for revision in older:
+        command.downgrade(engines._alembic(engine), revision)
+        with pytest.raises(GiveUp, match=f"revision {revision}.*'tuning-service db upgrade'"):
+            check_schema(engine)
+        assert upgrade_schema(engine) == head
+
+
+def test_the_way_down_leads_to_an_empty_database_and_up_again(engine):
+    upgrade_schema(engine)
+    command.downgrade(engines._alembic(engine), "base")
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
+    assert upgrade_schema(engine) == check_schema(engine)
+
+
+def test_a_database_that_is_not_there_is_said_to_be_unreachable(tmp_path):
+    for url in (f"sqlite:///{tmp_path}/no/folder/x.db", "postgresql+psycopg://postgres@127.0.0.1:1/none"):
+        engine = open_engine(url)
+        with pytest.raises(GiveUp, match="cannot be reached"):
+            check_schema(engine)
+        engine.dispose()
+
+
+def test_another_kind_of_database_is_refused():
+    with pytest.raises(GiveUp, match="mysql"):
+        open_engine("mysql://localhost/x")

@@ -1,0 +1,265 @@
+"""The only place that names concrete classes and wires them: the three kinds of process of a deployment."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+from tuning_service import observability
+from tuning_service.api.app import create_app
+from tuning_service.domain.errors import GiveUp
+from tuning_service.domain.principal import ApiKey
+from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.runner.bundle import BundleLimits
+from tuning_service.settings import Settings
+from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.engine import check_schema, upgrade_schema
+from tuning_service.storage.store import Store
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, *, ready_file: str | None = None) -> None:
+    """The embedded service: interface, controller and Spark driver in this process, until SIGTERM or SIGINT.
+
+    Creates and upgrades its database by itself. `ready_file` is written, readable by its owner only, once requests
+    are served: {"url", "pid", "operator_key"}, the key being new and valid until the service ends.
+
+    Raises:
+        GiveUp: another process serves this data folder, the port is taken, or the database is too new.
+    """
+    observability.configure(settings.log_format)
+    with _data_dir_lock(settings), _listener(settings) as listener, _store(settings, upgrade=True) as store:
+        url = settings.service_url or _url(listener)
+        controller = _Controller(settings, store, url, alone=True)
+        access, server = _interface(settings, store, controller.notify)
+        key = _first_key(access, store, ready_file)
+        with controller.running():
+            _serve_until_told(server, listener, ready_file, {"url": url, "operator_key": key})
+
+
+def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
+    """One process of the interface, beside any number of others, until SIGTERM or SIGINT.
+
+    Raises:
+        GiveUp: the database has another schema, or the port is taken.
+    """
+    observability.configure(settings.log_format)
+    with _listener(settings) as listener, _store(settings) as store:
+        # Controllers are other processes: they find what changed in the database.
+        _, server = _interface(settings, store, lambda _job_id: None)
+        _serve_until_told(server, listener, ready_file, {"url": settings.service_url or _url(listener)})
+
+
+def run_controller(settings: Settings, *, ready_file: str | None = None) -> None:
+    """One controller of the pool that the settings name, until SIGTERM or SIGINT.
+
+    Raises:
+        GiveUp: the database has another schema, or `service_url` is not set.
+    """
+    observability.configure(settings.log_format)
+    if not settings.service_url:
+        raise GiveUp("A controller needs --service-url: the address of the managers, as executors reach it.")
+    with _store(settings) as store:
+        controller = _Controller(settings, store, settings.service_url, alone=False)
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        with controller.running():
+            _announce(ready_file, {"url": settings.service_url})
+            told.wait()
+
+
+def upgrade(settings: Settings) -> str:
+    """The schema's revision, after bringing the database to this version's."""
+    with _store(settings, upgrade=True) as store:
+        return check_schema(store.engine)
+
+
+def create_operator_key(settings: Settings, name: str) -> tuple[ApiKey, str]:
+    """An operator's key and its secret, written straight to the database: the way in for whoever owns it."""
+    with _store(settings) as store:
+        return AccessMgr(store).create_operator_key(name)
+
+
+# -- parts
+
+
+class _Controller:
+    """The reconciler with all that it drives."""
+
+    def __init__(self, settings: Settings, store: Store, service_url: str, *, alone: bool) -> None:
+        # Imported here: a manager needs neither pyspark nor the search host.
+        from tuning_service.compute.spark import SparkBackend, SparkSettings
+        from tuning_service.control.job_ctrl import Tools
+        from tuning_service.control.reconciler import Reconciler
+        from tuning_service.search.host import AlgorithmHost
+
+        self._algorithms = AlgorithmHost(children=settings.algorithm_processes, timeout_s=settings.algorithm_timeout_s)
+        folder = Path(settings.data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._backend = SparkBackend(
+            SparkSettings(
+                master=settings.spark_master,
+                conf=settings.spark_conf,
+                local_gpus=settings.local_gpus,
+                python=settings.spark_python or None,
+                output=str(folder / "spark.log"),
+            )
+        )
+        tools = Tools(
+            store=store,
+            artifacts=ArtifactStore(settings.artifacts),
+            backend=self._backend,
+            algorithms=self._algorithms,
+            token=ticket_token(store),
+            service_url=service_url,
+            notify=self.notify,
+            silent_s=settings.silent_s,
+        )
+        self._reconciler = Reconciler(tools, tick_s=settings.tick_s, lease_s=settings.lease_s, alone=alone)
+
+    def notify(self, job_id: str) -> None:
+        self._reconciler.notify(job_id)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._reconciler.start()
+        try:
+            yield
+        finally:
+            self._reconciler.stop()
+            self._backend.stop()
+            self._algorithms.close()
+
+
+def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> tuple[AccessMgr, uvicorn.Server]:
+    artifacts = ArtifactStore(settings.artifacts)
+    access = AccessMgr(store)
+    tuning = ModelTuningMgr(
+        store,
+        artifacts,
+        notify=notify,
+        bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+    desk = TaskDesk(
+        store,
+        artifacts,
+        notify=notify,
+        heartbeat_s=settings.heartbeat_s,
+        log_limit_bytes=settings.log_limit_bytes,
+    )
+
+    app = create_app(tuning, access, desk, is_ready=tuning.ready)
+    return access, uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+
+
+def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> str | None:
+    """A key for whoever starts the service: written to the ready file, or shown once when there is none yet."""
+    with store.read() as unit:
+        known = unit.tenancy.keys(None)
+    if ready_file is not None:
+        return access.create_operator_key("ready-file")[1]
+    if not known:
+        secret = access.create_operator_key("first")[1]
+        print(f"Operator key, shown this once: {secret}", flush=True)  # noqa: T201
+    return None
+
+
+@contextmanager
+def _store(settings: Settings, *, upgrade: bool = False) -> Iterator[Store]:
+    if settings.database.startswith("sqlite"):
+        Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
+    store = Store.open(settings.database)
+    try:
+        if upgrade:
+            upgrade_schema(store.engine)
+        check_schema(store.engine)
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _data_dir_lock(settings: Settings) -> Iterator[None]:
+    """One embedded service a folder. The lock goes with the process, however it ends."""
+    folder = Path(settings.data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "serve.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise GiveUp(f"Another process serves {folder}; use another --data-dir.") from error
+        yield
+
+
+@contextmanager
+def _listener(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise GiveUp(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
+    # Listening already, so that whoever comes early waits instead of being refused.
+    listener.listen(2048)
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _serve_until_told(
+    server: uvicorn.Server, listener: socket.socket, ready_file: str | None, news: dict[str, Any]
+) -> None:
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="interface")
+    told = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    # uvicorn installs handlers only in a main thread; here they are ours, for the controller has to end as well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    thread.start()
+    try:
+        while not (server.started or told.is_set()) and thread.is_alive():
+            told.wait(0.05)
+        if server.started:
+            _announce(ready_file, news)
+        while thread.is_alive() and not told.is_set():
+            told.wait(1.0)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _announce(ready_file: str | None, news: dict[str, Any]) -> None:
+    log.info("ready", url=news["url"])
+    if ready_file is None:
+        return
+    path = Path(ready_file)
+    part = path.with_name(f"{path.name}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(news | {"pid": os.getpid()}, file)
+    part.replace(path)

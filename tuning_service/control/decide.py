@@ -1,0 +1,378 @@
+"""What to do next for a job: a pure function from what is known to what shall be done."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tuning_service.compute.base import HandleStatus
+from tuning_service.domain.ids import new_id
+from tuning_service.domain.job import TuningJob
+from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
+from tuning_service.domain.trial import FaultKind, Outcome, Suggestion, Trial, TuningTask
+
+# Executions of one trial that may be lost before the trial has failed.
+MAX_LOST = 5
+# A stopped runner that has said nothing for this long is ended by force.
+STOP_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an ended task measured, and how often its trial was lost so far, this time included."""
+
+    value: float | None
+    metrics: Mapping[str, float]
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """All that a decision may depend on."""
+
+    now: float
+    job: TuningJob
+    counts: Mapping[TrialStatus, int]
+    trials: Sequence[Trial]  # queued and running
+    tasks: Sequence[TuningTask]  # open, and ended but unsettled
+    results: Mapping[str, Result]  # by id of an ended, unsettled task
+    handles: Mapping[str, HandleStatus]  # what the backend said before `tasks` was read
+    failed_in_row: int = 0  # up to the end of the history, without those forgiven
+    last_failure: str = ""
+    ready: Sequence[Suggestion] = ()  # suggested, not stored yet
+    asked: int = 0  # asked of the algorithm, not answered yet
+    exhausted: bool = False
+    algorithm_error: str = ""
+    slots: int = 0  # further tasks that may be launched now
+    waiting: str = ""  # why `slots` is 0
+    silent_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """Where a trial goes because its task ended. `outcome` is set when the runner did not end the task itself."""
+
+    task: TuningTask
+    trial: Trial
+    outcome: Outcome | None = None
+    final: bool = False  # the trial enters the history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actions:
+    """What shall be stored (first) and done (then)."""
+
+    job: TuningJob | None = None  # as it shall be from now on; None: unchanged
+    conclusions: Sequence[Conclusion] = ()
+    stop: Sequence[TuningTask] = ()
+    shelve: Sequence[Trial] = ()  # queued trials that will not run now
+    store: Sequence[Trial] = ()
+    launch: Sequence[TuningTask] = ()
+    cancel: Sequence[str] = ()  # handles
+    ask: int = 0
+    requeue_stopped: bool = False
+    delete: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """True when there is anything to store."""
+        return bool(
+            self.job
+            or self.conclusions
+            or self.stop
+            or self.shelve
+            or self.store
+            or self.launch
+            or self.requeue_stopped
+            or self.delete
+        )
+
+
+def wanted(state: JobState) -> int:
+    """How many further tasks the job could use now."""
+    if not _searching(state):
+        return 0
+    lost = sum(1 for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
+    new = min(_untried(state), len(state.ready)) if state.exhausted else _untried(state)
+    return max(0, min(state.job.spec.budget.parallel - busy(state), _queued(state) + lost + new))
+
+
+def busy(state: JobState) -> int:
+    """Tasks that are open and go on."""
+    return sum(1 for task in state.tasks if end_of(task, state) is None)
+
+
+def decide(state: JobState, make_id: Callable[[str], str] = new_id) -> Actions:
+    """What to do next. Called again after each change, so it may leave for the next time what depends on this."""
+    job = state.job
+    if job.status is JobStatus.CREATED or (
+        job.status in {JobStatus.STOPPED, JobStatus.FAILED} and job.target is JobTarget.RUNNING
+    ):
+        return _begin(state)
+    conclusions = _conclusions(state)
+    concluded = {c.task.id for c in conclusions}
+    still_open = [t for t in state.tasks if t.status in OPEN_TASKS and t.id not in concluded]
+    if job.status is JobStatus.RUNNING and _searching(state):
+        return _search(state, conclusions, still_open, make_id)
+    return _wind_down(state, conclusions, still_open)
+
+
+def _begin(state: JobState) -> Actions:
+    job, now = state.job, state.now
+    if job.target is JobTarget.DELETED:
+        return Actions(job=_at(job, JobStatus.DELETING))
+    if job.target is JobTarget.STOPPED:
+        return Actions(job=_at(job, JobStatus.STOPPED, ended_at=now))
+    settled = state.counts.get(TrialStatus.COMPLETED, 0) + state.counts.get(TrialStatus.FAILED, 0)
+    running = _at(
+        job,
+        JobStatus.RUNNING,
+        reason="",
+        started_at=job.started_at or now,
+        ended_at=None,
+        running_since=now,
+        forgiven=settled,
+    )
+    return Actions(job=running, requeue_stopped=job.status is not JobStatus.CREATED)
+
+
+def _searching(state: JobState) -> bool:
+    job = state.job
+    return (
+        job.status in {JobStatus.CREATED, JobStatus.RUNNING} and job.target is JobTarget.RUNNING and not _end_of(state)
+    )
+
+
+def _end_of(state: JobState) -> str:
+    """Why the job has to end before its trials are used up; "" when it has not."""
+    job = state.job
+    if state.algorithm_error:
+        return state.algorithm_error
+    if _out_of_time(state):
+        return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
+    if state.failed_in_row >= job.spec.budget.failures:
+        return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
+    return ""
+
+
+def _failures_after(state: JobState, conclusions: Sequence[Conclusion]) -> int:
+    """How many trials will have failed in a row once the conclusions are stored."""
+    count = state.failed_in_row
+    for conclusion in conclusions:
+        if conclusion.final:
+            count = count + 1 if conclusion.trial.status is TrialStatus.FAILED else 0
+    return count
+
+
+def _out_of_time(state: JobState) -> bool:
+    job, minutes = state.job, state.job.spec.budget.minutes
+    used = job.used_s + (state.now - job.running_since if job.running_since is not None else 0.0)
+    return minutes is not None and used >= 60 * minutes
+
+
+def _queued(state: JobState) -> int:
+    """Trials that wait for a task."""
+    return sum(1 for t in state.trials if t.status is TrialStatus.QUEUED)
+
+
+def _untried(state: JobState) -> int:
+    """Trials of the budget that are not stored yet."""
+    return max(0, state.job.spec.budget.trials - sum(state.counts.values()))
+
+
+# -- what the ends of tasks mean
+
+
+def end_of(task: TuningTask, state: JobState) -> Outcome | None:
+    """How the task ended, by its runner's word or because nothing more will come from it; None while it goes on."""
+    if task.status not in OPEN_TASKS:
+        return task.outcome
+    handle = state.handles.get(task.handle)
+    silent = state.now - (task.heartbeat_at or state.now)
+    end: Outcome | None = None
+    if handle is HandleStatus.LOST:
+        # After a restart of the service: the Spark application that ran it is gone.
+        reason = "lost: the service was restarted, or lost its connection to Spark"
+        end = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason=reason)
+    elif handle is HandleStatus.ENDED:
+        reason = "lost: its Spark task ended without a report"
+        end = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason=reason)
+    elif task.stop_requested and task.status is not TaskStatus.CLAIMED:
+        end = Outcome(status=TaskStatus.STOPPED, reason="stopped before it began")
+    elif task.stop_requested and silent > STOP_GRACE_S:
+        end = Outcome(status=TaskStatus.STOPPED, reason="stopped; its runner did not answer")
+    elif silent > state.silent_s:
+        reason = f"lost: its runner on {task.host} has been silent for {silent:.0f} s"
+        end = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason=reason)
+    return end
+
+
+def _conclusions(state: JobState) -> list[Conclusion]:
+    trials = {trial.id: trial for trial in state.trials}
+    found = []
+    for task in sorted(state.tasks, key=lambda t: (t.ended_at or state.now, t.trial_number)):
+        outcome = end_of(task, state)
+        trial = trials.get(task.trial_id)
+        if outcome is None or trial is None:
+            continue
+        by_runner = task.status not in OPEN_TASKS
+        result = state.results.get(task.id, Result(value=None, metrics={}))
+        after, final = _after(trial, outcome, result, state)
+        found.append(Conclusion(task=task, trial=after, outcome=None if by_runner else outcome, final=final))
+    return found
+
+
+def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> tuple[Trial, bool]:
+    """The trial after a task of it ended so, and whether that is its end for good."""
+
+    def at(status: TrialStatus, *, reason: str = outcome.reason, explanation: str = "") -> Trial:
+        return dataclasses.replace(
+            trial,
+            status=move(trial.status, status),
+            value=result.value if status in {TrialStatus.COMPLETED, TrialStatus.STOPPED} else None,
+            metrics=result.metrics,
+            reason=reason,
+            explanation=explanation,
+            ended_at=None if status is TrialStatus.QUEUED else state.now,
+        )
+
+    if outcome.status is TaskStatus.SUCCEEDED and result.value is not None:
+        return at(TrialStatus.COMPLETED, reason=""), True
+    if outcome.status is TaskStatus.SUCCEEDED:
+        metric = state.job.spec.objective.metric
+        return at(TrialStatus.FAILED, reason=f"{metric} has no finite value to count."), True
+    if outcome.status is TaskStatus.FAILED:
+        return at(TrialStatus.FAILED, explanation=outcome.explanation), True
+    if outcome.status is TaskStatus.LOST and result.lost >= MAX_LOST:
+        return at(TrialStatus.FAILED, reason=f"Lost {result.lost} times; the last time: {outcome.reason}"), True
+    if outcome.status is TaskStatus.LOST and _searching(state):
+        return at(TrialStatus.QUEUED, reason=outcome.reason), False
+    return at(TrialStatus.STOPPED), False
+
+
+# -- going on
+
+
+def _search(
+    state: JobState, conclusions: list[Conclusion], still_open: list[TuningTask], make_id: Callable[[str], str]
+) -> Actions:
+    job, budget = state.job, state.job.spec.budget
+    room = min(state.slots, budget.parallel - len(still_open))
+    if _failures_after(state, conclusions) >= budget.failures:
+        room = 0  # what was started now would be stopped by the next decision
+    again = [c.trial for c in conclusions if c.trial.status is TrialStatus.QUEUED]
+    queued = [t for t in state.trials if t.status is TrialStatus.QUEUED] + again
+    queued = sorted(queued, key=lambda t: t.number)[: max(0, room)]
+    stored = sum(state.counts.values())
+    fresh = [
+        Trial(
+            id=make_id("trial"),
+            job_id=job.id,
+            tenant_id=job.tenant_id,
+            number=stored + i,
+            params=suggestion.params,
+            status=TrialStatus.QUEUED,
+            source=suggestion.source,
+            created_at=state.now,
+        )
+        for i, suggestion in enumerate(state.ready[: max(0, min(room - len(queued), _untried(state)))])
+    ]
+    launch = [_task_of(trial, state.now, make_id) for trial in [*queued, *fresh]]
+    ask = min(room - len(launch), _untried(state) - len(fresh))
+    finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
+    used_up = finished and (not _untried(state) or state.exhausted)
+    waiting = "" if still_open or launch or used_up else state.waiting
+    after = job
+    if used_up:
+        after = _finished(state, conclusions, "" if not _untried(state) else "Every configuration has been tried.")
+    elif waiting != job.reason:
+        after = dataclasses.replace(job, reason=waiting)
+    return Actions(
+        job=after if after is not job else None,
+        conclusions=conclusions,
+        store=fresh,
+        launch=launch,
+        cancel=_to_cancel(conclusions),
+        # One question at a time: a second would take the place of the first, whose answer would be lost.
+        ask=0 if state.exhausted or state.asked else max(0, ask),
+    )
+
+
+def _task_of(trial: Trial, now: float, make_id: Callable[[str], str]) -> TuningTask:
+    task_id = make_id("task")
+    return TuningTask(
+        id=task_id,
+        trial_id=trial.id,
+        job_id=trial.job_id,
+        tenant_id=trial.tenant_id,
+        trial_number=trial.number,
+        number=trial.tasks,
+        status=TaskStatus.CREATED,
+        handle=task_id,
+        created_at=now,
+    )
+
+
+# -- ending
+
+
+def _wind_down(state: JobState, conclusions: list[Conclusion], still_open: list[TuningTask]) -> Actions:
+    job = state.job
+    shelve = [
+        dataclasses.replace(t, status=TrialStatus.STOPPED, ended_at=state.now)
+        for t in state.trials
+        if t.status is TrialStatus.QUEUED
+    ]
+    after = job
+    if job.status is JobStatus.DELETING:
+        pass
+    elif job.target is JobTarget.DELETED:
+        after = _at(job, JobStatus.DELETING)
+    elif job.status is JobStatus.RUNNING:
+        after = _at(job, JobStatus.STOPPING, reason=_end_of(state))
+    elif not still_open and job.status is JobStatus.STOPPING:
+        after = _ended(state, conclusions)
+    return Actions(
+        job=after if after is not job else None,
+        conclusions=conclusions,
+        stop=[task for task in still_open if not task.stop_requested],
+        shelve=shelve,
+        cancel=_to_cancel(conclusions),
+        delete=job.status is JobStatus.DELETING and not still_open,
+    )
+
+
+def _ended(state: JobState, conclusions: list[Conclusion]) -> TuningJob:
+    reason = state.job.reason
+    if state.job.target is JobTarget.STOPPED or not reason:
+        return _at(state.job, JobStatus.STOPPED, reason="", **_closing(state))
+    if _out_of_time(state):
+        return _finished(state, conclusions, reason)
+    return _at(state.job, JobStatus.FAILED, reason=reason, **_closing(state))
+
+
+def _finished(state: JobState, conclusions: list[Conclusion], reason: str) -> TuningJob:
+    completed = state.counts.get(TrialStatus.COMPLETED, 0) + sum(
+        1 for c in conclusions if c.trial.status is TrialStatus.COMPLETED
+    )
+    if completed:
+        return _at(state.job, JobStatus.COMPLETED, reason=reason, **_closing(state))
+    failures = [c.trial.reason for c in conclusions if c.trial.status is TrialStatus.FAILED]
+    last = failures[-1] if failures else state.last_failure
+    reason = " ".join(part for part in (reason, "No trial succeeded.", last and f"The last one: {last}") if part)
+    return _at(state.job, JobStatus.FAILED, reason=reason, **_closing(state))
+
+
+def _closing(state: JobState) -> dict[str, float | None]:
+    job = state.job
+    ran = state.now - job.running_since if job.running_since is not None else 0.0
+    return {"ended_at": state.now, "used_s": job.used_s + ran, "running_since": None}
+
+
+def _at(job: TuningJob, status: JobStatus, **changes: object) -> TuningJob:
+    moved: TuningJob = dataclasses.replace(job, status=move(job.status, status), **changes)  # type: ignore[arg-type]
+    return moved
+
+
+def _to_cancel(conclusions: Sequence[Conclusion]) -> list[str]:
+    """Handles of tasks that were ended over their runner's head: whatever still runs there shall go."""
+    return [c.task.handle for c in conclusions if c.outcome is not None]

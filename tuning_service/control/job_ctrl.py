@@ -1,0 +1,345 @@
+"""TuningJobCtrl: drives one job, for as long as the lease is held."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import structlog
+
+from tuning_service.compute.base import ComputeBackend, HandleStatus
+from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
+from tuning_service.control.results import summarise
+from tuning_service.control.shares import Demand
+from tuning_service.domain.errors import TryAgain, TuningError
+from tuning_service.domain.job import TuningJob
+from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.trial import FaultKind, Observation, Suggestion, Trial, TuningTask
+from tuning_service.runner.protocol import TaskTicket
+from tuning_service.search.base import PendingTrial
+from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
+from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.control import Lease, OpenWork
+from tuning_service.storage.store import Store, Unit
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+# How long a step waits for the algorithm before it lets other jobs have their turn: a cheap algorithm answers
+# sooner, and then its suggestion is launched in the step that asked for it.
+_PROMPT_S = 0.02
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a controller works with; one set for all its jobs."""
+
+    store: Store
+    artifacts: ArtifactStore
+    backend: ComputeBackend
+    algorithms: AlgorithmHost
+    token: Callable[[str], str]  # a task id's token
+    service_url: str
+    notify: Callable[[str], None]  # have another look at this job
+    clock: Callable[[], float] = time.time
+    silent_s: float = 60.0
+
+
+class StaleError(Exception):
+    """What was decided upon has changed meanwhile: look again."""
+
+
+@dataclass(slots=True)
+class _Search:
+    """The algorithm's side of a job: what it was told, what it owes, what it gave."""
+
+    session: AlgorithmSession | None = None
+    history: list[Observation] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # reasons of the failures that end the history
+    ready: list[Suggestion] = field(default_factory=list)
+    asked: int = 0
+    answer: Future[list[Suggestion]] | None = None
+    exhausted: bool = False
+    error: str = ""
+
+    def collect(self) -> None:
+        """Take the answer in, when it is there."""
+        if self.answer is None or not self.answer.done():
+            return
+        try:
+            suggestions = self.answer.result()
+        except TryAgain as error:
+            log.warning("algorithm is asked again", reason=error.message, detail=error.detail)
+        except TuningError as error:
+            self.error = error.message
+            log.warning("algorithm failed", reason=error.message, detail=error.detail)
+        else:
+            self.exhausted = len(suggestions) < self.asked
+            self.ready += suggestions
+        self.answer, self.asked = None, 0
+
+
+class TuningJobCtrl:
+    """One job under one lease. Used by one thread.
+
+    A step is: look (poll, load), decide, commit, act, record. Nothing that is slow happens inside a transaction, and
+    whatever is launched was stored before.
+    """
+
+    def __init__(self, lease: Lease, tools: Tools) -> None:
+        self.lease = lease
+        self.finished = False  # nothing is left to do until the tenant wants something else
+        self.demand: Demand | None = None
+        self.target: JobTarget | None = None  # as of the last step
+        self._tools = tools
+        self._handles: Mapping[str, HandleStatus] = {}
+        self._known: set[str] = set()
+        self._polled_at = 0.0
+        self._search: _Search | None = None
+        self._launched_at = 0.0
+
+    def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
+        """Do what can be done now. True when another step has something to do at once.
+
+        `grant` says how many further tasks may be launched for a demand, and why none.
+
+        Raises:
+            LeaseLost: drop this object; another controller has the job.
+        """
+        self._poll()
+        state = self._look(grant)
+        if state is None:
+            self.finished = True
+            return False
+        actions = decide(state)
+        if actions.delete:
+            # Before the rows: while those are there, somebody will try again.
+            self._tools.artifacts.delete_job(state.job.tenant_id, state.job.id)
+        if actions.writes:
+            try:
+                self._commit(state, actions)
+            except StaleError:
+                return True
+            self._note(state, actions)
+        self._act(state, actions)
+        self.finished = actions.delete or (
+            (actions.job or state.job).status in {JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED}
+        )
+        if self.finished:
+            self.close()
+        return not self.finished and (actions.job is not None or self._answered())
+
+    def close(self) -> None:
+        """Give back what this object holds, except for the lease."""
+        if self._search and self._search.session:
+            self._search.session.close()
+        self._search = None
+
+    # -- looking
+
+    def _poll(self) -> None:
+        """Ask the backend about the tasks known from before: whoever has ended by now has reported before the load."""
+        now = time.monotonic()
+        if self._known and now - self._polled_at >= _POLL_S:
+            self._handles = self._tools.backend.poll(self._known)
+            self._polled_at = now
+
+    def _look(self, grant: Callable[[Demand], tuple[int, str]]) -> JobState | None:
+        tools = self._tools
+        with tools.store.read() as unit:
+            job = unit.control.job(self.lease.job_id)
+            if job is None:
+                return None
+            work = unit.control.open_work(job.id)
+            search = self._search_of(unit, job)
+            tenant = unit.control.tenant(job.tenant_id)
+        search.collect()
+        self.target = job.target
+        state = JobState(
+            now=tools.clock(),
+            job=job,
+            counts=work.counts,
+            trials=work.trials,
+            tasks=work.tasks,
+            results={},
+            handles={handle: self._handles[handle] for handle in self._known if handle in self._handles},
+            failed_in_row=len(search.failures),
+            last_failure=search.failures[-1] if search.failures else "",
+            ready=tuple(search.ready),
+            asked=search.asked,
+            exhausted=search.exhausted,
+            algorithm_error=search.error,
+            silent_s=tools.silent_s,
+        )
+        state = dataclasses.replace(state, results=self._results(state))
+        self.demand = Demand(
+            tenant_id=job.tenant_id,
+            resources=job.spec.resources,
+            running=busy(state),
+            wanted=wanted(state),
+            tenant_limit=tenant.max_parallel,
+            launched_at=self._launched_at,
+        )
+        slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
+        self._remember_handles(work)
+        return dataclasses.replace(state, slots=slots, waiting=waiting)
+
+    def _remember_handles(self, work: OpenWork) -> None:
+        self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}
+        if not self._handles.keys() >= self._known:
+            # Tasks of an earlier controller: ask about them soon.
+            self._polled_at = min(self._polled_at, time.monotonic() - _POLL_S + 0.1)
+
+    def _search_of(self, unit: Unit, job: TuningJob) -> _Search:
+        if self._search is None:
+            settled = unit.control.settled_trials(job.id)
+            search = _Search(history=[_observation(trial, job) for trial in settled])
+            for trial in settled[job.forgiven :]:
+                _count_failure(search, trial)
+            self._search = search
+        return self._search
+
+    def _results(self, state: JobState) -> dict[str, Result]:
+        ended = [(task, end) for task in state.tasks if (end := end_of(task, state)) is not None]
+        if not ended:
+            return {}
+        results = {}
+        with self._tools.store.read() as unit:
+            for task, outcome in ended:
+                value, metrics = summarise(state.job.spec.objective, unit.control.measurements(task.id))
+                lost = 0
+                if outcome.fault is FaultKind.CLUSTER:
+                    lost = unit.control.lost_tasks(task.trial_id) + (task.status in OPEN_TASKS)
+                results[task.id] = Result(value=value, metrics=metrics, lost=lost)
+        return results
+
+    # -- storing
+
+    def _commit(self, state: JobState, actions: Actions) -> None:
+        now = state.now
+        assert self._search is not None
+        place = len(self._search.history)
+        with self._tools.store.write() as unit:
+            rows = unit.control
+            rows.fence(self.lease)
+            for conclusion in actions.conclusions:
+                if conclusion.outcome is None:
+                    rows.settle(conclusion.task)
+                elif not rows.end_task(conclusion.task, conclusion.outcome, now):
+                    raise StaleError
+                rows.set_trial(conclusion.trial, now, settled=place if conclusion.final else None)
+                place += conclusion.final
+            for trial in actions.shelve:
+                rows.set_trial(trial, now)
+            rows.request_stop([task.id for task in actions.stop])
+            rows.add_trials(actions.store)
+            rows.add_tasks(actions.launch)
+            if actions.requeue_stopped:
+                rows.requeue_stopped(state.job.id)
+            if actions.job is not None:
+                rows.set_job(actions.job, now)
+                if actions.job.status is JobStatus.FAILED:
+                    rows.give_up(state.job.id)
+            if actions.delete:
+                rows.delete_job(state.job.id)
+
+    def _note(self, state: JobState, actions: Actions) -> None:
+        """Keep memory in step with what was just stored."""
+        search = self._search
+        assert search is not None
+        del search.ready[: len(actions.store)]
+        if actions.job is not None and actions.job.forgiven != state.job.forgiven:
+            search.failures.clear()
+        if actions.launch and self.demand is not None:
+            # Other jobs' turns come before this one's next look, and must not be given the same slots.
+            self._launched_at = time.monotonic()
+            self.demand = dataclasses.replace(
+                self.demand,
+                running=self.demand.running + len(actions.launch),
+                wanted=max(0, self.demand.wanted - len(actions.launch)),
+                launched_at=self._launched_at,
+            )
+        for conclusion in actions.conclusions:
+            trial = conclusion.trial
+            if conclusion.final:
+                search.history.append(_observation(trial, state.job))
+                _count_failure(search, trial)
+            log.info(
+                "trial ended" if conclusion.final else "task ended",
+                trial=trial.number,
+                task=conclusion.task.id,
+                status=str(trial.status),
+                value=trial.value,
+                reason=trial.reason,
+            )
+        if actions.job is not None:
+            log.info("job moved", status=str(actions.job.status), reason=actions.job.reason)
+
+    # -- acting
+
+    def _act(self, state: JobState, actions: Actions) -> None:
+        tools, search = self._tools, self._search
+        assert search is not None
+        if actions.cancel:
+            tools.backend.cancel(actions.cancel)
+        if actions.launch:
+            self._launch(state.job, actions.launch)
+        if actions.ask:
+            self._ask(state, actions)
+
+    def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> None:
+        tools = self._tools
+        tickets = [
+            TaskTicket(task_id=task.id, token=tools.token(task.id), service_url=tools.service_url) for task in tasks
+        ]
+        try:
+            tools.backend.submit(tickets, job.spec.resources)
+        except TryAgain as error:
+            log.warning("launch refused", reason=error.message, detail=error.detail)
+            with tools.store.write() as unit:
+                unit.control.fence(self.lease)
+                unit.control.withdraw(tasks)
+            return
+        self._known |= {task.handle for task in tasks}
+        with tools.store.write() as unit:
+            unit.control.mark_submitted([task.id for task in tasks])
+
+    def _ask(self, state: JobState, actions: Actions) -> None:
+        tools, search, job = self._tools, self._search, state.job
+        assert search is not None
+        if search.session is None:
+            spec = job.spec
+            setup = AlgorithmSetup(space=spec.space, objective=spec.objective, algorithm=spec.algorithm, seed=spec.seed)
+            search.session = tools.algorithms.open(job.id, setup)
+        ended = {c.trial.id for c in actions.conclusions if c.final}
+        open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
+        pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
+        first = sum(state.counts.values()) + len(actions.store)
+        pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(search.ready)]
+        search.asked = actions.ask
+        search.answer = search.session.ask(actions.ask, search.history, pending)
+        search.answer.add_done_callback(lambda _: tools.notify(job.id))
+
+    def _answered(self) -> bool:
+        """True when the algorithm has answered, or does so promptly."""
+        answer = self._search.answer if self._search else None
+        if answer is None:
+            return False
+        try:
+            answer.exception(timeout=_PROMPT_S)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _observation(trial: Trial, job: TuningJob) -> Observation:
+    loss = None if trial.value is None else job.spec.objective.loss(trial.value)
+    return Observation(number=trial.number, params=trial.params, loss=loss)
+
+
+def _count_failure(search: _Search, trial: Trial) -> None:
+    if trial.status is TrialStatus.FAILED:
+        search.failures.append(trial.reason)
+    else:
+        search.failures.clear()

@@ -1,0 +1,203 @@
+"""The reconciler: takes leases of jobs that have work, and gives each its turn."""
+
+import dataclasses
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from tuning_service.compute.base import Capacity
+from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
+from tuning_service.control.shares import Demand, grant
+from tuning_service.domain.errors import LeaseLost, TryAgain
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_LOOK_S = 1.0  # each job is looked at this often even when nothing points at it: budgets, lost tasks
+_LONGEST_PAUSE_S = 30.0
+
+
+class Reconciler:
+    """One thread that moves the status of every leased job towards its target.
+
+    Any number of reconcilers may share a database: each job is driven by the one that holds its lease.
+    """
+
+    def __init__(self, tools: Tools, *, tick_s: float, lease_s: float, alone: bool) -> None:
+        """`alone`: no other controller uses this database, so leases of whoever was here before are void."""
+        self._tools = tools
+        self._tick_s = tick_s
+        self._lease_s = lease_s
+        self._alone = alone
+        self._owner = f"controller-{uuid.uuid4().hex[:12]}"
+        self._jobs: dict[str, TuningJobCtrl] = {}
+        self._due: dict[str, float] = {}  # job -> when to look at it next (monotonic)
+        self._faults: dict[str, int] = {}
+        self._hints: set[str] = set()
+        self._capacity = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+        self.ready = threading.Event()  # set while the compute backend is connected
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, leaving all jobs for another controller to take up at once."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def notify(self, job_id: str) -> None:
+        """Look at this job soon. From any thread."""
+        self._hints.add(job_id)
+        self._wake.set()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        if self._alone:
+            self._guarded("leases", self._release_all)
+        next_renewal = next_claim = 0.0
+        while not self._stopping.is_set():
+            if not self._connected():
+                continue
+            self._wake.clear()
+            hints, self._hints = self._hints, set()
+            now = time.monotonic()
+            if now >= next_renewal:
+                self._guarded("renew", self._renew)
+                next_renewal = now + self._lease_s / 3
+            if now >= next_claim or hints - self._jobs.keys():
+                self._guarded("claim", self._claim)
+                next_claim = now + self._tick_s
+            self._guarded("look", partial(self._find_due, hints))
+            self._guarded("turns", self._turns)
+            pause = min([self._tick_s, *(due - time.monotonic() for due in self._due.values())])
+            self._wake.wait(max(0.0, pause))
+        self._leave()
+
+    def _connected(self) -> bool:
+        if self.ready.is_set():
+            return True
+        try:
+            self._tools.backend.start()
+        except TryAgain as error:
+            log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
+            self._stopping.wait(self._tick_s)
+            return False
+        except Exception:
+            log.exception("compute backend did not start")
+            self._stopping.wait(self._tick_s)
+            return False
+        self.ready.set()
+        log.info("compute backend connected")
+        return True
+
+    def _release_all(self) -> None:
+        with self._tools.store.write() as unit:
+            unit.control.release_all()
+
+    def _renew(self) -> None:
+        now = self._tools.clock()
+        with self._tools.store.write() as unit:
+            lost = [ctrl for ctrl in self._jobs.values() if not unit.control.renew(ctrl.lease, now, self._lease_s)]
+        for ctrl in lost:
+            log.warning("lease lost", job=ctrl.lease.job_id)
+            self._drop(ctrl)
+
+    def _claim(self) -> None:
+        with self._tools.store.read() as unit:
+            due = unit.control.claimable_jobs(self._tools.clock(), held=self._jobs)
+        if not due:
+            return
+        with self._tools.store.write() as unit:
+            taken = unit.control.claim_jobs(due, self._owner, self._tools.clock(), self._lease_s)
+        for lease in taken:
+            self._jobs[lease.job_id] = TuningJobCtrl(lease, self._tools)
+            self._due[lease.job_id] = 0.0
+
+    def _find_due(self, hints: set[str]) -> None:
+        with self._tools.store.read() as unit:
+            due = hints | unit.control.with_unsettled_tasks()
+            targets = unit.control.targets(self._jobs)
+        due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
+        for job_id in due:
+            if job_id in self._jobs and job_id not in self._faults:
+                self._due[job_id] = 0.0
+
+    def _turns(self) -> None:
+        """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
+        self._capacity = self._tools.backend.capacity()
+        if not self._capacity.cpus:
+            self.ready.clear()  # connect again, in case the connection itself is gone
+        now = time.monotonic()
+        due = [job_id for job_id, when in self._due.items() if when <= now]
+        if due:
+            waiting = [job_id for job_id, ctrl in self._jobs.items() if ctrl.demand and ctrl.demand.wanted]
+            due += [job_id for job_id in waiting if job_id not in due and job_id not in self._faults]
+        for job_id in due:
+            ctrl = self._jobs.get(job_id)
+            if ctrl is not None and not self._stopping.is_set():
+                self._turn(job_id, ctrl)
+
+    def _turn(self, job_id: str, ctrl: TuningJobCtrl) -> None:
+        with bound_contextvars(tenant=ctrl.lease.tenant_id, job=job_id):
+            try:
+                again = ctrl.step(lambda demand: self._grant(job_id, demand))
+            except LeaseLost:
+                log.warning("lease lost")
+                self._drop(ctrl)
+                return
+            except Exception:
+                # One job's trouble, or the database's: the other jobs go on, and this one is tried again later.
+                faults = self._faults[job_id] = self._faults.get(job_id, 0) + 1
+                pause = min(_LONGEST_PAUSE_S, 0.5 * 2**faults)
+                log.exception("step failed", retry_in_s=pause)
+                # What it remembers may not be what is stored: the next step reads that again.
+                ctrl.close()
+                self._due[job_id] = time.monotonic() + pause
+                return
+        self._faults.pop(job_id, None)
+        if ctrl.finished:
+            self._release(ctrl)
+        else:
+            self._due[job_id] = 0.0 if again else time.monotonic() + _LOOK_S
+
+    def _grant(self, job_id: str, demand: Demand) -> tuple[int, str]:
+        demands = {key: ctrl.demand for key, ctrl in self._jobs.items() if ctrl.demand is not None}
+        for key in self._faults.keys() & demands.keys():
+            # It cannot use slots while its steps fail, so none are kept for it.
+            demands[key] = dataclasses.replace(demands[key], wanted=0)
+        return grant(job_id, demands | {job_id: demand}, self._capacity)
+
+    def _release(self, ctrl: TuningJobCtrl) -> None:
+        with self._tools.store.write() as unit:
+            unit.control.release(ctrl.lease)
+        self._drop(ctrl)
+
+    def _drop(self, ctrl: TuningJobCtrl) -> None:
+        ctrl.close()
+        job_id = ctrl.lease.job_id
+        self._jobs.pop(job_id, None)
+        self._due.pop(job_id, None)
+        self._faults.pop(job_id, None)
+
+    def _leave(self) -> None:
+        for ctrl in list(self._jobs.values()):
+            self._guarded("release", partial(self._release, ctrl))
+
+    def _guarded(self, what: str, action: Callable[[], None]) -> None:
+        """The database may be away for a while; the thread must outlive that."""
+        try:
+            action()
+        except Exception:
+            log.exception("controller could not do its round", what=what)
+            self._stopping.wait(self._tick_s)
