@@ -46,7 +46,7 @@ def archive(files: dict[str, bytes] | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def job_file(program: str, **changes: Any) -> dict[str, Any]:
+def job_file(program: str, /, **changes: Any) -> dict[str, Any]:
     return {
         "name": "digits",
         "framework": "pytorch",

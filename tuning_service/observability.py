@@ -55,7 +55,14 @@ def configure(log_format: str = "console", *, level: int = logging.INFO, stream:
 
 
 def _rendering(log_format: str, stream: TextIO) -> list[Any]:
+    """The last processors. Neither form shows local variables: API keys and tenants' data are among them."""
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
-        return [without_meta, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    return [without_meta, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [
+            without_meta,
+            structlog.processors.ExceptionRenderer(transformer),
+            structlog.processors.JSONRenderer(),
+        ]
+    plain = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    return [without_meta, plain]

@@ -48,7 +48,12 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "unknown option": ({"algorithm": {"name": "random", "options": {"x": 1}}}, "algorithm.options.x", "", ""),
     "budget of no trials": ({"budget": {"trials": 0}}, "budget.trials", "at least 1", "Raise"),
     "budget of no minutes": ({"budget": {"trials": 1, "minutes": 0}}, "budget.minutes", "above zero", "no limit"),
-    "more parallel than quota": ({"budget": {"trials": 9, "parallel": 5}}, "budget.parallel", "quota of 4", "at most 4"),
+    "more parallel than quota": (
+        {"budget": {"trials": 9, "parallel": 5}},
+        "budget.parallel",
+        "quota of 4",
+        "at most 4",
+    ),
     "wrong type": ({"budget": {"trials": "many"}}, "budget.trials", "integer", "'many'"),
     "no such goal": ({"objective": {"metric": "loss", "goal": "best"}}, "objective.goal", "", "'best'"),
     "no space at all": ({"space": None}, "space", "", ""),
@@ -99,7 +104,7 @@ def test_what_is_no_archive_is_refused(service: Service) -> None:
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(info)
     with service.http() as http:
-        for data in (b"", b"hello", archive()[:-20], link.getvalue()):
+        for data in (b"", b"hello", archive()[:60], link.getvalue()):
             assert http.post("/v1/programs", content=data).status_code == 422
         assert http.get("/v1/programs").json()["items"] == []
 
@@ -139,9 +144,7 @@ def test_an_upload_over_the_limit_is_refused_while_it_is_read(service: Service) 
 
 def test_broken_json_names_the_place(service: Service) -> None:
     with service.http() as http:
-        answer = http.post(
-            "/v1/tuning-jobs", content=b'{"name": "x", }', headers={"Content-Type": "application/json"}
-        )
+        answer = http.post("/v1/tuning-jobs", content=b'{"name": "x", }', headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert "character 14" in answer.json()["detail"]

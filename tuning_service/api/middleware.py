@@ -66,6 +66,8 @@ class Observed:
 
     def _account(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
+        if scope["path"].startswith(TASK_PATHS) and "endpoint" in scope:  # plain routes leave no trace of themselves
+            route = f"{TASK_PATHS}{{task_id}}/{scope['path'].rpartition('/')[2]}"
         # A method is the sender's free text; an unknown one must not become a label of its own.
         method = scope["method"] if scope["method"] in {"GET", "POST", "DELETE", "HEAD", "OPTIONS"} else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()

@@ -180,16 +180,14 @@ class TaskOut(Out):
 
     @classmethod
     def of(cls, task: TuningTask) -> "TaskOut":
-        outcome = task.outcome
-        times = {name: moment_or_none(getattr(task, name)) for name in ("claimed_at", "heartbeat_at", "ended_at")}
         same = ("id", "number", "status", "attempt", "host", "stop_requested", "log_bytes")
-        return cls(
-            gpus=list(task.gpus),
-            outcome=outcome and OutcomeOut(**{name: getattr(outcome, name) for name in OutcomeOut.model_fields}),
-            created_at=moment(task.created_at),
-            **times,
-            **{name: getattr(task, name) for name in same},
-        )
+        fields: dict[str, Any] = {name: getattr(task, name) for name in same}
+        for name in ("created_at", "claimed_at", "heartbeat_at", "ended_at"):
+            fields[name] = moment_or_none(getattr(task, name))
+        outcome = None
+        if task.outcome is not None:
+            outcome = OutcomeOut(**{name: getattr(task.outcome, name) for name in OutcomeOut.model_fields})
+        return cls(gpus=list(task.gpus), outcome=outcome, **fields)
 
 
 class TrialDetail(_TrialBase):

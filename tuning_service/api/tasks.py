@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from tuning_service.api.errors import malformed
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import presented_key
+from tuning_service.domain.errors import Unauthenticated
 from tuning_service.manager.task_desk import TaskDesk
 from tuning_service.runner.protocol import Claim, Report, plan_to_json
 
@@ -51,6 +52,8 @@ def runner_routes(desk: TaskDesk, metrics: Metrics) -> list[BaseRoute]:
 
 def _answering(work: Callable[[str, str, Mapping[str, Any]], bytes]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
+        if not _token(request):
+            raise Unauthenticated("A task's token is needed.")
         body = await request.body()
         try:
             data = orjson.loads(body)

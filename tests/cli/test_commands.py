@@ -1,0 +1,198 @@
+"""The commands against a real service, as a shell sees them: output, errors, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.rest_service import TRAIN, Driver, Service, wait_until
+from tuning_service.cli.app import app
+from tuning_service.domain.state import JobStatus
+
+JOB = """
+name: from-yaml
+framework: pytorch
+program: .
+command: python train.py
+space: {lr: {type: float, min: 1e-4, max: 0.3, scale: log}}
+objective: {metric: val_accuracy, goal: maximize}
+algorithm: {name: random}
+budget: {trials: 2}
+"""
+
+
+class Shell:
+    def __init__(self, service: Service, key: str | None = None) -> None:
+        self.environment = {"TUNING_URL": service.url, "TUNING_API_KEY": key or service.key, "COLUMNS": "200"}
+
+    def run(self, *arguments: str, code: int = 0, **options: Any) -> Any:
+        result = CliRunner().invoke(app, arguments, env=self.environment, **options)
+        assert result.exit_code == code, (result.output, result.exception)
+        assert "Traceback" not in result.output
+        return result
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+
+@pytest.fixture
+def shell(service: Service) -> Shell:
+    return Shell(service)
+
+
+@pytest.fixture
+def job_yaml(tmp_path: Path) -> Path:
+    folder = tmp_path / "program"
+    folder.mkdir()
+    (folder / "train.py").write_bytes(TRAIN)
+    (folder / "job.yaml").write_text(JOB)
+    return folder / "job.yaml"
+
+
+def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_yaml: Path) -> None:
+    submitted = shell.run("submit", str(job_yaml))
+    job_id = submitted.stdout.strip()
+    assert job_id.startswith("job_")
+    driver = Driver(service, job_id)
+    driver.set_status(JobStatus.RUNNING)
+    driver.add_trial(0).complete(0.5, log="val_accuracy=0.5\n")
+    driver.add_trial(1).complete(None)
+    assert [job["id"] for job in shell.json("list")] == [job_id]
+    assert "2/2" in shell.run("list", "--status", "running").stdout
+    assert shell.json("list", "--status", "failed") == []
+    shown = shell.run("show", job_id).stdout
+    assert "2/2 trials · 0 running · 1 failed · best 0.5 (trial 0)" in shown
+    assert "maximize val_accuracy" in shown
+    assert shell.json("show", job_id)["progress"]["failed"] == 1
+    assert "exit code 1" in shell.run("trials", job_id).stdout
+    assert [t["number"] for t in shell.json("trials", job_id, "--sort", "-number", "--limit", "1")] == [1]
+    assert "worker-1" in shell.run("trials", job_id, "0").stdout
+    assert "lr" in shell.run("best", job_id).stdout
+    assert shell.json("best", job_id)["by_observation"]["value"] == 0.5
+    assert shell.run("logs", job_id).stdout == "val_accuracy=0.5\n"
+    assert shell.run("logs", job_id, "0", "--follow").stdout == "val_accuracy=0.5\n"
+    assert shell.json("logs", job_id, "0") == {"trial": 0, "log": "val_accuracy=0.5\n"}
+    assert shell.json("stop", job_id)["target"] == "stopped"
+    assert "goes on" in shell.run("resume", job_id).stdout
+    shell.run("delete", job_id, input="n\n", code=2)
+    assert shell.json("show", job_id)["target"] == "running"
+    shell.run("delete", job_id, "--yes")
+    assert shell.json("show", job_id)["target"] == "deleted"
+
+
+@pytest.mark.parametrize(("status", "code"), [(JobStatus.COMPLETED, 0), (JobStatus.FAILED, 1)])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_ends_with_the_job(
+    service: Service, shell: Shell, job_yaml: Path, status: JobStatus, code: int, as_json: bool
+) -> None:
+    results: list[Any] = []
+    flags = ["--json"] if as_json else []
+    watching = threading.Thread(
+        target=lambda: results.append(shell.run("submit", str(job_yaml), "--watch", *flags, code=code))
+    )
+    watching.start()
+    with service.client() as client:
+        job_id = wait_until(client.jobs)[0]["id"]
+    driver = Driver(service, job_id)
+    driver.set_status(JobStatus.RUNNING)
+    driver.add_trial(0).complete(0.75)
+    driver.set_status(status, "because" if code else "")
+    watching.join(30)
+    output = results[0].stdout
+    if as_json:
+        ended = json.loads(output)
+        assert ended["job"]["status"] == status
+        assert ended["best"]["by_observation"]["number"] == 0
+    else:
+        assert f"{status}: 1/2 trials" in output
+        assert "Best configuration (trial 0, val_accuracy 0.75)" in output
+        assert ("because" in output) == bool(code)
+    shell.run("show", job_id, "--exit-code", code=code)
+
+
+def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Path, driver: Driver) -> None:
+    job_yaml.write_text(JOB.replace("trials: 2", "trials: 0").replace("0.3", "0.00001"))
+    refused = shell.run("submit", str(job_yaml), code=2)
+    assert "budget.trials: must be at least 1, not 0. Raise it." in refused.stderr
+    assert "space.lr.min: min" in refused.stderr
+    assert refused.stdout == ""
+    job_yaml.write_text("space: [")
+    assert "line 1" in shell.run("submit", str(job_yaml), code=2).stderr
+    shell.run("submit", "nowhere.yaml", code=2)
+    shell.run("submit", code=2)
+    shell.run("no-such-command", code=2)
+    assert "no tuning job" in shell.run("show", "job_none", code=4).stderr
+    driver.set_status(JobStatus.COMPLETED)
+    assert "has completed" in shell.run("stop", driver.job_id, code=5).stderr
+    shell.run("tenant", "list", code=3)
+    assert "not known" in Shell(service, "tsk_x.y").run("list", code=3).stderr
+
+
+def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning_service.client import client as module
+
+    monkeypatch.setattr(module.TuningClient.__init__, "__kwdefaults__", {"timeout_s": 1.0, "retry_s": 0.1})
+    shell = Shell(service)
+    result = shell.run("list", "--url", "http://127.0.0.1:9", code=6)
+    assert "cannot be reached" in result.stderr
+
+
+def test_administration(service: Service) -> None:
+    operator = Shell(service, service.operator_key)
+    assert operator.run("tenant", "create", "audio", "--max-parallel", "3").stdout.startswith("ten_")
+    assert {t["name"]: t["max_parallel"] for t in operator.json("tenant", "list")}["audio"] == 3
+    made = operator.run("key", "create", "first", "--tenant", "audio", "--role", "admin")
+    secret = made.stdout.strip()
+    assert secret.startswith("tsk_")
+    admin = Shell(service, secret)
+    key = admin.json("key", "create", "second", "--expires-in-days", "2")
+    assert key["role"] == "member"
+    assert "second" in admin.run("key", "list").stdout
+    admin.run("key", "revoke", key["id"])
+    Shell(service, key["secret"]).run("list", code=3)
+    operator.run("tenant", "create", "audio", code=5)
+
+
+def test_the_catalogue(shell: Shell) -> None:
+    assert "tpe" in shell.run("algorithms").stdout
+    assert {"random", "tpe"} <= {item["name"] for item in shell.json("algorithms")}
+    assert shell.json("algorithms", "tpe")["options"]["properties"]
+    shell.run("algorithms", "tep", code=4)
+    assert "pytorch" in shell.run("frameworks").stdout
+    assert shell.json("version")["version"] == shell.run("version").stdout.strip()
+
+
+def test_every_command_explains_itself(shell: Shell) -> None:
+    top = shell.run("--help").stdout
+    assert "Exit codes" in top
+    for command in (
+        *("submit", "list", "show", "trials", "best", "logs", "stop", "resume", "delete", "algorithms", "frameworks"),
+        *("serve", "manager", "controller"),
+    ):
+        assert command in top
+        assert "Example: tuning-service" in shell.run(command, "--help").stdout
+    for group, commands in (("db", ["upgrade"]), ("tenant", ["create", "list"]), ("key", ["create", "list", "revoke"])):
+        for command in commands:
+            shell.run(group, command, "--help")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = "import sys, tuning_service.cli.app; print([m for m in ('httpx', 'fastapi', 'sqlalchemy', 'pyspark',"
+    script += " 'numpy', 'yaml', 'pydantic') if m in sys.modules])"
+    root = Path(__file__).parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,148 @@
+"""Commands about jobs: submit, list, show, stop, resume, delete."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuning_service.cli import exits, output
+from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
+
+
+def submit(
+    job_file: Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file, YAML or JSON.")],
+    program: Annotated[
+        Path | None, typer.Option(help="Folder with the program, instead of the one that the file names.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show live progress until the job has ended.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a program and start tuning it.
+
+    With --watch the exit code tells whether the job completed, and the best configuration is printed.
+    Interrupting it leaves the job running.
+    """
+    with connect(url, key) as client:
+        job = client.submit(job_file, program=program)
+        if not watch:
+            if as_json:
+                output.print_json(job)
+            else:
+                output.say(job["id"])
+                output.hint(f"Started. See how it goes: tuning-service show {job['id']}")
+            return
+        if not as_json:
+            output.hint(f"Job {job['id']}")
+        try:
+            job = output.watch(client, job["id"], quiet=as_json)
+        except KeyboardInterrupt:
+            output.hint(f"The job goes on. End it with: tuning-service stop {job['id']}")
+            raise
+        best = client.best(job["id"])
+    if as_json:
+        output.print_json({"job": job, "best": best})
+    else:
+        output.say(f"{job['status']}: {output.progress_text(job['progress'])}")
+        if job["reason"]:
+            output.say(job["reason"])
+        output.show_best(best, job["spec"]["objective"]["metric"])
+    if job["status"] != "completed":
+        raise typer.Exit(exits.JOB_FAILED)
+
+
+def list_jobs(
+    status: Annotated[str | None, typer.Option(help="Only these: running, completed, failed, stopped …")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tenant's jobs, newest first."""
+    with connect(url, key) as client:
+        jobs = client.jobs(status)
+    columns = ("id", "name", "status", "done", "failed", "best", "created")
+    rows = (
+        (
+            job["id"],
+            job["name"],
+            job["status"],
+            f"{job['progress']['done']}/{job['progress']['total']}",
+            job["progress"]["failed"],
+            job["progress"]["best_value"],
+            output.when(job["created_at"]),
+        )
+        for job in jobs
+    )
+    output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, "There are no jobs."))
+
+
+def show(
+    job_id: JobId,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when the job has failed or was stopped.")
+    ] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one job: where it is, how far, and what was asked."""
+    with connect(url, key) as client:
+        job = client.job(job_id)
+    if as_json:
+        output.print_json(job)
+    else:
+        spec = job["spec"]
+        status = job["status"] if job["target"] in {"running", job["status"]} else f"{job['status']} → {job['target']}"
+        output.fields(
+            [
+                ("id", job["id"]),
+                ("name", job["name"]),
+                ("status", status + (f": {job['reason']}" if job["reason"] else "")),
+                ("progress", output.progress_text(job["progress"])),
+                ("created", output.when(job["created_at"])),
+                ("ended", output.when(job["ended_at"])),
+                ("command", spec["command"]),
+                ("framework", spec["framework"]),
+                ("objective", f"{spec['objective']['goal']} {spec['objective']['metric']}"),
+                ("algorithm", f"{spec['algorithm']['name']} {output.cell(spec['algorithm']['options'])}".rstrip()),
+                ("budget", spec["budget"]),
+                ("resources", spec["resources"]),
+                ("space", "\n".join(f"{name}: {output.cell(entry)}" for name, entry in spec["space"].items())),
+            ]
+        )
+    if exit_code and job["status"] in {"failed", "stopped"}:
+        raise typer.Exit(exits.JOB_FAILED)
+
+
+def stop(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Stop a job. Its trainings end within seconds; finished trials stay, and it can be resumed."""
+    with connect(url, key) as client:
+        job = client.stop(job_id)
+    output.print_json(job) if as_json else output.say(f"{job_id} is being stopped.")
+
+
+def resume(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Resume a stopped or failed job where it was."""
+    with connect(url, key) as client:
+        job = client.resume(job_id)
+    output.print_json(job) if as_json else output.say(f"{job_id} goes on.")
+
+
+def delete(
+    job_id: JobId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a job with its trials, measurements and logs. Asks first, unless --yes."""
+    with connect(url, key) as client:
+        if not yes:
+            job = client.job(job_id)
+            question = f"Delete {job['name']!r} ({job['status']}, {job['progress']['done']} trials) for good?"
+            if not typer.confirm(question, err=True):
+                output.hint("Nothing was deleted.")
+                raise typer.Exit(exits.INVALID)
+        job = client.delete(job_id)
+    output.print_json(job) if as_json else output.say(f"{job_id} is being deleted.")

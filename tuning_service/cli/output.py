@@ -1,0 +1,141 @@
+"""What commands print: tables for people, JSON for scripts."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuning_service.client import TuningClient
+
+JsonDict = dict[str, Any]
+_COLOURS = {"completed": "green", "succeeded": "green", "failed": "red", "running": "cyan", "stopped": "yellow"}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    # Non-finite numbers come as strings from the service, so that what is printed is always JSON.
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+def say(text: str) -> None:
+    """A line on standard output, as it is."""
+    print(text)  # noqa: T201
+
+
+def hint(text: str) -> None:
+    """A line for people only, on standard error, so that standard output stays clean."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """A table, or the text `empty` when there are no rows."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold", no_wrap=column in {"id", "job"})
+    for row in rows:
+        made.add_row(*(_coloured(escape(cell(value))) for value in row))
+    if not made.row_count:
+        hint(empty)
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=1000)  # lines in a pipe are not to be folded
+    console.print(made)
+
+
+def _coloured(text: str) -> str:
+    colour = _COLOURS.get(text)
+    return f"[{colour}]{text}[/{colour}]" if colour else text
+
+
+def cell(value: object) -> str:
+    """A value as people read it."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={cell(item)}" for name, item in value.items())
+    return str(value)
+
+
+def when(text: str | None) -> str:
+    """A time of the service's as local time."""
+    return "-" if text is None else datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def progress_text(progress: JsonDict) -> str:
+    """A job's counts in one line."""
+    parts = [f"{progress['done']}/{progress['total']} trials", f"{progress['running']} running"]
+    parts.append(f"{progress['failed']} failed")
+    if progress["best_value"] is not None:
+        parts.append(f"best {cell(progress['best_value'])} (trial {progress['best_trial']})")
+    if progress["seconds_left"] is not None:
+        parts.append(f"{duration(progress['seconds_left'])} left")
+    return " · ".join(parts)
+
+
+def fields(pairs: Iterable[tuple[str, object]]) -> None:
+    """Names and values, aligned."""
+    for name, value in pairs:
+        lines = cell(value).splitlines() or [""]
+        say(f"{name:<14}{lines[0]}".rstrip())
+        for line in lines[1:]:
+            say(f"{'':<14}{line}")
+
+
+def watch(client: "TuningClient", job_id: str, *, quiet: bool) -> JsonDict:
+    """The job once it has ended. Until then a live line on standard error; plain lines where that is no terminal."""
+    if quiet:
+        return client.wait(job_id)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True, highlight=False)
+    columns = (BarColumn(bar_width=16), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("waiting for the first trials", total=None)
+
+        def show(job: JsonDict) -> None:
+            text = progress_text(job["progress"])
+            if console.is_terminal:
+                bar.update(task, total=job["progress"]["total"], completed=job["progress"]["done"], description=text)
+            else:
+                hint(f"{job['status']}: {text}")
+
+        return client.wait(job_id, on_change=show)
+
+
+def show_best(best: JsonDict, metric: str) -> None:
+    """The best configuration, parameter by parameter."""
+    trial = best["by_observation"]
+    if trial is None:
+        hint("No trial has completed.")
+        return
+    say(f"Best configuration (trial {trial['number']}, {metric} {cell(trial['value'])}):")
+    for name, value in trial["params"].items():
+        say(f"  {name:<16}{cell(value)}")
+
+
+def listing(items: Sequence[JsonDict], *, as_json: bool, show: Callable[[], None]) -> None:
+    """`items` as JSON, or what `show` prints."""
+    if as_json:
+        print_json(list(items))
+    else:
+        show()

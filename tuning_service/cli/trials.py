@@ -1,0 +1,121 @@
+"""Commands about trials: trials, best, logs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tuning_service.cli import output
+from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
+
+_COLUMNS = ("trial", "status", "value", "time", "parameters", "reason")
+
+
+def _row(trial: output.JsonDict) -> tuple[object, ...]:
+    time = output.duration(trial["elapsed_s"])
+    return trial["number"], trial["status"], trial["value"], time, trial["params"], trial["reason"]
+
+
+def trials(
+    job_id: JobId,
+    number: Annotated[int | None, typer.Argument(help="Show this trial with all its executions.", min=0)] = None,
+    sort: Annotated[
+        str, typer.Option(help="number, value or ended_at, with - before it for descending; or best.")
+    ] = "number",
+    status: Annotated[str | None, typer.Option(help="queued, running, completed, failed or stopped.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List a job's trials, or show one of them."""
+    with connect(url, key) as client:
+        if number is not None:
+            trial = client.trial(job_id, number)
+            output.print_json(trial) if as_json else _show_trial(trial)
+            return
+        found = client.trials(job_id, sort=sort, limit=limit, status=status)
+    output.listing(
+        found, as_json=as_json, show=lambda: output.table(_COLUMNS, map(_row, found), "There are no such trials.")
+    )
+
+
+def _show_trial(trial: output.JsonDict) -> None:
+    output.fields(
+        [
+            ("trial", trial["number"]),
+            ("status", trial["status"] + (f": {trial['reason']}" if trial["reason"] else "")),
+            ("value", trial["value"]),
+            ("parameters", "\n".join(f"{name}: {output.cell(v)}" for name, v in trial["params"].items())),
+            ("metrics", trial["metrics"]),
+            ("time", output.duration(trial["elapsed_s"])),
+        ]
+    )
+    if trial["explanation"]:
+        output.say(trial["explanation"])
+    rows = (
+        (
+            task["number"],
+            task["status"],
+            task["host"] or None,
+            ",".join(task["gpus"]) or None,
+            output.when(task["claimed_at"]),
+            task["outcome"]["exit_code"] if task["outcome"] else None,
+            task["outcome"]["reason"] if task["outcome"] else "",
+        )
+        for task in trial["tasks"]
+    )
+    output.table(("task", "status", "host", "gpus", "claimed", "exit", "reason"), rows, "It has not been started yet.")
+
+
+def best(
+    job_id: JobId,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 5,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the best configuration, and the runners-up."""
+    with connect(url, key) as client:
+        found = client.best(job_id, limit=limit)
+        metric = "" if as_json else client.job(job_id)["spec"]["objective"]["metric"]
+    if as_json:
+        output.print_json(found)
+        return
+    output.show_best(found, metric)
+    if len(found["trials"]) > 1:
+        output.say("")
+        output.table(_COLUMNS[:-1], (_row(trial)[:-1] for trial in found["trials"]), "")
+
+
+def logs(
+    job_id: JobId,
+    number: Annotated[
+        int | None, typer.Argument(min=0, help="Number of the trial; default: the best, else the newest one.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing what comes until it ends.")] = False,
+    task: Annotated[int | None, typer.Option(min=0, help="Which execution of it; default: the newest.")] = None,
+    tail: Annotated[int | None, typer.Option(min=1, help="Only the last so many bytes.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a trial printed."""
+    with connect(url, key) as client:
+        if number is None:
+            chosen = client.best(job_id, limit=1)["trials"] or client.trials(job_id, sort="-number", limit=1)
+            if not chosen:
+                output.hint("There are no trials yet.")
+                raise typer.Exit(4)
+            number = int(chosen[0]["number"])
+            if not as_json:
+                output.hint(f"Trial {number}:")
+        start = -tail if tail else 0
+        if as_json:
+            text = client.log(job_id, number, task=task, start=start)
+            output.print_json({"trial": number, "log": text})
+            return
+        pieces = client.follow_log(job_id, number, task=task, start=start) if follow else None
+        for piece in pieces or [client.log(job_id, number, task=task, start=start)]:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
