@@ -174,6 +174,7 @@ def upgrade() -> None:
     with op.batch_alter_table("tuning_tasks", schema=None) as batch_op:
         batch_op.create_index("ix_tuning_tasks_job_id_status", ["job_id", "status"], unique=False)
         batch_op.create_index("ix_tuning_tasks_tenant_id_status", ["tenant_id", "status"], unique=False)
+        batch_op.create_index("ix_tuning_tasks_handle", ["handle"], unique=False)
         batch_op.create_index(
             "ix_tuning_tasks_unsettled",
             ["job_id"],
@@ -205,6 +206,7 @@ def downgrade() -> None:
             "ix_tuning_tasks_unsettled", sqlite_where=sa.text("unsettled"), postgresql_where=sa.text("unsettled")
         )
         batch_op.drop_index("ix_tuning_tasks_tenant_id_status")
+        batch_op.drop_index("ix_tuning_tasks_handle")
         batch_op.drop_index("ix_tuning_tasks_job_id_status")
 
     op.drop_table("tuning_tasks")

@@ -296,7 +296,7 @@ def with_task(store, principal):
     return job, trial, task
 
 
-def test_measurements_are_stored_once_however_often_they_arrive(store, alice):
+def test_measurements_are_stored_once_however_often_they_arrive_and_the_last_value_counts(store, alice):
     _, _, task = with_task(store, alice)
     first = Measurement(step=1, metric="loss", value=0.5, elapsed_s=1.0)
     other = Measurement(step=2, metric=LONG, value=math.inf, elapsed_s=2.0)
@@ -309,11 +309,11 @@ def test_measurements_are_stored_once_however_often_they_arrive(store, alice):
     with store.read() as unit:
         scope = unit.for_tenant(alice)
         points = scope.measurements(task.id, metric=None, after=None, limit=99)
-        assert points[1:] == [first, other]
+        assert points[1:] == [again, other]
         assert (points[0].step, math.isnan(points[0].value)) == (nan.step, True)
         assert scope.measurements(task.id, metric=None, after=(1, "loss"), limit=9) == [other]
         assert scope.measurements(task.id, metric="loss", after=None, limit=1)[0].step == nan.step
-        assert unit.control.measurements(task.id)[1:] == [first, other]
+        assert unit.control.measurements(task.id)[1:] == [again, other]
         stored = unit.runner.task(task.id)
         assert (stored.log_bytes, stored.heartbeat_at) == (10, 6.0)
 

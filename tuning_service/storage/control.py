@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from tuning_service.domain.errors import LeaseLost
 from tuning_service.domain.job import TuningJob
@@ -39,6 +39,27 @@ from tuning_service.storage.tables import (
 from tuning_service.storage.writes import add_event
 
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
+
+
+# Built once: making a statement costs more than running it, and these run for every step.
+_JOB = select(tuning_jobs).where(tuning_jobs.c.id == bindparam("job"))
+_COUNTS = select(trials.c.status, func.count()).where(trials.c.job_id == bindparam("job")).group_by(trials.c.status)
+_OPEN_TRIALS = (
+    select(trials)
+    .where(trials.c.job_id == bindparam("job"), trials.c.status.in_([str(s) for s in OPEN_TRIALS]))
+    .order_by(trials.c.number)
+)
+_WORK = select(tuning_tasks).where(
+    tuning_tasks.c.job_id == bindparam("job"), or_(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_tasks.c.unsettled)
+)
+_MEASUREMENTS = select(measurements).where(measurements.c.task_id == bindparam("task")).order_by(measurements.c.step)
+_FENCE = (
+    update(tuning_jobs)
+    .where(tuning_jobs.c.id == bindparam("job"), tuning_jobs.c.lease_epoch == bindparam("epoch"))
+    .values(lease_epoch=bindparam("epoch"))
+)
+_SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
+_SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +141,7 @@ class ControlRows:
         Raises:
             LeaseLost: another controller took it, or it was deleted.
         """
-        if not self._connection.execute(self._held(lease).values(lease_epoch=lease.epoch)).rowcount:
+        if not self._connection.execute(_FENCE, {"job": lease.job_id, "epoch": lease.epoch}).rowcount:
             raise LeaseLost
 
     def _held(self, lease: Lease) -> Any:
@@ -129,7 +150,7 @@ class ControlRows:
     # -- reading
 
     def job(self, job_id: str) -> TuningJob | None:
-        row = self._connection.execute(select(tuning_jobs).where(tuning_jobs.c.id == job_id)).first()
+        row = self._connection.execute(_JOB, {"job": job_id}).first()
         return None if row is None else job_from(row)
 
     def tenant(self, tenant_id: str) -> Tenant:
@@ -150,20 +171,9 @@ class ControlRows:
 
     def open_work(self, job_id: str) -> OpenWork:
         """What a step has to look at: its size is bounded by the job's parallelism, not by its length."""
-        counts = self._connection.execute(
-            select(trials.c.status, func.count()).where(trials.c.job_id == job_id).group_by(trials.c.status)
-        )
-        open_trials = self._connection.execute(
-            select(trials)
-            .where(trials.c.job_id == job_id, trials.c.status.in_([str(s) for s in OPEN_TRIALS]))
-            .order_by(trials.c.number)
-        )
-        tasks = self._connection.execute(
-            select(tuning_tasks).where(
-                tuning_tasks.c.job_id == job_id,
-                or_(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_tasks.c.unsettled),
-            )
-        )
+        counts = self._connection.execute(_COUNTS, {"job": job_id})
+        open_trials = self._connection.execute(_OPEN_TRIALS, {"job": job_id})
+        tasks = self._connection.execute(_WORK, {"job": job_id})
         return OpenWork(
             counts={TrialStatus(status): count for status, count in counts},
             trials=tuple(trial_from(row) for row in open_trials),
@@ -179,9 +189,7 @@ class ControlRows:
 
     def measurements(self, task_id: str) -> list[Measurement]:
         """All of one task, by step."""
-        rows = self._connection.execute(
-            select(measurements).where(measurements.c.task_id == task_id).order_by(measurements.c.step)
-        )
+        rows = self._connection.execute(_MEASUREMENTS, {"task": task_id})
         return [measurement_from(row) for row in rows]
 
     def lost_tasks(self, trial_id: str) -> int:
@@ -235,6 +243,8 @@ class ControlRows:
 
     def mark_submitted(self, task_ids: Collection[str]) -> None:
         """Store that Spark has them; those that a runner claimed meanwhile stay claimed."""
+        if not task_ids:
+            return
         self._connection.execute(
             update(tuning_tasks)
             .where(tuning_tasks.c.id.in_(list(task_ids)), tuning_tasks.c.status == str(TaskStatus.CREATED))
@@ -243,6 +253,8 @@ class ControlRows:
 
     def request_stop(self, task_ids: Collection[str]) -> None:
         """The answer to each one's next report is STOP."""
+        if not task_ids:
+            return
         self._connection.execute(
             update(tuning_tasks).where(tuning_tasks.c.id.in_(list(task_ids))).values(stop_requested=True)
         )
@@ -258,14 +270,14 @@ class ControlRows:
 
     def settle(self, task: TuningTask) -> None:
         """The conclusions from this task's end are drawn."""
-        self._connection.execute(update(tuning_tasks).where(tuning_tasks.c.id == task.id).values(unsettled=False))
+        self._connection.execute(_SETTLE, {"task": task.id})
 
     def set_trial(self, trial: Trial, now: float, *, settled: int | None = None) -> None:
         """Store where the trial is now; `settled` is its place in the history when it ended for good."""
         values = trial_values(trial)
         for name in ("id", "job_id", "tenant_id", "number", "params", "source", "tasks", "created_at", "started_at"):
             del values[name]
-        self._connection.execute(update(trials).where(trials.c.id == trial.id).values(**values, settled=settled))
+        self._connection.execute(_SET_TRIAL, {"trial": trial.id, **values, "settled": settled})
         data = {"number": trial.number, "status": str(trial.status), "value": trial.value, "reason": trial.reason}
         add_event(self._connection, trial.job_id, "trial", data, now)
 

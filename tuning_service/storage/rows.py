@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy.engine import Row
 
 from tuning_service.domain.job import JobSpec, TuningJob
@@ -31,11 +33,17 @@ def key_from(row: AnyRow) -> ApiKey:
     )
 
 
+@lru_cache(maxsize=512)
+def _spec_from(text: str) -> JobSpec:
+    # A spec never changes and its job is loaded many times a second, so each is built once.
+    return JobSpec.from_dict(orjson.loads(text))
+
+
 def job_from(row: AnyRow) -> TuningJob:
     return TuningJob(
         id=row.id,
         tenant_id=row.tenant_id,
-        spec=JobSpec.from_dict(row.spec),
+        spec=_spec_from(row.spec),
         status=JobStatus(row.status),
         target=JobTarget(row.target),
         reason=row.reason,
@@ -55,7 +63,7 @@ def job_values(job: TuningJob) -> dict[str, Any]:
         for name in ("id", "tenant_id", "reason", "owner", "created_at", "started_at", "ended_at")
     } | {
         "name": job.spec.name,
-        "spec": job.spec.to_dict(),
+        "spec": orjson.dumps(job.spec.to_dict()).decode(),
         "program": job.spec.program,
         "status": str(job.status),
         "target": str(job.target),
@@ -86,7 +94,8 @@ def trial_from(row: AnyRow) -> Trial:
 
 
 def trial_values(trial: Trial) -> dict[str, Any]:
-    return asdict(trial) | {
+    # Not dataclasses.asdict: it copies in depth, and this is done for every trial.
+    return {name: getattr(trial, name) for name in Trial.__slots__} | {
         "params": dict(trial.params),
         "status": str(trial.status),
         "metrics": {name: number_to_json(value) for name, value in trial.metrics.items()},

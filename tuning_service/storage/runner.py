@@ -3,14 +3,14 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.storage.rows import AnyRow, job_from, task_from, task_values, trial_from, value_to_column
 from tuning_service.storage.tables import measurements, trials, tuning_jobs, tuning_tasks
-from tuning_service.storage.writes import add_event, insert_new
+from tuning_service.storage.writes import add_event, upsert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,28 @@ class TaskContext:
     nonce: str
     trial: Trial
     job: TuningJob
+
+
+# Built once: making a statement costs more than running it, and these run for every trial. SQLite ignores
+# FOR UPDATE: there, a writing transaction is alone anyway.
+_TASK = select(tuning_tasks).where(tuning_tasks.c.id == bindparam("id"))
+_TASK_LOCKED = _TASK.with_for_update()
+_TRIAL = select(trials).where(trials.c.id == bindparam("id"))
+_JOB = select(tuning_jobs).where(tuning_jobs.c.id == bindparam("id"))
+_LATEST = (
+    select(tuning_tasks.c.id)
+    .where(tuning_tasks.c.handle == bindparam("handle"))
+    .order_by(tuning_tasks.c.number.desc())
+    .limit(1)
+)
+_OPEN_TASK = update(tuning_tasks).where(
+    tuning_tasks.c.id == bindparam("task"), tuning_tasks.c.status.in_([str(s) for s in OPEN_TASKS])
+)
+_TRIAL_STARTED = (
+    update(trials)
+    .where(trials.c.id == bindparam("trial"), trials.c.started_at.is_(None))
+    .values(started_at=bindparam("now"))
+)
 
 
 class RunnerRows:
@@ -34,8 +56,8 @@ class RunnerRows:
         row = self._row(task_id, lock=lock)
         if row is None:
             return None
-        trial = self._connection.execute(select(trials).where(trials.c.id == row.trial_id)).one()
-        job = self._connection.execute(select(tuning_jobs).where(tuning_jobs.c.id == row.job_id)).one()
+        trial = self._connection.execute(_TRIAL, {"id": row.trial_id}).one()
+        job = self._connection.execute(_JOB, {"id": row.job_id}).one()
         return TaskContext(task=task_from(row), nonce=row.nonce, trial=trial_from(trial), job=job_from(job))
 
     def task(self, task_id: str, *, lock: bool = False) -> TuningTask | None:
@@ -44,18 +66,12 @@ class RunnerRows:
         return None if row is None else task_from(row)
 
     def _row(self, task_id: str, *, lock: bool) -> AnyRow | None:
-        query = select(tuning_tasks).where(tuning_tasks.c.id == task_id)
-        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
-        return self._connection.execute(query.with_for_update() if lock else query).first()
+        return self._connection.execute(_TASK_LOCKED if lock else _TASK, {"id": task_id}).first()
 
     def latest_for_handle(self, handle: str) -> str | None:
         """Id of the newest task that runs under this handle."""
-        return self._connection.execute(
-            select(tuning_tasks.c.id)
-            .where(tuning_tasks.c.handle == handle)
-            .order_by(tuning_tasks.c.number.desc())
-            .limit(1)
-        ).scalar()
+        latest: str | None = self._connection.execute(_LATEST, {"handle": handle}).scalar()
+        return latest
 
     def claim(self, task: TuningTask, nonce: str, now: float) -> None:
         """Store that a runner has the task, with the `attempt`, `host` and `gpus` that `task` has."""
@@ -69,9 +85,7 @@ class RunnerRows:
             claimed_at=now,
             heartbeat_at=now,
         )
-        self._connection.execute(
-            update(trials).where(trials.c.id == task.trial_id, trials.c.started_at.is_(None)).values(started_at=now)
-        )
+        self._connection.execute(_TRIAL_STARTED, {"trial": task.trial_id, "now": now})
         add_event(
             self._connection,
             task.job_id,
@@ -87,8 +101,8 @@ class RunnerRows:
         self._connection.execute(update(trials).where(trials.c.id == lost.trial_id).values(tasks=successor.number + 1))
 
     def report(self, task: TuningTask, points: tuple[Measurement, ...], log_bytes: int, now: float) -> None:
-        """Store measurements, each once whatever is delivered again, and the sign of life."""
-        insert_new(
+        """Store measurements and the sign of life. A step's value may be reported anew: the last one counts."""
+        upsert(
             self._connection,
             measurements,
             [
@@ -117,8 +131,4 @@ class RunnerRows:
 
     def _set(self, task: TuningTask, **values: Any) -> None:
         # Only an open task changes: what arrives after its end is ignored, however the race went.
-        self._connection.execute(
-            update(tuning_tasks)
-            .where(tuning_tasks.c.id == task.id, tuning_tasks.c.status.in_([str(s) for s in OPEN_TASKS]))
-            .values(**values)
-        )
+        self._connection.execute(_OPEN_TASK, {"task": task.id, **values})

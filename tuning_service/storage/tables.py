@@ -102,7 +102,7 @@ tuning_jobs = Table(
     _id(primary_key=True),
     _of("tenant_id", "tenants.id"),
     Column("name", String(200), nullable=False),
-    Column("spec", Json, nullable=False),
+    Column("spec", Text, nullable=False),  # JSON, see rows.py
     Column("program", String(64), nullable=False),
     Column("status", String(16), nullable=False),
     Column("target", String(16), nullable=False),
@@ -174,6 +174,7 @@ tuning_tasks = Table(
     UniqueConstraint("trial_id", "number"),
     Index("ix_tuning_tasks_job_id_status", "job_id", "status"),
     Index("ix_tuning_tasks_tenant_id_status", "tenant_id", "status"),
+    Index("ix_tuning_tasks_handle", "handle"),
     Index(
         "ix_tuning_tasks_unsettled",
         "job_id",
