@@ -27,5 +27,6 @@ def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> 
 
 
 def _new_only(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table).on_conflict_do_nothing()
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
