@@ -59,6 +59,13 @@ def sqlite_store(tmp_path) -> Iterator[Store]:
         yield opened
 
 
+@pytest.fixture
+def postgres_store(postgres) -> Iterator[Store]:
+    """A store with the current schema, on PostgreSQL: for tests that ask for the one or the other by name."""
+    with postgres.database() as url, _opened(url) as opened:
+        yield opened
+
+
 @contextlib.contextmanager
 def _opened(url: str) -> Iterator[Store]:
     opened = Store.open(url)

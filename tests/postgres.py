@@ -191,9 +191,14 @@ def _reachable(binaries: Path, folder: Path, account: pwd.struct_passwd) -> Path
     )
     if tried is not None and tried.returncode == 0:
         return binaries
-    copy = folder / "installation"
-    shutil.copytree(binaries.parent, copy, symlinks=True)
-    return copy / binaries.name
+    # Laid out as before, since the binaries of a wheel find their libraries from where they lie themselves.
+    package, copy = binaries.parents[1], folder / "installation"
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name)
+    installation = copy / package.name / binaries.parent.name
+    shutil.copytree(binaries.parent, installation, symlinks=True)
+    return installation / binaries.name
 
 
 def _may_enter(path: Path, account: pwd.struct_passwd) -> bool:

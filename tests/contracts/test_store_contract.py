@@ -51,9 +51,13 @@ def with_trials(store, principal, *, values, status=TrialStatus.COMPLETED):
 
 
 def test_a_block_that_raises_leaves_nothing_behind(store):
-    with pytest.raises(ZeroDivisionError), store.write() as unit:
-        unit.tenancy.add_tenant(Tenant(id="tenant_x", name="x", max_parallel=1, created_at=0.0))
-        raise ZeroDivisionError
+    def fails():
+        with store.write() as unit:
+            unit.tenancy.add_tenant(Tenant(id="tenant_x", name="x", max_parallel=1, created_at=0.0))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     with store.read() as unit:
         assert unit.tenancy.tenants() == []
 
@@ -383,7 +387,7 @@ def test_a_job_is_stored_for_the_tenant_whose_rows_these_are(store, alice, bob):
 
 def test_a_deleted_job_leaves_no_row(store, alice):
     before = row_counts(store)
-    job, trial, task = with_task(store, alice)
+    job, _, task = with_task(store, alice)
     with store.write() as unit:
         unit.runner.claim(dataclasses.replace(task, attempt=0), "n", 1.0)
         unit.runner.report(task, (Measurement(step=1, metric="m", value=1.0, elapsed_s=0.0),), 0, 1.0)

@@ -76,9 +76,14 @@ def test_whoever_lost_the_lease_cannot_write(store, alice):
     job = stored_job(store, alice)
     [old] = take(store, "one", 0.0)
     [new] = take(store, "two", 10.0)
-    with pytest.raises(LeaseLost), store.write() as unit:
-        unit.control.set_job(dataclasses.replace(job, reason="stale"), 11.0)
-        unit.control.fence(old)
+
+    def write_late():
+        with store.write() as unit:
+            unit.control.set_job(dataclasses.replace(job, reason="stale"), 11.0)
+            unit.control.fence(old)
+
+    with pytest.raises(LeaseLost):
+        write_late()
     with store.write() as unit:
         unit.control.fence(new)
         assert unit.control.job(job.id).reason == ""
@@ -230,7 +235,7 @@ def test_a_task_that_a_runner_has_is_neither_withdrawn_nor_set_back(store, alice
 
 
 def test_a_claim_later_on_leaves_the_trials_start_as_it_was(store, alice):
-    _, job, [trial], [first, second] = prepared(store, alice, tasks_each=2)
+    _, job, _, [first, second] = prepared(store, alice, tasks_each=2)
     with store.write() as unit:
         unit.runner.claim(dataclasses.replace(first, attempt=0), "n", 5.0)
         unit.runner.claim(dataclasses.replace(second, attempt=0), "n", 9.0)

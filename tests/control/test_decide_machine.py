@@ -140,6 +140,13 @@ class ClusterMachine(RuleBasedStateMachine):
             self.ready, self.asked, self.exhausted, self.error = [], 0, False, ""
         self.job = dataclasses.replace(job, target=target)
 
+    def rests(self):
+        """True when the job is where its tenant wants it."""
+        status, target = self.job.status, self.job.target
+        return status in RESTS and (
+            target is JobTarget.STOPPED or (target is JobTarget.RUNNING and status is JobStatus.COMPLETED)
+        )
+
     def open_tasks(self):
         return [t for t in self.tasks.values() if t.status in OPEN_TASKS]
 
@@ -250,16 +257,14 @@ class ClusterMachine(RuleBasedStateMachine):
             self.job = dataclasses.replace(self.job, target=JobTarget.RUNNING)  # stopped, resumed: it goes on
         for _ in range(200):
             self.step(5)
-            if self.deleted or (self.job.status in RESTS and self.job.target is not JobTarget.DELETED):
-                if self.job.target is not JobTarget.RUNNING or self.job.status is JobStatus.COMPLETED:
-                    break
+            if self.deleted or self.rests():
+                break
             if self.asked:
                 self.ready += [Suggestion(params={"lr": 0.01})] * self.asked
                 self.asked = 0
             for task in self.open_tasks():
-                if task.status is not TaskStatus.CLAIMED:
-                    task = dataclasses.replace(task, status=TaskStatus.CLAIMED, heartbeat_at=self.now)
-                self.report(task, TaskStatus.STOPPED if task.stop_requested else TaskStatus.SUCCEEDED, 0.5)
+                claimed = dataclasses.replace(task, status=TaskStatus.CLAIMED, heartbeat_at=self.now)
+                self.report(claimed, TaskStatus.STOPPED if task.stop_requested else TaskStatus.SUCCEEDED, 0.5)
         else:
             raise AssertionError(f"does not come to its end: {self.job}")
         assert self.deleted == (self.job.target is JobTarget.DELETED)

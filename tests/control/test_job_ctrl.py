@@ -119,11 +119,13 @@ def until(condition, describe=lambda: ""):
 
 
 @pytest.fixture
-def house(sqlite_store, tmp_path, algorithms, monkeypatch):
+def house(request, tmp_path, algorithms, monkeypatch):
+    """On SQLite, unless a test asks for another store."""
+    store = request.getfixturevalue(getattr(request, "param", "sqlite_store"))
     monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
     monkeypatch.setattr(job_ctrl, "_POLL_S", 0.05)
     monkeypatch.setattr(reconciler, "_LOOK_S", 0.05)
-    made = House(sqlite_store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
+    made = House(store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
     with contextlib.ExitStack() as at_end:
         at_end.callback(lambda: [c.stop() for c in made.controllers])
         made.at_end = at_end
@@ -238,6 +240,7 @@ def test_deleting_leaves_no_log_behind(house, tmp_path):
     assert [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()] == []
 
 
+@pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house):
     first = cluster(house, slots=3)
     dead = house.controller(first, lease_s=1000.0)
@@ -256,6 +259,7 @@ def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house)
     assert [t for t in house.trials(job) if t.id in {k.id for k in kept}] == kept
 
 
+@pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_of_two_controllers_each_job_is_driven_by_one_and_both_work(house):
     backends = [cluster(house), cluster(house)]
     for backend in backends:

@@ -35,7 +35,8 @@ class Deployment:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.folder = folder
         self.mark = uuid.uuid4().hex
-        self.settings = {"PORT": 0, "DATA_DIR": folder / "data", "LOG_FORMAT": "json", "SPARK_MASTER": "local[2]"} | settings
+        defaults = {"PORT": 0, "DATA_DIR": folder / "data", "LOG_FORMAT": "json", "SPARK_MASTER": "local[2]"}
+        self.settings: dict[str, object] = defaults | settings
         self._processes: list[subprocess.Popen[bytes]] = []
         self.url = ""
         self.operator_key = ""

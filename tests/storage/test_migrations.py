@@ -29,7 +29,7 @@ def stamp(engine, revision):
 
 
 def test_an_empty_database_is_refused_with_the_remedy(engine):
-    with pytest.raises(GiveUp, match="revision none.*'tuning-service db upgrade'"):
+    with pytest.raises(GiveUp, match=r"revision none.*'tuning-service db upgrade'"):
         check_schema(engine)
 
 
@@ -56,7 +56,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(engine):
     upgrade_schema(engine)
     stamp(engine, "9999")
     for refuses in (check_schema, upgrade_schema):
-        with pytest.raises(GiveUp, match="'9999'.*made by a newer one.*[Ii]nstall that version"):
+        with pytest.raises(GiveUp, match=r"'9999'.*made by a newer one.*[Ii]nstall that version"):
             refuses(engine)
 
 

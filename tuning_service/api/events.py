@@ -84,10 +84,10 @@ async def follow_events(
 
 def is_over(job: TuningJob) -> bool:
     """True when nothing more happens unless somebody asks for it."""
-    if job.target is JobTarget.DELETED:
-        return False
-    resumed = job.target is JobTarget.RUNNING and (job.status is JobStatus.STOPPED or job.ended_at is None)
-    return job.status in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED} and not resumed
+    if job.status is JobStatus.COMPLETED:
+        return job.target is not JobTarget.DELETED
+    # A job that stopped or failed is wanted to rest, until somebody resumes or deletes it.
+    return job.status in {JobStatus.FAILED, JobStatus.STOPPED} and job.target is JobTarget.STOPPED
 
 
 class _Feed:

@@ -312,8 +312,9 @@ def _given(params: Mapping[str, Any]) -> JsonDict:
 
 def _is_over(job: JsonDict) -> bool:
     """As api.events.is_over says it: ended, and nobody has asked for more since."""
-    resumed = job["target"] == "running" and (job["status"] == "stopped" or job["ended_at"] is None)
-    return job["status"] in {"completed", "failed", "stopped"} and job["target"] != "deleted" and not resumed
+    if job["status"] == "completed":
+        return bool(job["target"] != "deleted")
+    return job["status"] in {"failed", "stopped"} and job["target"] == "stopped"
 
 
 def _parse_events(lines: Iterator[str]) -> Iterator[JsonDict]:

@@ -37,4 +37,6 @@ def _upsert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
 
 
 def _insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
