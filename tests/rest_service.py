@@ -151,8 +151,8 @@ class Driver:
     def _write(self, act: Callable[[Any], Any]) -> Any:
         with self.service.store.write() as unit:
             if self.lease is None:
-                leases = unit.control.claim_jobs("test", time.time(), 3600, held=())
-                self.lease = next(lease for lease in leases if lease.job_id == self.job_id)
+                wanted = [Lease(job_id=self.job_id, tenant_id=self.service.principal().tenant_id, epoch=1)]
+                self.lease = unit.control.claim_jobs(wanted, "test", time.time(), 3600)[0]
             unit.control.fence(self.lease)
             return act(unit.control)
 
@@ -209,7 +209,7 @@ class Driver:
         return Run(self, trial, task_id)
 
     def delete(self) -> None:
-        self._write(lambda control: control.delete_job(control.job(self.job_id)))
+        self._write(lambda control: control.delete_job(self.job_id))
 
 
 @dataclass
