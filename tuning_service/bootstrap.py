@@ -44,10 +44,10 @@ def serve(settings: Settings, *, ready_file: str | None = None) -> None:
     with _data_dir_lock(settings), _listener(settings) as listener, _store(settings, upgrade=True) as store:
         url = settings.service_url or _url(listener)
         controller = _Controller(settings, store, url, alone=True)
-        access, server = _interface(settings, store, controller.notify)
-        key = _first_key(access, store, ready_file)
+        interface = _interface(settings, store, controller.notify)
+        key = _first_key(interface.access, store, ready_file)
         with controller.running():
-            _serve_until_told(server, listener, ready_file, {"url": url, "operator_key": key})
+            _serve_until_told(interface, listener, ready_file, {"url": url, "operator_key": key})
 
 
 def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
@@ -59,8 +59,8 @@ def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
     observability.configure(settings.log_format)
     with _listener(settings) as listener, _store(settings) as store:
         # Controllers are other processes: they find what changed in the database.
-        _, server = _interface(settings, store, lambda _job_id: None)
-        _serve_until_told(server, listener, ready_file, {"url": settings.service_url or _url(listener)})
+        interface = _interface(settings, store, lambda _job_id: None)
+        _serve_until_told(interface, listener, ready_file, {"url": settings.service_url or _url(listener)})
 
 
 def run_controller(settings: Settings, *, ready_file: str | None = None) -> None:
@@ -145,7 +145,16 @@ class _Controller:
             self._algorithms.close()
 
 
-def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> tuple[AccessMgr, uvicorn.Server]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Interface:
+    """The HTTP side, until it is told to end."""
+
+    access: AccessMgr
+    server: uvicorn.Server
+    streams_end: threading.Event  # set: event and log streams end, which may else last for ever
+
+
+def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> _Interface:
     artifacts = ArtifactStore(settings.artifacts)
     access = AccessMgr(store)
     tuning = ModelTuningMgr(
@@ -164,7 +173,8 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
     )
 
     app = create_app(tuning, access, desk, is_ready=tuning.ready)
-    return access, uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    return _Interface(access=access, server=uvicorn.Server(config), streams_end=app.state.stopping)
 
 
 def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> str | None:
@@ -229,8 +239,9 @@ def _url(listener: socket.socket) -> str:
 
 
 def _serve_until_told(
-    server: uvicorn.Server, listener: socket.socket, ready_file: str | None, news: dict[str, Any]
+    interface: _Interface, listener: socket.socket, ready_file: str | None, news: dict[str, Any]
 ) -> None:
+    server = interface.server
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="interface")
     told = threading.Event()
 
@@ -249,6 +260,7 @@ def _serve_until_told(
         while thread.is_alive() and not told.is_set():
             told.wait(1.0)
     finally:
+        interface.streams_end.set()
         server.should_exit = True
         thread.join()
 

@@ -72,7 +72,7 @@ class ResourcesEntry(_Part):
 class JobFile(_Part):
     """A tuning job as its author writes it."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$", description="For people, on one line")
     framework: str = Field(description="One of GET /v1/frameworks")
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
     command: str = Field(description="How a trial is started, in the program's folder: python train.py")

@@ -55,6 +55,7 @@ class TaskDesk:
             GiveUp: the task is not needed any more, or another runner has it.
         """
         self._check(task_id, token)
+        claim = dataclasses.replace(claim, host=_clean_text(claim.host)[:255], nonce=_clean_text(claim.nonce)[:40])
         now = self._clock()
         with self._store.write() as unit:
             latest = unit.runner.latest_for_handle(task_id)
