@@ -56,7 +56,7 @@ def test_a_log_is_followed_to_the_end_of_its_execution(service: Service, driver:
                 seen.append(text)  # noqa: PERF402  # while it comes
         ended.set()
 
-    reader = threading.Thread(target=follow)
+    reader = threading.Thread(target=follow, daemon=True)
     reader.start()
     run.claim()
     run.report(log="one\n")

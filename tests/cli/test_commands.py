@@ -94,7 +94,7 @@ def test_watching_ends_with_the_job(
     results: list[Any] = []
     flags = ["--json"] if as_json else []
     watching = threading.Thread(
-        target=lambda: results.append(shell.run("submit", str(job_yaml), "--watch", *flags, code=code))
+        daemon=True, target=lambda: results.append(shell.run("submit", str(job_yaml), "--watch", *flags, code=code))
     )
     watching.start()
     with service.client() as client:

@@ -54,9 +54,10 @@ def test_from_job_file_to_best_trial(service: Service, yaml_file: Path) -> None:
         seen: list[int] = []
         results: list[dict[str, object]] = []
         waiting = threading.Thread(
+            daemon=True,
             target=lambda: results.append(
                 client.wait(job["id"], on_change=lambda job: seen.append(job["progress"]["done"]), poll_s=0.05)
-            )
+            ),
         )
         waiting.start()
         wait_until(lambda: seen == [0] or None)
@@ -121,7 +122,7 @@ def test_requests_survive_a_service_that_starts_late(service: Service, tmp_path:
     port = free_port()
     answers: list[object] = []
     client = TuningClient(f"http://127.0.0.1:{port}", service.operator_key, retry_s=30)
-    asking = threading.Thread(target=lambda: answers.append(client.create_tenant("late")))
+    asking = threading.Thread(daemon=True, target=lambda: answers.append(client.create_tenant("late")))
     asking.start()
     with service.served(port):
         asking.join(30)
@@ -159,7 +160,8 @@ def test_waiting_survives_a_restart(service: Service, driver: Driver) -> None:
     changes: list[object] = []
     with TuningClient(f"http://127.0.0.1:{port}", service.key, retry_s=0.1) as client:
         waiting = threading.Thread(
-            target=lambda: results.append(client.wait(driver.job_id, changes.append, poll_s=0.05)["status"])
+            daemon=True,
+            target=lambda: results.append(client.wait(driver.job_id, changes.append, poll_s=0.05)["status"]),
         )
         with service.served(port):
             waiting.start()

@@ -158,8 +158,8 @@ def test_storing_where_a_job_is_leaves_the_target_to_the_tenant(store, alice):
 def test_giving_up_does_not_undo_what_the_tenant_asked_for(store, alice):
     wanted, deleted = stored_job(store, alice), stored_job(store, alice, target=JobTarget.DELETED)
     with store.write() as unit:
-        unit.control.give_up(wanted.id)
-        unit.control.give_up(deleted.id)
+        for job in (wanted, deleted):
+            unit.control.set_job(dataclasses.replace(job, status=JobStatus.FAILED), 3.0)
         assert unit.control.targets([wanted.id, deleted.id]) == {
             wanted.id: JobTarget.STOPPED,
             deleted.id: JobTarget.DELETED,

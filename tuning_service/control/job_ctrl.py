@@ -288,8 +288,6 @@ class TuningJobCtrl:
                 rows.requeue_stopped(state.job.id)
             if actions.job is not None:
                 rows.set_job(actions.job, now)
-                if actions.job.status is JobStatus.FAILED:
-                    rows.give_up(state.job.id)
             if actions.delete:
                 rows.delete_job(state.job.id)
 

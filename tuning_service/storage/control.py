@@ -204,11 +204,20 @@ class ControlRows:
     # -- writing, after `fence`
 
     def set_job(self, job: TuningJob, now: float) -> None:
-        """Store where the job is now. Its target is the tenant's and stays as it is."""
+        """Store where the job is now. Its target is the tenant's and stays as it is, with one exception.
+
+        A job that failed by itself is wanted to rest, so that a later resume is a change of its target.
+        """
         values = job_values(job)
         for name in ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at"):
             del values[name]
         self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(**values))
+        if job.status is JobStatus.FAILED:
+            self._connection.execute(
+                update(tuning_jobs)
+                .where(tuning_jobs.c.id == job.id, tuning_jobs.c.target == str(JobTarget.RUNNING))
+                .values(target=str(JobTarget.STOPPED))
+            )
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": job.reason}, now)
 
     def add_trials(self, new: Sequence[Trial]) -> None:
@@ -287,14 +296,6 @@ class ControlRows:
             update(trials)
             .where(trials.c.job_id == job_id, trials.c.status == str(TrialStatus.STOPPED))
             .values(status=str(TrialStatus.QUEUED), reason="", ended_at=None)
-        )
-
-    def give_up(self, job_id: str) -> None:
-        """The job failed by itself: it is wanted to rest until somebody resumes it."""
-        self._connection.execute(
-            update(tuning_jobs)
-            .where(tuning_jobs.c.id == job_id, tuning_jobs.c.target == str(JobTarget.RUNNING))
-            .values(target=str(JobTarget.STOPPED))
         )
 
     def delete_job(self, job_id: str) -> None:
