@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from tuning_service.compute.base import Capacity
 from tuning_service.domain.job import Resources
@@ -50,26 +51,33 @@ def _deal(demands: Mapping[str, Demand], capacity: Capacity) -> dict[str, int]:
     for key, each in cost.items():
         running[demands[key].tenant_id] += demands[key].running
         used[demands[key].tenant_id] += demands[key].running * each
+    free = 1 - sum(used.values())
     dealt = dict.fromkeys(cost, 0)
 
-    def rank(key: str) -> tuple[float, float, float, str]:
-        own = demands[key]
+    def rank(key: str) -> tuple[float, float, str]:
         # Rounded, so that sums of the same parts in another order are equal.
-        mine = round((own.running + dealt[key]) * cost[key], 9)
-        return round(used[own.tenant_id], 9), mine, own.launched_at, key
+        return round((demands[key].running + dealt[key]) * cost[key], 9), demands[key].launched_at, key
 
-    free = 1 - sum(used.values())
-    while hungry := [
-        key
-        for key, count in dealt.items()
-        if count < demands[key].wanted and running[demands[key].tenant_id] < demands[key].tenant_limit
-    ]:
-        key = min(hungry, key=rank)
+    hungry: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)  # a heap of jobs for each tenant
+    for key in cost:
+        if demands[key].wanted:
+            heappush(hungry[demands[key].tenant_id], rank(key))
+    tenants = [(round(used[tenant], 9), jobs[0], tenant) for tenant, jobs in hungry.items()]
+    heapify(tenants)
+    while tenants:
+        _, (_, _, key), tenant = heappop(tenants)
+        if running[tenant] >= demands[key].tenant_limit:
+            continue
         if cost[key] > free + _EPSILON:
             # Not handed on to smaller ones: they would take each slot as it comes free, and this one would starve.
             break
         free -= cost[key]
         dealt[key] += 1
-        running[demands[key].tenant_id] += 1
-        used[demands[key].tenant_id] += cost[key]
+        running[tenant] += 1
+        used[tenant] += cost[key]
+        heappop(hungry[tenant])
+        if dealt[key] < demands[key].wanted:
+            heappush(hungry[tenant], rank(key))
+        if hungry[tenant]:
+            heappush(tenants, (round(used[tenant], 9), hungry[tenant][0], tenant))
     return dealt
