@@ -135,10 +135,10 @@ def format_value(value: bool | float | str) -> str:
 
 
 def show_next_steps(service: Service, job_id: str, url: str, key: str, *, keep: bool) -> None:
-    interpreter = Path(sys.executable)
-    if interpreter.is_relative_to(Path.cwd()):
-        interpreter = interpreter.relative_to(Path.cwd())
-    command = f"{shlex.quote(str(interpreter))} -m tuning_service"
+    script = Path(sys.executable).with_name("tuning-service")  # beside the interpreter of a virtual environment
+    if script.is_relative_to(Path.cwd()):
+        script = script.relative_to(Path.cwd())
+    command = shlex.quote(str(script))
     if keep:
         console.print(f"\nThe service goes on at {url} until you run: kill {service.pid}\nLook further with:")
     else:

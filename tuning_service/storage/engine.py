@@ -41,7 +41,7 @@ def _open_sqlite(url: str) -> Engine:
         connection.isolation_level = None
         # WAL: readers and the one writer do not wait for each other. NORMAL loses nothing when a process dies,
         # and at most the last transactions when the machine does.
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-8000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
