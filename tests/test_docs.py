@@ -9,10 +9,17 @@ import yaml
 from tests.api.test_access import all_routes
 from tests.rest_service import Service, archive, job_file
 from tuning_service.domain.errors import InvalidRequest
+from tuning_service.domain.job import AlgorithmChoice, Goal, Objective
+from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Observation, Trial
+from tuning_service.frameworks import base as frameworks_base
 from tuning_service.logs import build_parser
 from tuning_service.manager.job_file import JobFile, parse_job_file
-from tuning_service.search.options import describe
+from tuning_service.search import base as search_base
+from tuning_service.search.child import build
+from tuning_service.search.messages import AlgorithmSetup
+from tuning_service.search.options import check_choice, describe
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB_FILE = (ROOT / "docs" / "job-file.md").read_text()
@@ -121,6 +128,43 @@ def test_every_route_is_in_the_table(vision):
     page = (ROOT / "docs" / "rest-api.md").read_text()
     listed = set(re.findall(r"^\| `(GET|POST|DELETE) (/[^`]*)` \|", page, re.MULTILINE))
     assert listed == set(all_routes(vision[0]))
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_algorithm_of_the_guide_works(monkeypatch):
+    monkeypatch.setattr(search_base, "_ALGORITHMS", dict(search_base.algorithms()))
+    exec(compile(python_blocks()[0], "CONTRIBUTING.md", "exec"), {"__name__": "climb"})
+    space = Space.from_dict(
+        {
+            "x": {"type": "float", "min": -3, "max": 3},
+            "kind": {"type": "categorical", "values": ["a", "b"]},
+            "y": {"type": "float", "min": 0, "max": 1, "when": {"kind": ["a"]}},
+        }
+    )
+    choice = check_choice(AlgorithmChoice(name="climb", options={"reach": 0.05}), space)
+    objective = Objective(metric="loss", goal=Goal.MINIMIZE)
+    climb = build(AlgorithmSetup(space=space, objective=objective, algorithm=choice, seed=3))
+    losses = []
+    for number in range(60):
+        (suggestion,) = climb.suggest(1, [])
+        losses.append(abs(suggestion.params["x"] - 1))
+        climb.observe([Observation(number=number, params=suggestion.params, loss=losses[-1])])
+    assert min(losses[30:]) < 0.1 < losses[0]
+
+
+def test_the_framework_manager_of_the_guide_works(monkeypatch):
+    monkeypatch.setattr(frameworks_base, "_MANAGERS", dict(frameworks_base.frameworks()))
+    exec(compile(python_blocks()[1], "CONTRIBUTING.md", "exec"), {"__name__": "jax_manager"})
+    manager = frameworks_base.frameworks()["jax"]
+    spec = parse_job_file(job_file("0" * 64)).to_spec()
+    manager.check(spec, ["train.py"])
+    trial = Trial(id="t", job_id="j", tenant_id="n", number=0, params={"lr": 0.1}, status=TrialStatus.QUEUED)
+    prepared = manager.prepare(spec, trial, ["0"])
+    assert prepared.argv == ("python", "train.py", "--lr", "0.1")
+    assert prepared.environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
