@@ -1,13 +1,15 @@
 """The runner's parts that have a contract of their own: lines, log window, thinning, spool, cache, workspace."""
 
+import io
 import os
+import tarfile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning_service.domain.trial import Measurement
-from tuning_service.runner.bundle import BundleLimits, digest, inspect, pack
+from tuning_service.runner.bundle import BundleLimits, digest, inspect
 from tuning_service.runner.lines import LineSplitter, LogWindow
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.thinning import Thinner
@@ -158,15 +160,17 @@ def test_cache_gives_nothing_that_was_tampered_with(cache, tmp_path):
 
 def test_program_that_the_service_took_is_unpacked_whatever_its_size(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNING_WORK_DIR", str(tmp_path / "work"))
-    program = tmp_path / "program"
-    program.mkdir()
     count = BundleLimits().files + 1  # a deployment may allow more than the default
-    for number in range(count):
-        (program / f"{number}.txt").touch()
-    data = pack(program)
-    assert len(inspect(data, BundleLimits(files=2 * count)).files) == count
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("train.py"))
+        folder = tarfile.TarInfo("data")
+        folder.type = tarfile.DIRTYPE
+        for _ in range(count):
+            archive.addfile(folder)
+    assert inspect(buffer.getvalue(), BundleLimits(files=2 * count)).files == ("train.py",)
 
     workspace = Workspace()
-    workspace.fill(data, {})
-    assert len(list(workspace.program.iterdir())) == count
+    workspace.fill(buffer.getvalue(), {})
+    assert (workspace.program / "train.py").exists()
     workspace.remove()
