@@ -1,13 +1,13 @@
 """A real standalone Spark cluster on this machine, out of the pip package: a master and workers, each a JVM."""
 
 import contextlib
-import ctypes
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +19,9 @@ import pyspark
 from tuning_service.compute.java import java_home
 
 SPARK_HOME = Path(pyspark.__file__).parent
-_PR_SET_PDEATHSIG = 1
+# Becomes the command of its arguments, which gets SIGTERM (15) when whoever started it dies (PR_SET_PDEATHSIG, 1).
+# Not a preexec_fn: from Python 3.12 on that warns in a process with threads, such as Py4J's.
+_DIES_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 # Many JVMs on a small machine: none lives long enough to be worth optimising.
 _FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _T = TypeVar("_T")
@@ -58,10 +60,6 @@ def descendants(pid: int) -> list[int]:
         queue += (below := children.get(queue.pop(0), []))
         found += below
     return found
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class StandaloneCluster:
@@ -173,14 +171,22 @@ class StandaloneCluster:
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
         log = self.folder / f"{name}.log"
+        command = [
+            str(SPARK_HOME / "bin" / "spark-class"),
+            main,
+            "--host",
+            "127.0.0.1",
+            "--webui-port",
+            "0",
+            *arguments,
+        ]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [SPARK_HOME / "bin" / "spark-class", main, "--host", "127.0.0.1", "--webui-port", "0", *arguments],
+                [sys.executable, "-I", "-S", "-c", _DIES_WITH_PARENT, *command],
                 env=environment,
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call; no lock is taken
             )
         self._processes.append(process)
         return log

@@ -93,4 +93,4 @@ def _parse(name: str, text: str) -> Any:
         return {str(key): str(value) for key, value in orjson.loads(text).items()}
     if name == "local_gpus":
         return tuple(part.strip() for part in text.strip("[]").replace('"', "").split(",") if part.strip())
-    return text
+    return str(Path(text).expanduser()) if name == "data_dir" else text

@@ -92,8 +92,8 @@ def test_trials_are_sorted_filtered_and_paged(service: Service, driver: Driver) 
         "number": [0, 1, 2, 3, 4],
         "-number": [4, 3, 2, 1, 0],
         "value": [0, 3, 2, 1, 4],
-        "-value": [2, 3, 0, 4, 1],
-        "best": [2, 3, 0, 4, 1],
+        "-value": [2, 3, 0, 1, 4],
+        "best": [2, 3, 0, 1, 4],
         "ended_at": [0, 1, 2, 3, 4],
         "-ended_at": [3, 2, 1, 0, 4],
     }

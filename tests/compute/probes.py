@@ -1,8 +1,11 @@
 """The driver's side of `probe_tasks`: hands out tickets, reads what the tasks left."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.spark_cluster import wait_for
 from tuning_service.compute.base import ComputeBackend, HandleStatus
@@ -33,6 +36,13 @@ class Probes:
     def release(self, name: str = "") -> None:
         """Lets one waiting task end, or all."""
         (self.folder / (f"{name}.go" if name else "go")).touch()
+
+
+@pytest.fixture
+def probes(tmp_path: Path) -> Iterator[Probes]:
+    probes = Probes(tmp_path / "probes")
+    yield probes
+    probes.release()  # whatever a failed test left waiting
 
 
 def run_all(backend: ComputeBackend, tickets: list[TaskTicket], resources: Resources | None = None) -> None:

@@ -33,13 +33,6 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkBackend]:
     backend.stop()
 
 
-@pytest.fixture
-def probes(tmp_path: Path) -> Iterator[Probes]:
-    probes = Probes(tmp_path / "probes")
-    yield probes
-    probes.release()
-
-
 @pytest.mark.parametrize("master", ["local[x]", "local4", "spark://", "spark://host"])
 def test_a_master_that_cannot_be_read_is_refused(master):
     with pytest.raises(GiveUp, match=r"Use .*spark://host:7077"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compute.probes import RUN, SHIP_PROBES, Probes, run_all, wait_status
+from tests.compute.probes import RUN, SHIP_PROBES, run_all, wait_status
 from tests.spark_cluster import StandaloneCluster, descendants, is_running, wait_for
 from tuning_service.compute.base import Capacity, HandleStatus
 from tuning_service.compute.spark import SparkBackend, SparkSettings
@@ -38,13 +38,6 @@ def backend(standalone_cluster: StandaloneCluster, bare_python: str) -> Iterator
     wait_for(lambda: backend.capacity() == WHOLE, "all executors")
     yield backend
     backend.stop()
-
-
-@pytest.fixture
-def probes(tmp_path: Path) -> Iterator[Probes]:
-    probes = Probes(tmp_path / "probes")
-    yield probes
-    probes.release()
 
 
 def test_executors_need_nothing_but_python(backend, probes, bare_python):

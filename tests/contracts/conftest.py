@@ -1,5 +1,11 @@
+"""What the contracts' tests share."""
+
 import pytest
 from threadpoolctl import threadpool_limits
+
+from tests.compute.probes import probes
+
+__all__ = ["one_thread", "probes"]
 
 
 @pytest.fixture(autouse=True)

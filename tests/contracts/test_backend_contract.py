@@ -2,11 +2,10 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.compute.probes import RUN, SHIP_PROBES, Probes, run_all, wait_status
+from tests.compute.probes import RUN, SHIP_PROBES, run_all, wait_status
 from tests.spark_cluster import is_running, wait_for
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.compute.spark import SparkBackend, SparkSettings
@@ -31,13 +30,6 @@ def backend(settings: SparkSettings) -> Iterator[ComputeBackend]:
     wait_for(lambda: backend.capacity().cpus == 4, "all executors")
     yield backend
     backend.stop()
-
-
-@pytest.fixture
-def probes(tmp_path: Path) -> Iterator[Probes]:
-    probes = Probes(tmp_path / "probes")
-    yield probes
-    probes.release()  # whatever a failed test left waiting
 
 
 def name(request: pytest.FixtureRequest, number: int = 0) -> str:

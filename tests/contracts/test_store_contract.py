@@ -230,6 +230,8 @@ def test_pages_of_trials_are_complete_in_order_and_without_doubles(store, alice,
     known = [k for k in keys if k is not None]
     assert keys == known + [None] * (len(keys) - len(known))
     assert known == sorted(known, reverse=descending)
+    if column != "number":
+        assert [t.number for t in seen if t.value == 0.5] == [0, 3, 9]
 
 
 def test_trials_are_filtered_by_status_and_found_by_number(store, alice):

@@ -6,10 +6,10 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import MAX_LOST, STOP_GRACE_S, JobState, Result, decide, wanted
+from tuning_service.control.decide import STOP_GRACE_S, JobState, Result, decide, wanted
 from tuning_service.domain.job import Budget
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
-from tuning_service.domain.trial import FaultKind, Outcome, Suggestion
+from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion
 
 NOW = 1000.0
 
@@ -126,10 +126,10 @@ def test_the_end_of_a_task_decides_where_its_trial_goes(outcome, value, status, 
 def test_a_lost_trial_is_launched_again_in_the_same_step_until_it_was_lost_too_often():
     outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
     trial, task = one_task(TaskStatus.LOST, outcome=outcome)
-    for lost in range(1, MAX_LOST + 1):
+    for lost in range(1, MOST_LOST + 1):
         results = {task.id: Result(value=None, metrics={}, lost=lost)}
         actions = decide(a_state(trials=[trial], tasks=[task], results=results))
-        again = lost < MAX_LOST
+        again = lost < MOST_LOST
         assert [t.trial_id for t in actions.launch] == [trial.id] * again
         assert actions.conclusions[0].trial.status is (TrialStatus.QUEUED if again else TrialStatus.FAILED)
     assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_deleted_job_leaves_nothing_behind(tmp_path: Path) -> None:
 
         eventually(gone)
         eventually(lambda: not deployment.processes(containing="slow.py"))
-        with sqlite3.connect(tmp_path / "data" / "tuning.db") as database:
+        with closing(sqlite3.connect(tmp_path / "data" / "tuning.db")) as database:
             for table in ("tuning_jobs", "trials", "tuning_tasks", "measurements", "events"):
                 assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
         logs = [

@@ -37,8 +37,9 @@ def test_local_trials_get_the_cpus_and_gpus_they_asked_for(tmp_path: Path) -> No
 
 
 def test_on_a_cluster_trials_get_distinct_gpus_and_survive_their_executor(
-    tmp_path: Path, cluster: StandaloneCluster, postgres_url: str
+    tmp_path: Path, standalone_cluster: StandaloneCluster, postgres_url: str
 ) -> None:
+    cluster = standalone_cluster
     deployment = Deployment(tmp_path, DATABASE_URL=postgres_url, SPARK_MASTER=cluster.master)
     deployment.settings |= {"SPARK_CONF": json.dumps(cluster.conf)}
     deployment.settings |= {"ARTIFACTS_URL": tmp_path / "artifacts"}

@@ -1,17 +1,19 @@
-"""The runner's parts that have a contract of their own: lines, log window, thinning, spool, program cache."""
+"""The runner's parts that have a contract of their own: lines, log window, thinning, spool, cache, workspace."""
 
+import io
 import os
+import tarfile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning_service.domain.trial import Measurement
-from tuning_service.runner.bundle import digest
+from tuning_service.runner.bundle import BundleLimits, digest, inspect
 from tuning_service.runner.lines import LineSplitter, LogWindow
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.thinning import Thinner
-from tuning_service.runner.workspace import ProgramCache
+from tuning_service.runner.workspace import ProgramCache, Workspace
 
 chunks = st.lists(st.binary(max_size=40), max_size=20)
 
@@ -154,3 +156,21 @@ def test_cache_gives_nothing_that_was_tampered_with(cache, tmp_path):
     (tmp_path / "programs" / digest(b"good")).write_bytes(b"evil")
     assert cache.get(digest(b"good")) is None
     assert not list((tmp_path / "programs").iterdir())
+
+
+def test_program_that_the_service_took_is_unpacked_whatever_its_size(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNING_WORK_DIR", str(tmp_path / "work"))
+    count = BundleLimits().files + 1  # a deployment may allow more than the default
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("train.py"))
+        folder = tarfile.TarInfo("data")
+        folder.type = tarfile.DIRTYPE
+        for _ in range(count):
+            archive.addfile(folder)
+    assert inspect(buffer.getvalue(), BundleLimits(files=2 * count)).files == ("train.py",)
+
+    workspace = Workspace()
+    workspace.fill(buffer.getvalue(), {})
+    assert (workspace.program / "train.py").exists()
+    workspace.remove()

@@ -188,7 +188,9 @@ class SparkConnection:
         # The JVM's command line can be read by everybody on the machine.
         public = SparkConf(loadDefaults=False).setAll([(k, v) for k, v in values.items() if not _SECRET.search(k)])
         try:
-            with _output(self._settings.output) as streams:
+            with _output(self._settings.output) as streams, warnings.catch_warnings():
+                # From Python 3.12 on, a preexec_fn beside threads warns; PySpark's does no more than ignore a signal.
+                warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
                 self._gateway = launch_gateway(public, streams)  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
             raise GiveUp(

@@ -8,10 +8,8 @@ from tuning_service.compute.base import HandleStatus
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
-from tuning_service.domain.trial import FaultKind, Outcome, Suggestion, Trial, TuningTask
+from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion, Trial, TuningTask
 
-# Executions of one trial that may be lost before the trial has failed.
-MAX_LOST = 5
 # A stopped runner that has said nothing for this long is ended by force.
 STOP_GRACE_S = 10.0
 
@@ -242,7 +240,7 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
         return at(TrialStatus.FAILED, reason=f"{metric} has no finite value to count."), True
     if outcome.status is TaskStatus.FAILED:
         return at(TrialStatus.FAILED, explanation=outcome.explanation), True
-    if outcome.status is TaskStatus.LOST and result.lost >= MAX_LOST:
+    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST:
         return at(TrialStatus.FAILED, reason=f"Lost {result.lost} times; the last time: {outcome.reason}"), True
     if outcome.status is TaskStatus.LOST and _searching(state):
         return at(TrialStatus.QUEUED, reason=outcome.reason), False

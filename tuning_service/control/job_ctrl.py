@@ -86,8 +86,8 @@ class _Search:
 class TuningJobCtrl:
     """One job under one lease. Used by one thread.
 
-    A step is: look (poll, load), decide, commit, act, record. Nothing that is slow happens inside a transaction, and
-    whatever is launched was stored before.
+    A step is: look (poll, load), decide (and ask the algorithm, when suggestions are wanted), commit, act. Nothing that
+    is slow happens inside a transaction, and whatever is launched was stored before.
     """
 
     def __init__(self, lease: Lease, tools: Tools) -> None:
@@ -327,10 +327,8 @@ class TuningJobCtrl:
     # -- acting
 
     def _act(self, state: JobState, actions: Actions) -> None:
-        tools, search = self._tools, self._search
-        assert search is not None
         if actions.cancel:
-            tools.backend.cancel(actions.cancel)
+            self._tools.backend.cancel(actions.cancel)
         if actions.launch:
             self._launch(state.job, actions.launch)
 

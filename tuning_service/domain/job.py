@@ -59,7 +59,7 @@ class AlgorithmChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Where a job ends. `minutes` counts from the first launch, `trial_minutes` from a task's claim."""
+    """Where a job ends. `minutes` counts while the job is running, `trial_minutes` while a training process is."""
 
     trials: int
     parallel: int = 1
@@ -157,7 +157,7 @@ class TuningJob:
     reason: str  # why it is where it is, for people; "" when there is nothing to say
     owner: str  # id of the key that submitted it
     created_at: float
-    started_at: float | None = None  # first launch
+    started_at: float | None = None  # when a controller first took it up
     ended_at: float | None = None
     # Seconds of running before the last resume, so that `budget.minutes` counts running time only.
     used_s: float = 0.0

@@ -8,6 +8,9 @@ from typing import Any
 from tuning_service.domain.space import ParamValue
 from tuning_service.domain.state import TaskStatus, TrialStatus
 
+# Executions of one trial that the cluster may lose before the trial has failed.
+MOST_LOST = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:

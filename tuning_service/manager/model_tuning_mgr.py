@@ -11,7 +11,7 @@ from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest,
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import JobSpec, Progress, TuningJob
 from tuning_service.domain.principal import Principal
-from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
+from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.job_file import JobFile
@@ -302,7 +302,7 @@ class ModelTuningMgr:
             return LogPiece(data=b"", start=0, total=0, complete=False)
         begin = max(0, found.log_bytes + start) if start < 0 else start
         data = self._artifacts.log(found.tenant_id, job_id, found.id, begin, length)
-        return LogPiece(data=data, start=begin, total=found.log_bytes, complete=found.status not in _OPEN)
+        return LogPiece(data=data, start=begin, total=found.log_bytes, complete=found.status not in OPEN_TASKS)
 
     def events(self, principal: Principal, job_id: str, *, after: int, limit: int) -> Sequence[Event]:
         """What happened to the job since event `after`. Raises NotFound, also once the job is deleted."""
@@ -346,9 +346,6 @@ class ModelTuningMgr:
         """Return quietly when requests can be served; raises what the database raises otherwise."""
         with self._store.read() as unit:
             unit.ping()
-
-
-_OPEN = frozenset({TaskStatus.CREATED, TaskStatus.SUBMITTED, TaskStatus.CLAIMED})
 
 
 def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:

@@ -10,16 +10,13 @@ from tuning_service.domain.errors import GiveUp, Unauthenticated
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
-from tuning_service.domain.trial import FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import MOST_LOST, FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.access import task_token
 from tuning_service.runner.protocol import Answer, Claim, Report
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.runner import RunnerRows, TaskContext
 from tuning_service.storage.store import Store
-
-# A trial whose executor is lost this often has had its chance; the controller then fails it.
-MAX_LOST_TASKS = 5
 
 
 class TaskDesk:
@@ -93,7 +90,7 @@ class TaskDesk:
             fault=FaultKind.CLUSTER,
             reason=f"the executor on {lost.host} was lost; Spark attempt {claim.attempt} took over",
         )
-        if lost.stop_requested or lost.number + 1 >= MAX_LOST_TASKS:
+        if lost.stop_requested or lost.number + 1 >= MOST_LOST:
             rows.end(lost, outcome, now)
             return None
         successor = TuningTask(

@@ -22,7 +22,6 @@ from tuning_service.domain.space import (
 )
 
 Vector = NDArray[np.float64]
-MOST_COUNTED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +167,6 @@ class SpaceTransform:
         """Equal for configurations that are the same."""
         return tuple(a.identity(params[a.name]) if a.name in params else None for a in self.axes)
 
-    def cardinality(self) -> int | None:
-        """How many different configurations the conditions allow; None when infinite or above `MOST_COUNTED`."""
-        return self._cardinality
-
     def enumerate(self) -> Iterator[dict[str, ParamValue]]:
         """Each configuration once, lazily, in the order of the parameters' values. Nothing for an infinite space."""
         if self._is_finite:
@@ -194,49 +189,3 @@ class SpaceTransform:
     def _is_finite(self) -> bool:
         # Cautious: a float under a condition that never holds counts as infinite too.
         return all(axis.size is not None for axis in self.axes)
-
-    @cached_property
-    def _cardinality(self) -> int | None:
-        # The unconditional part alone is a lower bound, and spares a walk through most of the large spaces.
-        bound = math.prod(a.size or MOST_COUNTED + 1 for a in self.axes if not a.parameter.when)
-        if bound > MOST_COUNTED:
-            return None
-        total = 0
-        for count in self._counts(0, {}, 1):
-            total += count
-            if total > MOST_COUNTED:
-                return None
-        return total
-
-    def _counts(self, place: int, params: dict[str, ParamValue], factor: int) -> Iterator[int]:
-        """Numbers that add up to the configurations below `params`, each times `factor`."""
-        if place == len(self.axes):
-            yield factor
-            return
-        axis = self.axes[place]
-        if not self.space.is_active(axis.parameter, params):
-            yield from self._counts(place + 1, params, factor)
-            return
-        size = MOST_COUNTED + 1 if axis.size is None else axis.size
-        named = self._named.get(axis.name, {})
-        for value in named.values():
-            params[axis.name] = value
-            yield from self._counts(place + 1, params, factor)
-        params.pop(axis.name, None)
-        # All values that no condition names lead to the same children: walked once, counted together. The parent
-        # is left out of `params` meanwhile, which no condition can tell from an unnamed value.
-        if size > len(named):
-            yield from self._counts(place + 1, params, factor * (size - len(named)))
-
-    @cached_property
-    def _named(self) -> dict[str, dict[Hashable, ParamValue]]:
-        """For each parent, those of its values that conditions name."""
-        axes = {axis.name: axis for axis in self.axes}
-        named: dict[str, dict[Hashable, ParamValue]] = {}
-        for axis in self.axes:
-            for condition in axis.parameter.when:
-                values = named.setdefault(condition.parent, {})
-                parent = axes[condition.parent]
-                is_float = isinstance(parent.parameter, FloatParameter)
-                values.update((parent.identity(v), float(v) if is_float else v) for v in condition.values)
-        return named

@@ -181,7 +181,7 @@ class TenantScope:
         keys: list[ColumnElement[Any]] = [
             func.coalesce(column * 0, 1),  # 1 where there is no value: those come last
             func.coalesce(column * sign, 0),
-            trials.c.number * sign,
+            trials.c.number,  # of equal ones the earlier, as in `best_trials`
         ]
         query = self._trials(job_id).add_columns(*(k.label(f"key_{i}") for i, k in enumerate(keys)))
         if statuses:

@@ -1,0 +1,182 @@
+"""The documentation says what is so: its examples are run, and nothing that it has to mention is missing."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.api.test_access import all_routes
+from tests.rest_service import Service, archive, job_file
+from tuning_service.domain.errors import InvalidRequest
+from tuning_service.domain.job import AlgorithmChoice, Goal, Objective
+from tuning_service.domain.space import Space
+from tuning_service.domain.state import JobStatus, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Observation, Trial
+from tuning_service.frameworks import base as frameworks_base
+from tuning_service.logs import build_parser
+from tuning_service.manager.job_file import JobFile, parse_job_file
+from tuning_service.search import base as search_base
+from tuning_service.search.child import build
+from tuning_service.search.messages import AlgorithmSetup
+from tuning_service.search.options import check_choice, describe
+
+ROOT = Path(__file__).resolve().parents[1]
+JOB_FILE = (ROOT / "docs" / "job-file.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def blocks(text: str, language: str) -> list[list[list[str]]]:
+    """The fenced blocks of a language: of each its lines, of each its cells."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [[[cell.strip() for cell in line.split(" | ", 1)] for line in block.splitlines()] for block in found]
+
+
+def fields_of(schema: dict, definitions: dict, prefix: str = "") -> list[str]:
+    """Dotted names of all fields below an object's schema, without those of single parameters."""
+    found = []
+    for name, item in schema["properties"].items():
+        reference = item.get("$ref", "")
+        inner = definitions[reference.rpartition("/")[2]] if reference else {}
+        if "properties" in inner:
+            found += fields_of(inner, definitions, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
+
+
+def test_every_field_of_a_job_file_has_a_row():
+    schema = JobFile.model_json_schema()
+    fields = fields_of(schema, schema["$defs"])
+    assert {"budget.trial_minutes", "objective.summary", "log_patterns"} <= set(fields)
+    assert [name for name in fields if f"\n| `{name}` |" not in JOB_FILE] == []
+    for entry in ("FloatEntry", "IntEntry", "CategoricalEntry"):
+        for name in schema["$defs"][entry]["properties"]:
+            assert f"`{name}`" in JOB_FILE or f"`{name}:" in JOB_FILE, name
+
+
+def test_every_algorithm_is_described_with_its_options_and_their_defaults():
+    for algorithm in describe():
+        (row,) = re.findall(rf"^\| `{algorithm['name']}` \|.*$", JOB_FILE, re.MULTILINE)
+        for option, about in algorithm["options"].get("properties", {}).items():
+            default = "null" if about["default"] is None else str(about["default"])
+            assert re.search(rf"`{option}` \(`?{re.escape(default)}`?\)", row), (algorithm["name"], option)
+
+
+@pytest.mark.parametrize("statuses", [JobStatus, TrialStatus, TaskStatus])
+def test_every_status_is_explained(statuses):
+    section = JOB_FILE[JOB_FILE.index(f"tatuses of {statuses.__name__.removesuffix('Status').lower()}s:") :]
+    table = section[: section.find("\n\n", section.index("|---"))]
+    assert [str(status) for status in statuses if f"`{status}`" not in table] == []
+
+
+@pytest.fixture(scope="module")
+def vision(tmp_path_factory):
+    """A service, whose tenant may run eight trials at once, with a program."""
+    service = Service(tmp_path_factory.mktemp("docs"))
+    operator = service.principal(service.operator_key)
+    service.access.create_tenant(operator, "eight", max_parallel=8)
+    _, key = service.access.create_key(operator, name="me", role="member", tenant="eight")
+    digest = service.tuning.upload_program(service.principal(key), archive()).digest
+    yield service, service.principal(key), digest
+    service.store.close()
+
+
+@pytest.mark.parametrize(("change", "answer"), [tuple(line) for line in blocks(JOB_FILE, "refused")[0]])
+def test_refusals_read_as_documented(vision, change, answer):
+    service, principal, program = vision
+    document = job_file(program) | yaml.safe_load(change)
+    before = len(service.tuning.jobs(principal, before=None, limit=100))
+    if answer == "ok":
+        service.tuning.start(principal, parse_job_file(document))
+        return
+    with pytest.raises(InvalidRequest) as refused:
+        service.tuning.start(principal, parse_job_file(document))
+    assert answer in [str(problem) for problem in refused.value.problems]
+    assert len(service.tuning.jobs(principal, before=None, limit=100)) == before
+
+
+def shown(readings) -> str:
+    """Readings as the page writes them: values of one step together, in their order."""
+    parts: list[tuple[int, list[str]]] = []
+    for reading in readings:
+        if not parts or parts[-1][0] != reading.step:
+            parts.append((reading.step, []))
+        parts[-1][1].append(f"{reading.metric}={reading.value:g}")
+    return " | ".join(f"step {step}: {' '.join(values)}" for step, values in parts)
+
+
+def parser(patterns=()):
+    return build_parser({"formats": ["json", "pairs"], "patterns": list(patterns), "metric": "val_accuracy"})
+
+
+@pytest.mark.parametrize("block", blocks(JOB_FILE, "log"))
+def test_logs_are_read_as_documented(block):
+    reader = parser()
+    for line, *expected in block:
+        assert shown(reader.feed(line.removesuffix(" |"))) == "".join(expected), line
+
+
+@pytest.mark.parametrize("line", blocks(JOB_FILE, "patterns")[0])
+def test_patterns_read_as_documented(line):
+    pattern, rest = line
+    printed, expected = (part.strip() for part in rest.split(" | "))
+    assert shown(parser([pattern]).feed(printed)) == expected
+
+
+def test_every_route_is_in_the_table(vision):
+    page = (ROOT / "docs" / "rest-api.md").read_text()
+    listed = set(re.findall(r"^\| `(GET|POST|DELETE) (/[^`]*)` \|", page, re.MULTILINE))
+    assert listed == set(all_routes(vision[0]))
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_algorithm_of_the_guide_works(monkeypatch):
+    monkeypatch.setattr(search_base, "_ALGORITHMS", dict(search_base.algorithms()))
+    exec(compile(python_blocks()[0], "CONTRIBUTING.md", "exec"), {"__name__": "climb"})
+    space = Space.from_dict(
+        {
+            "x": {"type": "float", "min": -3, "max": 3},
+            "kind": {"type": "categorical", "values": ["a", "b"]},
+            "y": {"type": "float", "min": 0, "max": 1, "when": {"kind": ["a"]}},
+        }
+    )
+    choice = check_choice(AlgorithmChoice(name="climb", options={"reach": 0.05}), space)
+    objective = Objective(metric="loss", goal=Goal.MINIMIZE)
+    climb = build(AlgorithmSetup(space=space, objective=objective, algorithm=choice, seed=3))
+    losses = []
+    for number in range(60):
+        (suggestion,) = climb.suggest(1, [])
+        losses.append(abs(suggestion.params["x"] - 1))
+        climb.observe([Observation(number=number, params=suggestion.params, loss=losses[-1])])
+    assert min(losses[30:]) < 0.1 < losses[0]
+
+
+def test_the_framework_manager_of_the_guide_works(monkeypatch):
+    monkeypatch.setattr(frameworks_base, "_MANAGERS", dict(frameworks_base.frameworks()))
+    exec(compile(python_blocks()[1], "CONTRIBUTING.md", "exec"), {"__name__": "jax_manager"})
+    manager = frameworks_base.frameworks()["jax"]
+    spec = parse_job_file(job_file("0" * 64)).to_spec()
+    manager.check(spec, ["train.py"])
+    trial = Trial(id="t", job_id="j", tenant_id="n", number=0, params={"lr": 0.1}, status=TrialStatus.QUEUED)
+    prepared = manager.prepare(spec, trial, ["0"])
+    assert prepared.argv == ("python", "train.py", "--lr", "0.1")
+    assert prepared.environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_points_to_is_there(page):
+    text = page.read_text()
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        pointed = (page.parent / path) if path else page
+        assert pointed.exists(), f"{page.name} points to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", pointed.read_text(), re.MULTILINE)
+            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+    for path in re.findall(r"`((?:tests|deploy|examples|migrations|benchmarks|docs)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), f"{page.name} names {path}"
