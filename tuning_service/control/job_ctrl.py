@@ -348,6 +348,8 @@ class TuningJobCtrl:
         self._handles = {**self._handles, **{task.handle: HandleStatus.PENDING for task in tasks}}
         self._known |= {task.handle for task in tasks}
         self._unmarked += [task.id for task in tasks]
+        for task in tasks:
+            log.info("task launched", trial=task.trial_number, task=task.id)
 
     def _marks_are_due(self) -> bool:
         """True when what was submitted a while ago is not stored as such, and no other write came by to do it.

@@ -5,6 +5,8 @@ import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import structlog
+
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import GiveUp, Unauthenticated
 from tuning_service.domain.ids import new_id
@@ -17,6 +19,8 @@ from tuning_service.runner.protocol import Answer, Claim, Report
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.runner import RunnerRows, TaskContext
 from tuning_service.storage.store import Store
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class TaskDesk:
@@ -62,6 +66,7 @@ class TaskDesk:
             if context is not None:
                 self._notify(context.job.id)
             raise GiveUp("This task is not needed any more.")
+        _log.info("task claimed", **plan.context, host=claim.host, gpus=list(claim.gpus))
         return plan
 
     def _claimed(self, rows: RunnerRows, context: TaskContext, claim: Claim, now: float) -> LaunchPlan | None:
@@ -168,6 +173,15 @@ class TaskDesk:
         if decision is None:
             raise GiveUp("This execution was given up.")
         if report.outcome is not None:
+            _log.info(
+                "task reported its end",
+                tenant=task.tenant_id,
+                job=task.job_id,
+                trial=task.trial_number,
+                task=task.id,
+                status=str(report.outcome.status),
+                reason=report.outcome.reason,
+            )
             self._notify(task.job_id)
         return Answer(decision=decision)
 
