@@ -17,13 +17,17 @@ def files_below(folder):
     return [p for p in folder.rglob("*") if p.is_file()]
 
 
-def test_a_program_comes_back_to_its_tenant_alone(artifacts):
+def test_a_program_comes_back_to_its_tenant_alone_until_it_is_deleted(artifacts):
     data = bytes(range(256)) * 100
     artifacts.put_program("tenant_a", "d" * 64, data)
     artifacts.put_program("tenant_a", "d" * 64, data)
     assert artifacts.program("tenant_a", "d" * 64) == data
     with pytest.raises(NotFound):
         artifacts.program("tenant_b", "d" * 64)
+    artifacts.delete_program("tenant_a", "d" * 64)
+    artifacts.delete_program("tenant_a", "d" * 64)
+    with pytest.raises(NotFound):
+        artifacts.program("tenant_a", "d" * 64)
 
 
 def test_many_that_store_the_same_program_leave_it_whole_and_nothing_else(artifacts, tmp_path):

@@ -37,7 +37,7 @@ class TaskStatus(StrEnum):
     CREATED = "created"  # stored, not handed to Spark yet
     SUBMITTED = "submitted"  # handed to Spark
     CLAIMED = "claimed"  # a runner has it and reports
-    SUCCEEDED = "succeeded"  # the program ended by itself with exit code 0
+    SUCCEEDED = "succeeded"  # the program ended by itself with exit code 0 and a finite objective
     FAILED = "failed"  # the program's fault: exit code, time-out, could not be started
     STOPPED = "stopped"  # ended because the service said so
     LOST = "lost"  # the cluster's fault: executor gone, never claimed; the trial is run again

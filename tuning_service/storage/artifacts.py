@@ -34,6 +34,10 @@ class ArtifactStore:
             raise NotFound(f"The program {digest} is not stored any more.") from error
         return data
 
+    def delete_program(self, tenant_id: str, digest: str) -> None:
+        """Forget the bundle; unknown ones too."""
+        self._delete(self._program(tenant_id, digest))
+
     def put_log(self, tenant_id: str, job_id: str, task_id: str, offset: int, text: bytes) -> None:
         """Keep a piece of a task's log that belongs at byte `offset`."""
         self._put(posixpath.join(self._log(tenant_id, job_id, task_id), f"{offset:012d}"), text)
