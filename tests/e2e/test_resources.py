@@ -37,10 +37,10 @@ def test_local_trials_get_the_cpus_and_gpus_they_asked_for(tmp_path: Path) -> No
 
 
 def test_on_a_cluster_trials_get_distinct_gpus_and_survive_their_executor(
-    tmp_path: Path, cluster: StandaloneCluster, postgres_url: str
+    tmp_path: Path, standalone_cluster: StandaloneCluster, postgres_url: str
 ) -> None:
-    deployment = Deployment(tmp_path, DATABASE_URL=postgres_url, SPARK_MASTER=cluster.master)
-    deployment.settings |= {"SPARK_CONF": json.dumps(cluster.conf)}
+    deployment = Deployment(tmp_path, DATABASE_URL=postgres_url, SPARK_MASTER=standalone_cluster.master)
+    deployment.settings |= {"SPARK_CONF": json.dumps(standalone_cluster.conf)}
     deployment.settings |= {"ARTIFACTS_URL": tmp_path / "artifacts"}
     try:
         deployment.command("db", "upgrade")
@@ -62,7 +62,7 @@ def test_on_a_cluster_trials_get_distinct_gpus_and_survive_their_executor(
             gpus = sorted(client.trial(job["id"], n)["tasks"][-1]["gpus"][0] for n in range(4))
             assert gpus == ["0", "1", "2", "3"]
 
-            os.kill(cluster.executors()[0], signal.SIGKILL)
+            os.kill(standalone_cluster.executors()[0], signal.SIGKILL)
             eventually(
                 lambda: any(len(client.trial(job["id"], n)["tasks"]) > 1 for n in range(4)),
                 within_s=60,
