@@ -73,8 +73,9 @@ class Observed:
         self._metrics.requests.labels(method, route, str(status)).inc()
         if not scope["state"].get("stream"):
             self._metrics.latency.labels(method, route).observe(seconds)
-        # Health checks and runners' reports come many times a second: they are counted, and logged when they fail.
-        quiet = status < 400 and (scope["path"] in OPEN_PATHS or scope["path"].startswith(TASK_PATHS))
+        # Whoever watches a job asks twice a second, runners report as often: requests that change nothing of the
+        # tenant's are counted, and logged when they fail.
+        quiet = status < 400 and (scope["method"] in {"GET", "HEAD"} or scope["path"].startswith(TASK_PATHS))
         level = logging.DEBUG if quiet else logging.INFO if status < 500 else logging.WARNING
         log.log(
             level,
