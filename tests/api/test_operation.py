@@ -115,6 +115,9 @@ def test_what_changes_something_has_a_log_line(log_lines: io.StringIO, service: 
     request_id = answer.headers["x-request-id"]
     line = wait_until(lambda: [text for text in log_lines.getvalue().splitlines() if request_id in text])[0]
     assert json.loads(line)["job"] == driver.job_id
+    lines = [json.loads(text) for text in log_lines.getvalue().splitlines()]
+    submitted = next(item for item in lines if item.get("path") == "/v1/tuning-jobs")
+    assert submitted["job"] == driver.job_id
 
 
 def test_an_unexpected_error_shows_an_id_that_is_in_the_log(
