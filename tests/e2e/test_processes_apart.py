@@ -74,7 +74,9 @@ def test_another_controller_takes_over_and_one_that_slept_does_not_write(deploym
         eventually(lambda: client.job(job["id"])["progress"]["completed"] >= before + 2, within_s=60)
         assert time.monotonic() - slept < 30
         os.kill(first.pid, signal.SIGCONT)
-        eventually(lambda: "lease" in deployment.log_of(1).read_text(), what="the first one finds its lease gone")
+        eventually(
+            lambda: '"lease lost"' in deployment.log_of(1).read_text(), what="the first one finds its lease gone"
+        )
 
         # And the second one dies for good.
         os.kill(second.pid, signal.SIGKILL)
