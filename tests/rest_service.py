@@ -82,7 +82,7 @@ class Service:
         engine.dispose()
         self.store = Store.open(url)
         self.notified: list[str] = []
-        artifacts = ArtifactStore(str(folder / "artifacts"))
+        artifacts = self.artifacts = ArtifactStore(str(folder / "artifacts"))
         self.tuning = ModelTuningMgr(
             self.store,
             artifacts,

@@ -261,6 +261,7 @@ def _serve_until_told(
         while thread.is_alive() and not told.is_set():
             told.wait(1.0)
     finally:
+        log.info("stopping")
         interface.streams_end.set()
         server.should_exit = True
         thread.join()

@@ -50,7 +50,7 @@ def configure(log_format: str = "console", *, level: int = logging.INFO, stream:
     root.addHandler(handler)
     root.setLevel(level)
     # One line for each request of each library's client says nothing that ours do not.
-    for chatty in ("httpx", "httpcore", "py4j", "alembic.runtime.migration", "uvicorn.access"):
+    for chatty in ("httpx", "httpcore", "py4j", "alembic.runtime.migration", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 

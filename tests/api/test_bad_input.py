@@ -56,6 +56,7 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "wrong type": ({"budget": {"trials": "many"}}, "budget.trials", "integer", "'many'"),
     "no such goal": ({"objective": {"metric": "loss", "goal": "best"}}, "objective.goal", "", "'best'"),
+    "more trials than anybody can count": ({"budget": {"trials": 10**12}}, "budget.trials", "1000000", "Got"),
     "no space at all": ({"space": None}, "space", "", ""),
 }
 
@@ -180,7 +181,7 @@ def test_strange_bodies_are_the_senders_fault(service: Service, body: bytes) -> 
         ("/v1/tuning-jobs?cursor=nonsense", 422, "cursor"),
         ("/v1/tuning-jobs?cursor=WzFd", 422, "cursor"),
         ("/v1/tuning-jobs?cursor=%C3%A9", 422, "cursor"),
-        ("/v1/tuning-jobs?status=happy", 422, "status.0"),
+        ("/v1/tuning-jobs?status=happy", 422, "status"),
         ("/v1/programs?cursor=%00", 422, "query"),
         ("/v1/tuning-jobs/%00", 404, None),
         ("/v1/tuning-jobs/job_none", 404, None),
@@ -231,3 +232,22 @@ def test_another_tenants_program_cannot_be_named(service: Service) -> None:
         answer = stranger.post("/v1/tuning-jobs", json=job_file(program))
         assert [error["field"] for error in answer.json()["errors"]] == ["program"]
         assert stranger.get("/v1/tuning-jobs").json()["items"] == []
+
+
+def test_a_body_that_is_not_declared_as_json_is_told_how(service: Service) -> None:
+    with service.http() as http:
+        answer = http.post(
+            "/v1/tuning-jobs", content=b"{}", headers={"Content-Type": "application/x-www-form-urlencoded"}
+        )
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["errors"][0]["remedy"]
+
+
+def test_an_overlong_idempotency_key_is_refused(service: Service) -> None:
+    with service.http() as http:
+        body = job_file(http.post("/v1/programs", content=archive()).json()["digest"])
+        answer = http.post("/v1/tuning-jobs", json=body, headers={"Idempotency-Key": "x" * 300})
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]] == ["idempotency-key"]
+        assert "200" in answer.json()["detail"]
+        assert http.get("/v1/tuning-jobs").json()["items"] == []

@@ -199,3 +199,19 @@ def test_a_report_costs_little(service: Service, driver: Driver) -> None:
     # Service, database and this client together; the bound is far above what is measured, for slow machines.
     assert each < 0.05
     print(f"{1000 * each:.2f} ms CPU each")
+
+
+def test_a_program_is_deleted_with_its_bytes_once_no_job_uses_it(service: Service, driver: Driver) -> None:
+    with service.client() as client, service.http() as http:
+        digest = client.job(driver.job_id)["spec"]["program"]
+        refused = http.delete(f"/v1/programs/{digest}")
+        assert refused.status_code == 409
+        assert driver.job_id in refused.json()["detail"]
+        driver.delete()
+        client.delete_program(digest)
+        assert client.programs() == []
+        assert not service.artifacts.has_program(service.principal().tenant_id, digest)
+        assert http.delete(f"/v1/programs/{digest}").status_code == 404
+        # The same content may come again.
+        assert http.post("/v1/programs", content=archive()).json()["digest"] == digest
+        assert service.artifacts.has_program(service.principal().tenant_id, digest)

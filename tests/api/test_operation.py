@@ -63,6 +63,9 @@ def test_openapi_describes_every_route(service: Service) -> None:
     assert "Problem" in schemas
     references = {part.split('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}
     assert references <= schemas.keys()
+    for name, schema in schemas.items():
+        if name.endswith("Out") and not name.startswith("Page"):
+            assert "example" in json.dumps(schema) or "$ref" in json.dumps(schema), name
 
 
 def test_the_catalogue_names_algorithms_and_frameworks(service: Service) -> None:
@@ -89,7 +92,8 @@ def log_lines() -> Iterator[io.StringIO]:
 def test_log_lines_carry_tenant_job_and_trial(log_lines: io.StringIO, service: Service, driver: Driver) -> None:
     driver.add_trial(0)
     with service.http() as http:
-        answer = http.get(f"/v1/tuning-jobs/{driver.job_id}/trials/0")
+        assert http.get(f"/v1/tuning-jobs/{driver.job_id}/trials/0").status_code == 200
+        answer = http.get(f"/v1/tuning-jobs/{driver.job_id}/trials/7")
     request_id = answer.headers["x-request-id"]
 
     def written() -> list[dict[str, object]]:
@@ -99,8 +103,21 @@ def test_log_lines_carry_tenant_job_and_trial(log_lines: io.StringIO, service: S
     line = wait_until(written)[0]  # it is written after the answer has been sent
     assert line["tenant"] == service.principal().tenant_id
     assert line["job"] == driver.job_id
-    assert line["trial"] == "0"
-    assert (line["status"], line["level"], line["logger"]) == (200, "info", "tuning_service.api")
+    assert line["trial"] == "7"
+    assert (line["status"], line["level"], line["logger"]) == (404, "info", "tuning_service.api")
+    # Whoever watches a job asks twice a second: what went well is not worth a line.
+    assert '"status": 200' not in log_lines.getvalue()
+
+
+def test_what_changes_something_has_a_log_line(log_lines: io.StringIO, service: Service, driver: Driver) -> None:
+    with service.http() as http:
+        answer = http.post(f"/v1/tuning-jobs/{driver.job_id}/stop")
+    request_id = answer.headers["x-request-id"]
+    line = wait_until(lambda: [text for text in log_lines.getvalue().splitlines() if request_id in text])[0]
+    assert json.loads(line)["job"] == driver.job_id
+    lines = [json.loads(text) for text in log_lines.getvalue().splitlines()]
+    submitted = next(item for item in lines if item.get("path") == "/v1/tuning-jobs")
+    assert submitted["job"] == driver.job_id
 
 
 def test_an_unexpected_error_shows_an_id_that_is_in_the_log(

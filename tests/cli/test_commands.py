@@ -131,7 +131,9 @@ def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Pa
     driver.set_status(JobStatus.COMPLETED)
     assert "has completed" in shell.run("stop", driver.job_id, code=5).stderr
     shell.run("tenant", "list", code=3)
-    assert "not known" in Shell(service, "tsk_x.y").run("list", code=3).stderr
+    stranger = Shell(service, "tsk_x.y").run("list", code=3).stderr
+    assert "not known" in stranger
+    assert "TUNING_API_KEY" in stranger
 
 
 def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +143,23 @@ def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytes
     shell = Shell(service)
     result = shell.run("list", "--url", "http://127.0.0.1:9", code=6)
     assert "cannot be reached" in result.stderr
+    assert "tuning-service serve" in result.stderr
+
+
+def test_show_says_where_a_job_is_going_only_when_it_is_going_somewhere(shell: Shell, driver: Driver) -> None:
+    def status() -> str:
+        lines: list[str] = shell.run("show", driver.job_id).stdout.splitlines()
+        return next(line.partition(" ")[2].strip() for line in lines if line.startswith("status"))
+
+    driver.set_status(JobStatus.RUNNING)
+    assert status() == "running"
+    shell.run("stop", driver.job_id)
+    assert status() == "running → stopped"
+    driver.set_status(JobStatus.STOPPED)
+    assert status() == "stopped"
+    shell.run("resume", driver.job_id)
+    assert status() == "stopped → running"
+    assert "There are no trials yet." in shell.run("trials", driver.job_id).stderr
 
 
 def test_administration(service: Service) -> None:

@@ -4,10 +4,10 @@ import dataclasses
 import math
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from tests.samples import DIGEST, a_job, a_spec, a_task, a_tenant, a_trial, stored_job
-from tuning_service.domain.errors import Conflict, Denied, NotFound
+from tuning_service.domain.errors import Conflict, Denied, NotFound, TryAgain
 from tuning_service.domain.job import Goal, JobSpec
 from tuning_service.domain.principal import ApiKey, Principal, Tenant
 from tuning_service.domain.space import Space
@@ -429,3 +429,34 @@ def test_a_key_is_free_again_when_nothing_came_of_it_or_its_process_died_or_afte
         unit.idempotency.complete("t", "old", 200, "")
         assert reserve("t", "old", "h", 80_000.0) is not None
         assert reserve("t", "old", "h", 90_000.0) is None
+
+
+def test_a_program_goes_once_no_job_uses_it(store, alice, bob):
+    job = stored_job(store, alice)
+    digest = job.spec.program
+    with store.write() as unit:
+        unit.for_tenant(bob).add_program(Program(digest=digest, bytes=1, files=(), created_at=1.0))
+    with pytest.raises(Conflict, match=job.id), store.write() as unit:
+        unit.for_tenant(alice).delete_program(digest)
+    with store.write() as unit:
+        unit.for_tenant(bob).delete_program(digest)
+    with store.read() as unit:
+        assert unit.for_tenant(alice).program(digest) is not None
+        assert unit.for_tenant(bob).program(digest) is None
+
+
+def test_a_database_that_takes_no_changes_says_so_and_can_still_be_read(store, alice):
+    job = stored_job(store, alice)
+    read_only = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
+
+    def forbid(connection, _record):
+        connection.execute(read_only[store.engine.dialect.name])
+        connection.commit()
+
+    event.listen(store.engine, "connect", forbid)
+    store.engine.dispose()
+    with pytest.raises(TryAgain, match="no changes") as refused, store.write() as unit:
+        unit.for_tenant(alice).set_target(job, JobTarget.STOPPED, 1.0)
+    assert "read" in refused.value.detail
+    with store.read() as unit:
+        assert unit.for_tenant(alice).job(job.id).target is JobTarget.RUNNING

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -123,6 +124,14 @@ class Deployment:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         assert not left, f"left behind: {left}"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on, for a service that is to come back at the same address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def log_text(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import X, deployed, eventually, job_file
+from tests.e2e.service import X, deployed, eventually, free_port, job_file
 from tuning_service.client import TuningApiError
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -52,7 +52,7 @@ def test_trainings_that_misbehave_leave_the_service_well_and_no_process(tmp_path
 
 
 def test_a_service_killed_and_started_again_goes_on_and_counts_nothing_twice(tmp_path: Path) -> None:
-    with deployed(tmp_path, PORT=_free_port()) as deployment, deployment.tenant("acme") as client:
+    with deployed(tmp_path, PORT=free_port()) as deployment, deployment.tenant("acme") as client:
         job = client.submit(job_file("python slow.py --steps 15", X, trials=8, parallel=2))
 
         def some_done_and_some_running() -> bool:
@@ -143,12 +143,3 @@ def test_a_job_whose_objective_is_never_printed_gives_up_with_an_explanation(tmp
 def _in_status(client: object, job_id: str, status: str) -> dict[str, object] | None:
     job: dict[str, object] = client.job(job_id)  # type: ignore[attr-defined]
     return job if job["status"] == status else None
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

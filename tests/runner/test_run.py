@@ -10,6 +10,7 @@ import pytest
 
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind
+from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.run import run_ticket
 
 
@@ -343,3 +344,13 @@ def test_descriptors_do_not_leak(room, prepare):
     assert (
         len(list(Path("/proc/self/fd").iterdir())) <= before + 1
     )  # the server's side of a connection may still be closing
+
+
+def test_a_program_may_be_as_large_as_the_service_has_accepted(room, prepare, tmp_path):
+    folder = tmp_path / "program"
+    folder.mkdir()
+    for number in range(BundleLimits().files + 1):
+        (folder / f"part{number}").touch()
+    prepare("print('loss=1')")
+    run_ticket(room.ticket(), 0, ())
+    assert room.outcome.status is TaskStatus.SUCCEEDED, room.outcome.reason

@@ -1,10 +1,12 @@
+import errno
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuning_service.domain.errors import NotFound
+from tuning_service.domain.errors import NotFound, TryAgain
 from tuning_service.storage.artifacts import ArtifactStore
 
 
@@ -94,3 +96,16 @@ def test_an_object_store_does_as_well():
     assert artifacts.log("t", "j", "k", 1, 4) == b"bcde"
     artifacts.delete_job("t", "j")
     assert artifacts.log("t", "j", "k", 0, 9) == b""
+
+
+def test_a_full_disk_keeps_nothing_of_what_was_being_written(artifacts, tmp_path, monkeypatch):
+    def fills_up(path, data):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(data[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artifacts._fs, "pipe_file", fills_up)
+    with pytest.raises(TryAgain, match="no room"):
+        artifacts.put_program("t", "d", b"program")
+    assert files_below(tmp_path) == []
+    assert not artifacts.has_program("t", "d")

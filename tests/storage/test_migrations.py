@@ -89,3 +89,11 @@ def test_a_database_that_is_not_there_is_said_to_be_unreachable(tmp_path):
 def test_another_kind_of_database_is_refused():
     with pytest.raises(GiveUp, match="mysql"):
         open_engine("mysql://localhost/x")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "x.db").write_text("not a database, but a text that is long enough to be taken for a header" * 20)
+    engine = open_engine(f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(GiveUp, match="not a database"):
+        upgrade_schema(engine)
+    engine.dispose()

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -28,6 +29,8 @@ from tuning_service.domain.errors import (
     Unauthenticated,
 )
 from tuning_service.manager.job_file import problems_from
+
+log = structlog.stdlib.get_logger("tuning_service.api")
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:tuning-service:problem:"
@@ -105,6 +108,8 @@ def _storable(value: Any) -> Any:
 
 async def _on_tuning_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TuningError)
+    if error.detail:
+        log.warning("request refused", reason=error.message, detail=error.detail)
     return problem_response(request.scope, error)
 
 
@@ -128,8 +133,9 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         problem = FieldProblem(field="body", message=message, remedy="Correct it there.")
         return _document(request.scope, 400, "malformed", "The request cannot be read", str(problem), [problem])
     for item in errors:
-        if len(item["loc"]) > 1:  # ("query", "limit"): the user wrote the second
-            item["loc"] = item["loc"][1:]
+        place, *names = item["loc"]
+        if names:  # ("query", "status", 0): the user wrote the second
+            item["loc"] = names if place == "body" else names[:1]
     return problem_response(request.scope, InvalidRequest(*problems_from(errors, _body_model(request))))
 
 

@@ -4,7 +4,6 @@ import logging
 import re
 import secrets
 import time
-from typing import Any
 
 import anyio.to_thread
 import structlog
@@ -42,13 +41,16 @@ class Observed:
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
+        made: dict[str, str] = {}  # the job that this request has made, for its line in the log
         began = time.perf_counter()
 
         async def observed_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                made.update(_named(headers.get("location", "")))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id, **_named(scope["path"])):
@@ -62,9 +64,9 @@ class Observed:
                 await internal_error(scope)(scope, receive, observed_send)
             finally:
                 self._metrics.open_requests.dec()
-                self._account(scope, status, time.perf_counter() - began)
+                self._account(scope, status, time.perf_counter() - began, made)
 
-    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+    def _account(self, scope: Scope, status: int, seconds: float, made: dict[str, str]) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         if scope["path"].startswith(TASK_PATHS) and "endpoint" in scope:  # plain routes leave no trace of themselves
             route = f"{TASK_PATHS}{{task_id}}/{scope['path'].rpartition('/')[2]}"
@@ -73,8 +75,9 @@ class Observed:
         self._metrics.requests.labels(method, route, str(status)).inc()
         if not scope["state"].get("stream"):
             self._metrics.latency.labels(method, route).observe(seconds)
-        # Health checks and runners' reports come many times a second: they are counted, and logged when they fail.
-        quiet = status < 400 and (scope["path"] in OPEN_PATHS or scope["path"].startswith(TASK_PATHS))
+        # Whoever watches a job asks twice a second, runners report as often: requests that change nothing of the
+        # tenant's are counted, and logged when they fail.
+        quiet = status < 400 and (scope["method"] in {"GET", "HEAD"} or scope["path"].startswith(TASK_PATHS))
         level = logging.DEBUG if quiet else logging.INFO if status < 500 else logging.WARNING
         log.log(
             level,
@@ -84,13 +87,14 @@ class Observed:
             status=status,
             ms=round(1000 * seconds, 1),
             **({"tenant": scope["state"]["tenant"]} if "tenant" in scope["state"] else {}),
+            **made,
         )
 
 
-def _named(path: str) -> dict[str, Any]:
+def _named(path: str) -> dict[str, str]:
     """The job, trial and task that a path names."""
     parts = path.split("/")
-    names = {}
+    names: dict[str, str] = {}
     if len(parts) > 3 and parts[2] == "tuning-jobs":
         names["job"] = parts[3]
         if len(parts) > 5 and parts[4] == "trials":

@@ -84,3 +84,9 @@ def list_programs(
 def get_program(digest: str, who: Who, tuning: Tuning) -> ProgramOut:
     """Get one program."""
     return ProgramOut.of(tuning.program(who, digest))
+
+
+@router.delete("/{digest}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(403, 404, 409))
+def delete_program(digest: str, who: Who, tuning: Tuning) -> None:
+    """Delete a program that no job uses."""
+    tuning.delete_program(who, digest)

@@ -222,8 +222,8 @@ class BestOut(Out):
 class MeasurementOut(Out):
     step: int
     metric: str
-    value: Number
-    elapsed_s: float = Field(description="Since the training process began")
+    value: Number = Field(examples=[0.983])
+    elapsed_s: float = Field(description="Since the training process began", examples=[12.5])
 
     @classmethod
     def of(cls, point: Measurement) -> "MeasurementOut":
@@ -231,14 +231,14 @@ class MeasurementOut(Out):
 
 
 class AlgorithmOut(Out):
-    name: str
-    summary: str
-    options: dict[str, Any] = Field(description="JSON schema of its options")
+    name: str = Field(examples=["random"])
+    summary: str = Field(examples=["Independent draws over the whole space."])
+    options: dict[str, Any] = Field(description="JSON schema of its options", examples=[{"properties": {}}])
 
 
 class FrameworkOut(Out):
-    name: str
-    summary: str
+    name: str = Field(examples=["pytorch"])
+    summary: str = Field(examples=["a PyTorch program; metrics from JSON lines and name=value prints"])
 
 
 class KeyIn(BaseModel):
@@ -255,9 +255,9 @@ class KeyIn(BaseModel):
 
 
 class KeyOut(Out):
-    id: str
-    tenant_id: str | None = Field(description="null: an operator's key")
-    name: str
+    id: str = Field(examples=["key_01k9b0m3r1x5v7t2c4n6p8q0sw"])
+    tenant_id: str | None = Field(description="null: an operator's key", examples=["ten_01k9b0m3r1x5v7t2c4n6p8q0sw"])
+    name: str = Field(examples=["notebook"])
     role: Role
     created_at: datetime
     expires_at: datetime | None
@@ -296,9 +296,9 @@ class TenantIn(BaseModel):
 
 
 class TenantOut(Out):
-    id: str
-    name: str
-    max_parallel: int
+    id: str = Field(examples=["ten_01k9b0m3r1x5v7t2c4n6p8q0sw"])
+    name: str = Field(examples=["vision"])
+    max_parallel: int = Field(examples=[8])
     created_at: datetime
 
     @classmethod

@@ -12,7 +12,7 @@ tenant = typer.Typer(no_args_is_help=True, help="Tenants. For operators.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 
 
-@tenant.command("create")
+@tenant.command("create", epilog="Example: tuning-service tenant create acme --max-parallel 8")
 def create_tenant(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, dots, dashes, underscores.")],
     max_parallel: Annotated[int, typer.Option(min=1, help="Trials in parallel over all its jobs.")] = 4,
@@ -36,7 +36,7 @@ def list_tenants(url: Url = None, key: Key = None, as_json: AsJson = False) -> N
     output.listing(found, as_json=as_json, show=lambda: output.table(columns, rows, "There are no tenants."))
 
 
-@keys.command("create")
+@keys.command("create", epilog="Example: tuning-service key create notebook --tenant acme --expires-in-days 90")
 def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     role: Annotated[str, typer.Option(help="viewer: look · member: tune · admin: also keys.")] = "member",
@@ -75,7 +75,7 @@ def _operator_key(name: str, data_dir: str | None) -> output.JsonDict:
     return {"id": made.id, "name": made.name, "role": str(made.role), "tenant_id": None, "secret": secret}
 
 
-@keys.command("list")
+@keys.command("list", epilog="Example: tuning-service key list --tenant acme")
 def list_keys(
     tenant: Annotated[str | None, typer.Option(help="Whose keys; for operators.")] = None,
     url: Url = None,
@@ -93,7 +93,7 @@ def list_keys(
     output.listing(found, as_json=as_json, show=lambda: output.table(columns, rows, "There are no keys."))
 
 
-@keys.command("revoke")
+@keys.command("revoke", epilog="Example: tuning-service key revoke key_01…")
 def revoke_key(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, as `key list` shows it.")],
     url: Url = None,
@@ -116,7 +116,7 @@ def algorithms(
     with connect(url, key) as client:
         found = [item for item in client.algorithms() if name in {None, item["name"]}]
     if not found:
-        output.hint(f"There is no algorithm {name!r}.")
+        output.hint(f"There is no algorithm {name!r}; `tuning-service algorithms` lists those there are.")
         raise typer.Exit(exits.NOT_FOUND)
     if as_json:
         output.print_json(found if name is None else found[0])

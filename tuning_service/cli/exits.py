@@ -24,6 +24,11 @@ _BY_STATUS = {
     503: UNREACHABLE,
 }
 
+_ADVICE = {
+    0: "Is it running there? TUNING_URL or --url names another address; tuning-service serve starts one here.",
+    401: "Set TUNING_API_KEY to a key, or give --key; tuning-service key create makes one.",
+}
+
 
 class Commands(TyperGroup):
     """Turns errors that users can do something about into lines on standard error and an exit code."""
@@ -48,6 +53,8 @@ def _explained(error: Exception) -> int | None:
 
     if isinstance(error, TuningApiError):
         _complain(str(error))
+        if error.status in _ADVICE:
+            _complain(_ADVICE[error.status])
         return _BY_STATUS.get(error.status, JOB_FAILED)
     if isinstance(error, InvalidRequest):
         _complain("\n".join(map(str, error.problems)) or error.message)

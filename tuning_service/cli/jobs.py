@@ -8,6 +8,16 @@ import typer
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
+# Where a job that is left alone goes, or stays: another target is worth a word.
+_HEADING = {
+    "created": {"running"},
+    "running": {"running"},
+    "stopping": {"stopped", "running"},
+    "stopped": {"stopped"},
+    "completed": {"running", "stopped"},
+    "failed": {"stopped"},
+}
+
 
 def submit(
     job_file: Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file, YAML or JSON.")],
@@ -93,7 +103,9 @@ def show(
         output.print_json(job)
     else:
         spec = job["spec"]
-        status = job["status"] if job["target"] in {"running", job["status"]} else f"{job['status']} → {job['target']}"
+        status = job["status"]
+        if job["target"] not in _HEADING.get(status, {job["target"]}):
+            status += f" → {job['target']}"
         output.fields(
             [
                 ("id", job["id"]),

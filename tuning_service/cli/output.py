@@ -36,13 +36,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) 
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, overflow="fold", no_wrap=column in {"id", "job"})
-    for row in rows:
-        made.add_row(*(_coloured(escape(cell(value))) for value in row))
-    if not made.row_count:
+    cells = [[cell(value) for value in row] for row in rows]
+    if not cells:
         hint(empty)
         return
+    # A column in which nobody has anything, reasons mostly, only makes the others narrow.
+    told = [index for index in range(len(columns)) if any(row[index] for row in cells)]
+    for index in told:
+        made.add_column(columns[index], overflow="fold", no_wrap=columns[index] in {"id", "job"})
+    for row in cells:
+        made.add_row(*(_coloured(escape(row[index])) for index in told))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=1000)  # lines in a pipe are not to be folded
@@ -61,7 +64,9 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return " ".join(f"{name}={cell(item)}" for name, item in value.items())
+        return " ".join(f"{name}={cell(item)}" for name, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return f"[{', '.join(map(cell, value))}]"
     return str(value)
 
 
@@ -114,6 +119,8 @@ def watch(client: "TuningClient", job_id: str, *, quiet: bool) -> JsonDict:
 
         def show(job: JsonDict) -> None:
             text = progress_text(job["progress"])
+            if job["reason"] and job["status"] == "running":
+                text += f" · {job['reason']}"  # what it waits for
             if console.is_terminal:
                 bar.update(task, total=job["progress"]["total"], completed=job["progress"]["done"], description=text)
             else:

@@ -107,7 +107,7 @@ def controller(
     bootstrap.run_controller(settings, ready_file=ready_file)
 
 
-@database.command("upgrade")
+@database.command("upgrade", epilog="Example: tuning-service db upgrade --database-url postgresql://tuning@db/tuning")
 def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Bring the database's schema to what this version needs. Back the database up before."""
     from tuning_service import bootstrap

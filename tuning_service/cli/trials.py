@@ -18,7 +18,9 @@ def _row(trial: output.JsonDict) -> tuple[object, ...]:
 
 def trials(
     job_id: JobId,
-    number: Annotated[int | None, typer.Argument(help="Show this trial with all its executions.", min=0)] = None,
+    number: Annotated[
+        int | None, typer.Argument(metavar="TRIAL", help="Show this trial with all its executions.", min=0)
+    ] = None,
     sort: Annotated[
         str, typer.Option(help="number, value or ended_at, with - before it for descending; or best.")
     ] = "number",
@@ -35,9 +37,8 @@ def trials(
             output.print_json(trial) if as_json else _show_trial(trial)
             return
         found = client.trials(job_id, sort=sort, limit=limit, status=status)
-    output.listing(
-        found, as_json=as_json, show=lambda: output.table(_COLUMNS, map(_row, found), "There are no such trials.")
-    )
+    none = "There are no trials yet." if status is None else f"No trial is {status}."
+    output.listing(found, as_json=as_json, show=lambda: output.table(_COLUMNS, map(_row, found), none))
 
 
 def _show_trial(trial: output.JsonDict) -> None:
@@ -91,7 +92,8 @@ def best(
 def logs(
     job_id: JobId,
     number: Annotated[
-        int | None, typer.Argument(min=0, help="Number of the trial; default: the best, else the newest one.")
+        int | None,
+        typer.Argument(metavar="TRIAL", min=0, help="Number of the trial; default: the best, else the newest one."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing what comes until it ends.")] = False,
     task: Annotated[int | None, typer.Option(min=0, help="Which execution of it; default: the newest.")] = None,

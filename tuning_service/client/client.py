@@ -72,6 +72,14 @@ class TuningClient:
         )
         return str(answer["digest"])
 
+    def programs(self) -> list[JsonDict]:
+        """All uploaded programs, by digest."""
+        return list(self._pages("/v1/programs", {}))
+
+    def delete_program(self, digest: str) -> None:
+        """Delete an uploaded program that no job uses."""
+        self._transport.send("DELETE", f"/v1/programs/{quote(digest, safe='')}")
+
     def submit(self, job: Path | str | Mapping[str, Any], program: Path | str | None = None) -> JsonDict:
         """The job that was started from a job file, or from a dictionary of the same form.
 

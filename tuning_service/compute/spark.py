@@ -224,7 +224,7 @@ class SparkBackend(ComputeBackend):
             batch.look_at = now + _LOOK_S
             if batch.job and batch.job.is_done():
                 failure = batch.job.failure() if batch.open else ""
-                if failure:
+                if failure and not batch.open <= batch.cancelled:  # a job that we cancelled has "failed", too
                     _log.warning("A Spark job failed with %d open tasks: %s", len(batch.open), failure.splitlines()[0])
                 self._finish(tuple(batch.open), HandleStatus.LOST if failure else HandleStatus.ENDED)
 

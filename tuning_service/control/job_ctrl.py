@@ -318,11 +318,10 @@ class TuningJobCtrl:
                 trial=trial.number,
                 task=conclusion.task.id,
                 status=str(trial.status),
-                value=trial.value,
-                reason=trial.reason,
+                **_given(value=trial.value, reason=trial.reason),
             )
         if actions.job is not None:
-            log.info("job moved", status=str(actions.job.status), reason=actions.job.reason)
+            log.info("job moved", status=str(actions.job.status), **_given(reason=actions.job.reason))
 
     # -- acting
 
@@ -369,3 +368,8 @@ def _count_failure(search: _Search, trial: Trial) -> None:
         search.failures.append(trial.reason)
     else:
         search.failures.clear()
+
+
+def _given(**values: object) -> dict[str, object]:
+    """Those that say something: a log line without a reason has no field for it."""
+    return {name: value for name, value in values.items() if value not in {None, ""}}

@@ -116,7 +116,7 @@ class Reconciler:
         with self._tools.store.write() as unit:
             lost = [ctrl for ctrl in self._jobs.values() if not unit.control.renew(ctrl.lease, now, self._lease_s)]
         for ctrl in lost:
-            log.warning("lease lost", job=ctrl.lease.job_id)
+            log.warning("lease lost", tenant=ctrl.lease.tenant_id, job=ctrl.lease.job_id)
             self._drop(ctrl)
 
     def _claim(self) -> None:

@@ -1,6 +1,7 @@
 """The job file: the one schema for REST, client, command line and portal. Unknown fields are errors."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -57,8 +58,8 @@ class AlgorithmEntry(_Part):
 
 
 class BudgetEntry(_Part):
-    trials: int = Field(description="How many configurations are tried")
-    parallel: int = Field(1, description="How many run at once")
+    trials: int = Field(le=1_000_000, description="How many configurations are tried")
+    parallel: int = Field(1, le=100_000, description="How many run at once")
     minutes: float | None = Field(None, description="The job ends after this long; running trials are stopped")
     trial_minutes: float | None = Field(None, description="A trial that runs longer has failed")
     failures: int = Field(10, description="The job gives up after this many failed trials in a row")
@@ -165,6 +166,7 @@ def parse_job_file(data: object) -> JobFile:
         raise InvalidRequest(*problems_from(error.errors(), JobFile)) from error
 
 
+_PYDANTIC_SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should ")
 _TAGS = frozenset({"float", "int", "categorical", "bool", "str"})
 _PARTS: Mapping[str, type[BaseModel]] = {
     "objective": ObjectiveEntry,
@@ -208,7 +210,10 @@ def _in_words(error: Any, loc: Sequence[str], model: type[BaseModel]) -> tuple[s
         return "is missing.", "Add it."
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         return "has no known type.", "Write type: float, int or categorical."
-    return f"{error['msg'].removeprefix('Value error, ')}.".replace("..", "."), f"Got {_cut(error.get('input'))}."
+    if kind in {"model_attributes_type", "dict_type"} and isinstance(error.get("input"), bytes):
+        return "is not read as JSON.", "Send it with the header 'Content-Type: application/json'."
+    message = _PYDANTIC_SUBJECT.sub("must ", error["msg"].removeprefix("Value error, "))
+    return f"{message}.".replace("..", "."), f"Got {_cut(error.get('input'))}."
 
 
 def _known_names(loc: Sequence[str], model: type[BaseModel]) -> Iterable[str]:

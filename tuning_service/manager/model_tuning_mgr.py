@@ -15,6 +15,7 @@ from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, 
 from tuning_service.domain.trial import Measurement, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.job_file import JobFile
+from tuning_service.manager.progress import progress_of
 from tuning_service.runner import bundle
 from tuning_service.search.options import check_choice
 from tuning_service.storage.artifacts import ArtifactStore
@@ -90,7 +91,7 @@ class ModelTuningMgr:
             summary = bundle.inspect(data, self._limits)
         except bundle.BadBundle as error:
             problem = FieldProblem(
-                field="program", message=str(error), remedy="Upload a zip or tar.gz of plain files and folders."
+                field="program", message=f"{error}.", remedy="Upload a zip or tar.gz of plain files and folders."
             )
             raise InvalidRequest(problem) from error
         program = Program(
@@ -100,6 +101,9 @@ class ModelTuningMgr:
         self._artifacts.put_program(principal.tenant_id, program.digest, data)
         with self._store.write() as unit:
             unit.for_tenant(principal).add_program(program)
+        if not self._artifacts.has_program(principal.tenant_id, program.digest):
+            # Deleted between the two steps above; any deletion from here on takes the row along.
+            self._artifacts.put_program(principal.tenant_id, program.digest, data)
         return program
 
     def program(self, principal: Principal, digest: str) -> Program:
@@ -114,6 +118,22 @@ class ModelTuningMgr:
         """By digest, those above `after`."""
         with self._store.read() as unit:
             return unit.for_tenant(principal).programs(after=after, limit=limit)
+
+    def delete_program(self, principal: Principal, digest: str) -> None:
+        """Its row and its bytes are gone.
+
+        Raises:
+            NotFound
+            Conflict: a job uses it.
+        """
+        principal.require(Role.MEMBER)
+        with self._store.write() as unit:
+            scope = unit.for_tenant(principal)
+            if scope.program(digest) is None:
+                raise NotFound(f"There is no program {digest!r}.")
+            scope.delete_program(digest)
+            # While the row is locked, so that an upload of the same content comes wholly before or after.
+            self._artifacts.delete_program(principal.tenant_id, digest)
 
     # -- jobs
 
@@ -236,7 +256,7 @@ class ModelTuningMgr:
             views.append(
                 JobView(
                     job=job,
-                    progress=_progress(
+                    progress=progress_of(
                         job, counts[job.id], best[0] if best else None, seconds.get(job.id), self._clock()
                     ),
                 )
@@ -357,30 +377,6 @@ def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, tas
         if candidate.number == task:
             return candidate
     raise NotFound(f"Trial {number} has no task {task}.")
-
-
-def _progress(
-    job: TuningJob, counts: dict[TrialStatus, int], best: Trial | None, mean_s: float | None, now: float
-) -> Progress:
-    total = job.spec.budget.trials
-    progress = Progress(
-        total=total,
-        queued=counts.get(TrialStatus.QUEUED, 0),
-        running=counts.get(TrialStatus.RUNNING, 0),
-        completed=counts.get(TrialStatus.COMPLETED, 0),
-        failed=counts.get(TrialStatus.FAILED, 0),
-        stopped=counts.get(TrialStatus.STOPPED, 0),
-        best_value=best.value if best else None,
-        best_trial=best.number if best else None,
-    )
-    if job.status is not JobStatus.RUNNING or mean_s is None:
-        return progress
-    # Those that run are on average half done.
-    rest = max(0.0, total - progress.done - progress.running / 2)
-    left = rest * mean_s / job.spec.budget.parallel
-    if job.spec.budget.minutes is not None and job.running_since is not None:
-        left = min(left, max(0.0, 60 * job.spec.budget.minutes - job.used_s - (now - job.running_since)))
-    return dataclasses.replace(progress, seconds_left=left)
 
 
 __all__ = ["MAX_PAGE", "Event", "JobView", "LogPiece", "ModelTuningMgr", "Program", "TrialOrder", "TrialView"]

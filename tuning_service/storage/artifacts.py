@@ -1,5 +1,6 @@
 """Programs and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
 
+import errno
 import posixpath
 import uuid
 from collections.abc import Iterator
@@ -7,8 +8,9 @@ from contextlib import suppress
 
 import fsspec
 
-from tuning_service.domain.errors import NotFound
+from tuning_service.domain.errors import NotFound, TryAgain
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _PART = ".part"  # ends the names of files that are being written
 
 
@@ -33,6 +35,12 @@ class ArtifactStore:
         except FileNotFoundError as error:
             raise NotFound(f"The program {digest} is not stored any more.") from error
         return data
+
+    def has_program(self, tenant_id: str, digest: str) -> bool:
+        """True when the bundle is stored."""
+        path = self._program(tenant_id, digest)
+        self._fs.invalidate_cache(posixpath.dirname(path))
+        return bool(self._fs.exists(path))
 
     def delete_program(self, tenant_id: str, digest: str) -> None:
         """Forget the bundle; unknown ones too."""
@@ -80,8 +88,17 @@ class ArtifactStore:
         if "file" in self._fs.protocol:
             # Under a name of its own each time: two may store the same content at once.
             part = f"{path}.{uuid.uuid4().hex}{_PART}"
-            self._fs.pipe_file(part, data)
-            self._fs.mv(part, path)
+            try:
+                self._fs.pipe_file(part, data)
+                self._fs.mv(part, path)
+            except OSError as error:
+                with suppress(OSError):
+                    self._fs.rm(part)
+                if error.errno in _NO_ROOM:
+                    raise TryAgain(
+                        "The service has no room to store this.", retry_after_s=5, detail=str(error)
+                    ) from error
+                raise
         else:
             self._fs.pipe_file(path, data)
 

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from tuning_service.domain.errors import GiveUp
@@ -96,6 +96,8 @@ def _current_revision(engine: Engine, config: Config) -> str | None:
             current = MigrationContext.configure(connection).get_current_revision()
     except OperationalError as error:
         raise GiveUp(f"The database cannot be reached: {error.orig}") from error
+    except DatabaseError as error:
+        raise GiveUp(f"The database cannot be used: {error.orig}") from error
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise GiveUp(

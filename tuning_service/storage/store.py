@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import InternalError, OperationalError
 
+from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.principal import Principal
 from tuning_service.storage.control import ControlRows
 from tuning_service.storage.engine import open_engine
@@ -64,14 +66,29 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Unit]:
-        """A transaction that may write."""
-        if self._writer is None:
-            with self._write_engine.connect() as connection, connection.begin():
-                yield Unit(connection)
-        else:
-            with self._writer, self._write_engine.connect() as connection, connection.begin():
-                yield Unit(connection)
+        """A transaction that may write.
+
+        Raises:
+            TryAgain: the database has no room, or may only be read at present.
+        """
+        with self._writer or nullcontext(), _writable(), self._write_engine.connect() as connection, connection.begin():
+            yield Unit(connection)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InternalError) as error:
+        if not any(sign in str(error.orig) for sign in _CANNOT_WRITE):
+            raise
+        message = "The service's database takes no changes at present."
+        raise TryAgain(message, retry_after_s=5, detail=str(error.orig)) from error
+
+
+# SQLite's words, then PostgreSQL's.
+_CANNOT_WRITE = ("disk is full", "disk I/O error", "readonly database", "No space left", "read-only transaction")

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
-from tuning_service.domain.errors import NotFound
+from tuning_service.domain.errors import Conflict, NotFound, TryAgain
 from tuning_service.domain.job import Goal, TuningJob
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import Measurement, Trial, TuningTask
@@ -88,11 +89,35 @@ class TenantScope:
         )
         return [_program_from(row) for row in rows]
 
+    def delete_program(self, digest: str) -> None:
+        """The program is unknown from now on; an unknown one too.
+
+        Raises:
+            Conflict: a job uses it.
+        """
+        uses = self._connection.execute(
+            select(tuning_jobs.c.id, tuning_jobs.c.name)
+            .where(tuning_jobs.c.tenant_id == self._tenant_id, tuning_jobs.c.program == digest)
+            .order_by(tuning_jobs.c.id.desc())
+            .limit(1)
+        ).first()
+        if uses is not None:
+            raise Conflict(f"Job {uses.id} ({uses.name}) uses this program; delete its jobs first.")
+        try:
+            self._connection.execute(
+                delete(programs).where(programs.c.tenant_id == self._tenant_id, programs.c.digest == digest)
+            )
+        except IntegrityError as error:  # one that was submitted this moment
+            raise Conflict("A job uses this program; delete its jobs first.") from error
+
     # -- jobs
 
     def add_job(self, job: TuningJob) -> None:
         values = job_values(job) | {"tenant_id": self._tenant_id}
-        self._connection.execute(insert(tuning_jobs).values(**values))
+        try:
+            self._connection.execute(insert(tuning_jobs).values(**values))
+        except IntegrityError as error:
+            raise TryAgain("This job's program is being deleted.", detail=str(error)) from error
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": ""}, job.created_at)
 
     def job(self, job_id: str) -> TuningJob:

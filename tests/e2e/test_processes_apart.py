@@ -1,0 +1,101 @@
+"""Managers and controllers as processes of their own on PostgreSQL, each of which may die, or only seem to."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.service import Deployment, X, eventually, free_port, job_file
+from tuning_service.client import TuningClient
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, postgres_url: str) -> Iterator[Deployment]:
+    """A manager, without a controller yet."""
+    port = free_port()
+    made = Deployment(
+        tmp_path,
+        DATABASE_URL=postgres_url,
+        PORT=port,
+        SERVICE_URL=f"http://127.0.0.1:{port}",
+        LEASE_S=3,
+        LOG_FORMAT="json",
+    )
+    try:
+        made.command("db", "upgrade")
+        made.operator_key = json.loads(made.command("key", "create", "--operator", "first", "--json"))["secret"]
+        made.start("manager")
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_manager_that_is_killed_gets_the_reports_when_it_is_back(deployment: Deployment, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    deployment.start("controller")
+    with deployment.tenant("acme") as client:
+        job = client.submit(job_file(f"python slow.py --steps 10 --wait-for {gate}", X, trials=2, parallel=2))
+        eventually(lambda: _measured(client, job["id"]) == 2, within_s=60)
+        manager = next(iter(deployment.processes(containing="tuning_service manager")))
+        os.kill(manager, signal.SIGKILL)
+
+        # The trainings end while nobody hears of it.
+        assert len(deployment.processes(containing="slow.py")) >= 2, "the trainings go on"
+        gate.touch()
+        eventually(lambda: not deployment.processes(containing="slow.py"), within_s=30)
+
+        deployment.start("manager")
+        done = client.wait(job["id"], timeout_s=60)
+        assert done["status"] == "completed"
+        for number in (0, 1):
+            assert [task["status"] for task in client.trial(job["id"], number)["tasks"]] == ["succeeded"]
+            steps = [point["step"] for point in client.measurements(job["id"], number, metric="loss")]
+            assert steps == list(range(10))
+            assert client.log(job["id"], number).count("step=") == 10
+
+
+def test_another_controller_takes_over_and_one_that_slept_does_not_write(deployment: Deployment) -> None:
+    first = deployment.start("controller")
+    with deployment.tenant("acme") as client:
+        job = client.submit(job_file("python slow.py --steps 20", X, trials=12, parallel=2))
+        eventually(lambda: client.job(job["id"])["progress"]["completed"] >= 2, within_s=60)
+        second = deployment.start("controller")
+
+        # Asleep for longer than its lease lasts: to everybody else it is dead.
+        os.kill(first.pid, signal.SIGSTOP)
+        slept = time.monotonic()
+        before = client.job(job["id"])["progress"]["completed"]
+        eventually(lambda: client.job(job["id"])["progress"]["completed"] >= before + 2, within_s=60)
+        assert time.monotonic() - slept < 30
+        os.kill(first.pid, signal.SIGCONT)
+        eventually(
+            lambda: '"lease lost"' in deployment.log_of(1).read_text(), what="the first one finds its lease gone"
+        )
+
+        # And the second one dies for good.
+        os.kill(second.pid, signal.SIGKILL)
+        done = client.wait(job["id"], timeout_s=120)
+        assert done["status"] == "completed"
+        assert done["progress"]["completed"] == 12
+        assert [t["number"] for t in client.trials(job["id"], sort="number")] == list(range(12))
+        ends: dict[int, int] = {}
+        for event in client.events(job["id"]):
+            if event["event"] == "trial" and event["data"]["status"] == "completed":
+                ends[event["data"]["number"]] = ends.get(event["data"]["number"], 0) + 1
+        assert ends == dict.fromkeys(range(12), 1)
+        for number in range(12):
+            statuses = [task["status"] for task in client.trial(job["id"], number)["tasks"]]
+            assert statuses[-1] == "succeeded"
+            assert set(statuses[:-1]) <= {"lost"}
+        assert "Traceback" not in deployment.log()
+
+
+def _measured(client: TuningClient, job_id: str) -> int:
+    """How many trials have reported something: their trainings have begun."""
+    return sum(bool(client.measurements(job_id, trial["number"])) for trial in client.trials(job_id))

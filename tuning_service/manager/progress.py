@@ -1,0 +1,33 @@
+"""How far a job is, in numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from tuning_service.domain.job import Progress, TuningJob
+from tuning_service.domain.state import JobStatus, TrialStatus
+from tuning_service.domain.trial import Trial
+
+
+def progress_of(
+    job: TuningJob, counts: Mapping[TrialStatus, int], best: Trial | None, mean_s: float | None, now: float
+) -> Progress:
+    """The job's counts, with an estimate of the time left from the `mean_s` seconds that a completed trial took."""
+    total = job.spec.budget.trials
+    progress = Progress(
+        total=total,
+        queued=counts.get(TrialStatus.QUEUED, 0),
+        running=counts.get(TrialStatus.RUNNING, 0),
+        completed=counts.get(TrialStatus.COMPLETED, 0),
+        failed=counts.get(TrialStatus.FAILED, 0),
+        stopped=counts.get(TrialStatus.STOPPED, 0),
+        best_value=best.value if best else None,
+        best_trial=best.number if best else None,
+    )
+    if job.status is not JobStatus.RUNNING or mean_s is None:
+        return progress
+    # Those that run are on average half done.
+    rest = max(0.0, total - progress.done - progress.running / 2)
+    left = rest * mean_s / job.spec.budget.parallel
+    if job.spec.budget.minutes is not None and job.running_since is not None:
+        left = min(left, max(0.0, 60 * job.spec.budget.minutes - job.used_s - (now - job.running_since)))
+    return dataclasses.replace(progress, seconds_left=left)
