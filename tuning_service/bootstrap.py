@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import structlog
@@ -75,9 +74,7 @@ def run_controller(settings: Settings, *, ready_file: str | None = None) -> None
         raise GiveUp("A controller needs --service-url: the address of the managers, as executors reach it.")
     with _store(settings) as store:
         controller = _Controller(settings, store, settings.service_url, alone=False)
-        told = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
+        told = _told_to_end()
         with controller.running():
             _announce(ready_file, {"url": settings.service_url})
             told.wait()
@@ -244,14 +241,8 @@ def _serve_until_told(
 ) -> None:
     server = interface.server
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="interface")
-    told = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        told.set()
-
     # uvicorn installs handlers only in a main thread; here they are ours, for the controller has to end as well.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    told = _told_to_end()
     thread.start()
     try:
         while not (server.started or told.is_set()) and thread.is_alive():
@@ -265,6 +256,14 @@ def _serve_until_told(
         interface.streams_end.set()
         server.should_exit = True
         thread.join()
+
+
+def _told_to_end() -> threading.Event:
+    """Set by SIGTERM or SIGINT from now on."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    return told
 
 
 def _announce(ready_file: str | None, news: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from tuning_service.control.shares import Demand
 from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
-from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget, TrialStatus
 from tuning_service.domain.trial import FaultKind, Observation, Suggestion, Trial, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
@@ -134,9 +134,7 @@ class TuningJobCtrl:
                 return True
             self._note(state, actions)
         self._act(state, actions)
-        self.finished = actions.delete or (
-            (actions.job or state.job).status in {JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED}
-        )
+        self.finished = actions.delete or (actions.job or state.job).status not in OPEN_JOBS
         if self.finished:
             self.close()
         return not self.finished and actions.job is not None

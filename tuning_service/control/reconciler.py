@@ -5,7 +5,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -40,7 +42,7 @@ class Reconciler:
         self._jobs: dict[str, TuningJobCtrl] = {}
         self._due: dict[str, float] = {}  # job -> when to look at it next (monotonic)
         self._faults: dict[str, int] = {}
-        self._hints: set[str] = set()
+        self._hints: SimpleQueue[str] = SimpleQueue()  # jobs to look at soon
         self._capacity = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -60,7 +62,7 @@ class Reconciler:
 
     def notify(self, job_id: str) -> None:
         """Look at this job soon. From any thread."""
-        self._hints.add(job_id)
+        self._hints.put(job_id)
         self._wake.set()
 
     # -- the thread
@@ -73,7 +75,7 @@ class Reconciler:
             if not self._connected():
                 continue
             self._wake.clear()
-            hints, self._hints = self._hints, set()
+            hints = self._take_hints()
             now = time.monotonic()
             if now >= next_renewal:
                 self._guarded("renew", self._renew)
@@ -89,6 +91,13 @@ class Reconciler:
             pause = min([self._look_s, *(due - time.monotonic() for due in self._due.values())])
             self._wake.wait(max(0.0, pause))
         self._leave()
+
+    def _take_hints(self) -> set[str]:
+        hints = set()
+        with suppress(Empty):
+            while True:
+                hints.add(self._hints.get_nowait())
+        return hints
 
     def _connected(self) -> bool:
         if self.ready.is_set():

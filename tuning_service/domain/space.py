@@ -21,9 +21,9 @@ def _problem(where: str, message: str, remedy: str) -> InvalidRequest:
     return InvalidRequest(FieldProblem(field=where, message=message, remedy=remedy))
 
 
-def _same(a: object, b: object) -> bool:
-    """True == 1 in Python, but they are two values to a user; 1 and 1.0 are one."""
-    return isinstance(a, bool) == isinstance(b, bool) and a == b
+def identity(value: object) -> tuple[bool, object]:
+    """Equal for values that are one to a user: 1 and 1.0 are, 1 and true are not, though they are to Python."""
+    return isinstance(value, bool), value
 
 
 def _check_range(where: str, low: float, high: float, scale: Scale) -> None:
@@ -117,7 +117,7 @@ class CategoricalParameter:
         where = f"space.{self.name}.values"
         if not self.values:
             raise _problem(where, "there are no values to choose from.", "List at least one.")
-        if len({(isinstance(v, bool), v) for v in self.values}) < len(self.values):
+        if len({identity(v) for v in self.values}) < len(self.values):
             raise _problem(where, "a value is listed twice.", "List each once.")
         for value in self.values:
             if isinstance(value, float) and not math.isfinite(value):
@@ -125,7 +125,7 @@ class CategoricalParameter:
 
     def contains(self, value: object) -> bool:
         """True for one of the values."""
-        return any(_same(v, value) for v in self.values)
+        return any(identity(v) == identity(value) for v in self.values)
 
     @property
     def choices(self) -> tuple[ParamValue, ...] | None:
@@ -211,7 +211,8 @@ class Space:
     def is_active(self, parameter: Parameter, params: Params) -> bool:
         """True when all conditions hold in `params`, where an inactive parent is simply absent."""
         return all(
-            c.parent in params and any(_same(value, params[c.parent]) for value in c.values) for c in parameter.when
+            c.parent in params and any(identity(value) == identity(params[c.parent]) for value in c.values)
+            for c in parameter.when
         )
 
     def active_part(self, params: Params) -> dict[str, ParamValue]:

@@ -158,19 +158,14 @@ class TaskDesk:
             GiveUp: this execution was given up; what it measures from now on does not count.
         """
         self._check(task_id, token)
-        with self._store.read() as unit:
-            task = unit.runner.task(task_id)
-        if task is None:
-            raise GiveUp("This task is not needed any more.")
         log = report.log.encode("utf-8", "replace")
-        if log and task.status in OPEN_TASKS:
-            # Before the transaction, since an artifact store may be slow; at its offset, so twice does no harm.
-            self._artifacts.put_log(task.tenant_id, task.job_id, task.id, report.log_offset, log)
+        if log:
+            self._keep_log(task_id, report.log_offset, log)
         with self._store.write() as unit:
-            current = unit.runner.task(task_id, lock=True)
+            task = unit.runner.task(task_id, lock=True)
             end = report.log_offset + len(log)
-            decision = None if current is None else self._stored(unit.runner, current, report, end)
-        if decision is None:
+            decision = None if task is None else self._stored(unit.runner, task, report, end)
+        if task is None or decision is None:
             raise GiveUp("This execution was given up.")
         if report.outcome is not None:
             _log.info(
@@ -184,6 +179,13 @@ class TaskDesk:
             )
             self._notify(task.job_id)
         return Answer(decision=decision)
+
+    def _keep_log(self, task_id: str, offset: int, log: bytes) -> None:
+        """Outside a transaction, since an artifact store may be slow; at its offset, so twice does no harm."""
+        with self._store.read() as unit:
+            task = unit.runner.task(task_id)
+        if task is not None and task.status in OPEN_TASKS:
+            self._artifacts.put_log(task.tenant_id, task.job_id, task.id, offset, log)
 
     def _stored(self, rows: RunnerRows, task: TuningTask, report: Report, log_bytes: int) -> Decision | None:
         now = self._clock()

@@ -19,6 +19,7 @@ from tuning_service.domain.space import (
     Params,
     ParamValue,
     Space,
+    identity,
 )
 
 Vector = NDArray[np.float64]
@@ -55,10 +56,8 @@ class Axis:
         return map(self.value_at, range(self.size))
 
     def identity(self, value: ParamValue) -> Hashable:
-        """Equal for values that are the same to the user: 1 and 1.0 are one float, but two categories."""
-        if isinstance(self.parameter, FloatParameter):
-            return float(value)
-        return type(value).__name__, value
+        """Equal for values that are the same to the user."""
+        return identity(value)
 
 
 def _clamp(unit: float) -> float:
@@ -124,8 +123,8 @@ def _axis(parameter: Parameter) -> Axis:
         return _float_axis(parameter)
     if isinstance(parameter, CategoricalParameter):
         values = parameter.values
-        places = {(type(v), v): i for i, v in enumerate(values)}
-        return _steps(parameter, len(values), lambda v: places[type(v), v], lambda i: values[i])
+        places = {identity(v): i for i, v in enumerate(values)}
+        return _steps(parameter, len(values), lambda v: places[identity(v)], lambda i: values[i])
     if parameter.scale == "log":
         return _log_int_axis(parameter)
     if parameter.scale == "pow2":
