@@ -18,7 +18,7 @@ from benchmarks.search_quality import environments
 from benchmarks.search_quality.cell import Cell, line
 from benchmarks.search_quality.ours import contenders
 from benchmarks.search_quality.peer_child import ONE_THREAD
-from benchmarks.search_quality.tasks import REPORTED, Task
+from benchmarks.search_quality.tasks import REPORTED, Reference, Task
 
 _ROOT = Path(__file__).parents[2]
 
@@ -27,13 +27,12 @@ def main() -> int:
     """Run what is not there yet; 0 when no cell failed."""
     chosen = _arguments()
     pythons = environments.available(chosen.searchers, chosen.python)
-    for name in chosen.tasks:  # computed here once, not by each report
-        Task(name, chosen.data).reference(chosen.out.parent)
+    references = {name: Task(name, chosen.data).reference(chosen.out.parent) for name in chosen.tasks}
     wanted = ordered(chosen.tasks, list(pythons), chosen.seeds, chosen.workers, chosen.evaluations)
     there = done(chosen.out)
     cells = [cell for cell in wanted if cell.key not in there]
     print(f"{len(wanted) - len(cells)} cells are there, {len(cells)} to run", file=sys.stderr)
-    runner = _Runner(chosen.data, pythons, chosen.timeout, chosen.out)
+    runner = _Runner(chosen, pythons, references)
     signal.signal(signal.SIGTERM, _interrupted)
     try:
         with ThreadPoolExecutor(chosen.jobs) as pool:
@@ -89,16 +88,19 @@ def summary(answer: Mapping[str, Any]) -> str:
 class _Runner:
     """Cells in child processes; their lines are appended as they come."""
 
-    def __init__(self, data: Path, pythons: Mapping[str, str | None], timeout_s: float, out: Path) -> None:
+    def __init__(
+        self, chosen: argparse.Namespace, pythons: Mapping[str, str | None], references: Mapping[str, Reference]
+    ) -> None:
         self.failures = 0
-        self._data, self._pythons, self._timeout_s, self._out = data, pythons, timeout_s, out
+        self._pythons, self._references = pythons, references
+        self._data, self._timeout_s, self._out = chosen.data, chosen.timeout, chosen.out
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._ended = False
 
     def run(self, cell: Cell) -> dict[str, Any]:
         """The cell's line, which is in the file then. A failure is a line too."""
-        answer = self._answer(cell)
+        answer = self._answer(cell) | {"reference": asdict(self._references[cell.task])}
         with self._lock:
             if self._ended:
                 return answer
