@@ -89,13 +89,12 @@ def measure(cell: Cell, contender: Contender, data: Path, python: str | None) ->
     """The cell's line: its conditions, its trace, versions and machine."""
     task = Task(cell.task, data)
     setup = Setup(space=task.space, seed=cell.searcher_seed, evaluations=cell.evaluations, name=cell.searcher)
-    started, cpu = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
     with opened(contender, setup, python) as (searcher, versions):
         trace = run(searcher, task.evaluate, cell.evaluations, cell.workers)
     return line(cell) | {
         **{name: [round(value, 9) for value in values] for name, values in asdict(trace).items()},
         "wall_s": round(time.perf_counter() - started, 3),
-        "cpu_s": round(time.process_time() - cpu, 3),
         "versions": versions,
         "machine": machine(),
     }
