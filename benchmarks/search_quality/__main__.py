@@ -32,6 +32,7 @@ def main() -> int:
     there = done(chosen.out)
     cells = [cell for cell in wanted if cell.key not in there]
     print(f"{len(wanted) - len(cells)} cells are there, {len(cells)} to run", file=sys.stderr)
+    mend(chosen.out)
     runner = _Runner(chosen, pythons, references)
     signal.signal(signal.SIGTERM, _interrupted)
     try:
@@ -75,6 +76,12 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(text)
             except json.JSONDecodeError:
                 print(f"{path}: a line that is no JSON is left out", file=sys.stderr)
+
+
+def mend(out: Path) -> None:
+    """`out` ends with the end of a line, also when a kill cut the last one short."""
+    if out.exists() and (text := out.read_bytes()) and not text.endswith(b"\n"):
+        out.write_bytes(text + b"\n")
 
 
 def summary(answer: Mapping[str, Any]) -> str:

@@ -86,13 +86,8 @@ class PeerChild:
                     stream.close()
 
     def _question(self, question: Mapping[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(timeout_s, end) if timeout_s is not None else None
+        started = time.monotonic()
+        timer = threading.Timer(timeout_s, self._process.kill) if timeout_s is not None else None
         if timer is not None:
             timer.start()
         try:
@@ -100,7 +95,8 @@ class PeerChild:
         finally:
             if timer is not None:
                 timer.cancel()
-        if late.is_set():
+        if timeout_s is not None and time.monotonic() - started > timeout_s:
+            self._process.kill()
             raise PeerTooSlow(f"{question['do']}: no answer after {timeout_s:.0f} s")
         if not line:
             raise PeerFailed(f"the child ended: {self._tail()}")

@@ -87,9 +87,8 @@ def draw_ranks(setting: Mapping[str, Any], path: Path) -> None:
     at = list(next(iter(rows.values()))["rank"])
     drawn = styles(list(rows))
     order = sorted(rows, key=lambda n: rows[n]["rank"][at[-1]]["mean"])
-    figure, panels = plt.subplots(
-        1, len(at), figsize=(3.8 * len(at) + 1.5, 0.36 * len(rows) + 1.5), squeeze=False, sharey=True
-    )
+    size = (3.8 * len(at) + 1.5, 0.4 * len(rows) + 1.6)
+    figure, panels = plt.subplots(1, len(at), figsize=size, squeeze=False, sharex=True, sharey=True)
     for axes, evaluations in zip(panels[0], at, strict=True):
         for row, name in enumerate(reversed(order)):
             rank = rows[name]["rank"][evaluations]
@@ -102,6 +101,7 @@ def draw_ranks(setting: Mapping[str, Any], path: Path) -> None:
         axes.set_xlabel("mean rank (1 is best)")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(visible=True, axis="x", alpha=0.2)
+    panels[0][0].set_ylim(-0.6, len(order) - 0.2)
     panels[0][0].set_yticks(range(len(order)), [title(name) for name in reversed(order)])
     for label, name in zip(panels[0][0].get_yticklabels(), reversed(order), strict=True):
         label.set_fontweight("bold" if is_ours(name) else "normal")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from benchmarks.search_quality import environments
@@ -96,7 +96,13 @@ def _medians(contender: Contender, python: str, plan: Plan, behind: int) -> dict
             cpu.append(child.cpu_s)
     finally:
         child.close()
-    return {"wall_s": median(wall), "cpu_s": median(cpu), "first_cpu_s": cpu[0], "learn_cpu_s": learn_s}
+    return {
+        "wall_s": median(wall),
+        "cpu_s": median(cpu),
+        "mean_cpu_s": mean(cpu),
+        "first_cpu_s": cpu[0],
+        "learn_cpu_s": learn_s,
+    }
 
 
 def _arguments() -> argparse.Namespace:
