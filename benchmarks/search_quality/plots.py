@@ -62,10 +62,11 @@ def draw_regret(setting: Mapping[str, Any], path: Path) -> None:
     for axes, (group, found) in zip(panels[0], groups.items(), strict=True):
         for name, style in styles(list(found["searchers"])).items():
             curve = found["searchers"][name]["curve"]
-            x = np.arange(1, len(curve) + 1)
-            axes.plot(x, [c["mean"] for c in curve], label=title(name), **style)
-            low, high = [max(c["low"], 1e-4) for c in curve], [c["high"] for c in curve]
-            axes.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
+            x = np.arange(1, len(curve["mean"]) + 1)
+            axes.plot(x, curve["mean"], label=title(name), **style)
+            axes.fill_between(
+                x, np.maximum(curve["low"], 1e-4), curve["high"], color=style["color"], alpha=0.12, linewidth=0
+            )
         axes.set_yscale("log")
         axes.set_title(f"{group}: {len(found['tasks'])} tasks × {found['seeds']} seeds", fontsize=10)  # noqa: RUF001
         axes.set_xlabel("evaluations completed")

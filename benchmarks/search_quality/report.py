@@ -30,7 +30,7 @@ def main() -> int:
         return 1
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        chosen.json.write_text(json.dumps(figures, separators=(",", ":")) + "\n", "utf-8")
     if chosen.out_dir:
         from benchmarks.search_quality.plots import draw_all
 
@@ -78,9 +78,13 @@ def _group(results: Results, names: Sequence[str], workers: int, places: Sequenc
             rows[name]["regret"][str(evaluations)] = asdict(estimate(regret))
             rows[name]["rank"][str(evaluations)] = asdict(estimate(rank))
     for name, row in rows.items():
-        row["curve"] = [asdict(estimate(curves[name][:, i])) for i in range(length)]
+        row["curve"] = _curve([estimate(curves[name][:, i]) for i in range(length)])
     tasks = sorted({task for task, _ in places})
     return {"cells": len(places), "tasks": tasks, "seeds": len({seed for _, seed in places}), "searchers": rows}
+
+
+def _curve(estimates: Sequence[Estimate]) -> dict[str, list[float]]:
+    return {kind: [round(getattr(e, kind), 5) for e in estimates] for kind in ("mean", "low", "high")}
 
 
 def _parallel(results: Results, searchers: Sequence[str] | None) -> dict[str, Any]:
