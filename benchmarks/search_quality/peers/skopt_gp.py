@@ -52,8 +52,10 @@ class SkoptGp(Searcher):
         if not waiting or not self._optimizer.models:  # random points still, which need no lie
             return self._optimizer
         lie = min(self._optimizer.yi)
-        copy = self._optimizer.copy(random_state=self._optimizer.rng)
-        copy.tell(waiting, [lie] * len(waiting))
+        # As `Optimizer.copy` does it, but told everything at once: one fit less, a third of the time.
+        copy = Optimizer(self._optimizer.space.dimensions, random_state=self._optimizer.rng)
+        copy.gains_ = self._optimizer.gains_.copy()
+        copy.tell(self._optimizer.Xi + waiting, [*self._optimizer.yi, *[lie] * len(waiting)])
         return copy
 
 
