@@ -55,6 +55,7 @@ class HPTAlgorithm(ABC):
     # What it can take into account. Whoever proposes without looking at losses can say 4 and True.
     most_objectives: ClassVar[int] = 1
     takes_constraints: ClassVar[bool] = False  # limits on metrics; those on parameters are everybody's
+    uses_seed: ClassVar[bool] = True  # False: suggests the same with every seed
 
     def __init__(
         self,
@@ -86,6 +87,14 @@ class HPTAlgorithm(ABC):
             InvalidRequest: it cannot; names the field and the remedy.
         """
 
+    @classmethod  # noqa: B027  # not abstract: of most, options and space have nothing to do with each other
+    def check_options(cls, options: Options, space: Space) -> None:
+        """Return quietly when `options`, valid in themselves, suit `space`. Called as `check_space` is, after it.
+
+        Raises:
+            InvalidRequest: they do not; names the field and the remedy.
+        """
+
     def observe(self, observations: Sequence[Observation]) -> None:
         """Take note of trials that have ended, failures (losses None) included; each is shown once.
 
@@ -111,7 +120,7 @@ class HPTAlgorithm(ABC):
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}")
-        taken = self._tried | {self.transform.key(p.params) for p in pending}
+        taken = {self.transform.key(p.params) for p in pending}
         accepted: list[Suggestion] = []
         for self._attempt in range(_ATTEMPTS):
             missing = count - len(accepted)
@@ -148,7 +157,7 @@ class HPTAlgorithm(ABC):
     def _new_ones(
         self, proposed: Sequence[Suggestion] | Iterator[Suggestion], taken: set[Hashable], most: int | None = None
     ) -> list[Suggestion]:
-        """Those of `proposed` that are not in `taken`, `most` at most; adds them to it."""
+        """Those of `proposed` that are neither tried nor in `taken`, `most` at most; adds them to that."""
 
         def new() -> Iterator[Suggestion]:
             for suggestion in proposed:
@@ -156,7 +165,7 @@ class HPTAlgorithm(ABC):
                     continue
                 self.space.check(suggestion.params)
                 key = self.transform.key(suggestion.params)
-                if key not in taken:
+                if key not in taken and key not in self._tried:
                     taken.add(key)
                     yield suggestion
 

@@ -4,7 +4,7 @@ Every algorithm goes through it, so that scales, integer steps, categories and c
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -242,21 +242,34 @@ class SpaceTransform:
     def enumerate(self) -> Iterator[dict[str, ParamValue]]:
         """Each configuration once, lazily, in the order of the parameters' values. Nothing for an infinite space."""
         if self._is_finite:
-            yield from self._enumerate(0, {})
+            yield from self.product([axis.values for axis in self.axes])
 
-    def _enumerate(self, place: int, params: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
+    def product(self, values: Sequence[Callable[[], Iterable[ParamValue]]]) -> Iterator[dict[str, ParamValue]]:
+        """Each configuration once, lazily, that takes the value of each axis from those that its entry makes.
+
+        The first axis varies slowest. Values of an inactive parameter make no difference; a branch is left as soon as
+        a constraint does not hold in it.
+        """
+        return self._product(0, {}, values)
+
+    def _product(
+        self, place: int, params: dict[str, ParamValue], values: Sequence[Callable[[], Iterable[ParamValue]]]
+    ) -> Iterator[dict[str, ParamValue]]:
         if place == len(self.axes):
             if self.space.allows(params):
                 yield dict(params)
             return
         axis = self.axes[place]
         if not self.space.is_active(axis.parameter, params):
-            yield from self._enumerate(place + 1, params)
+            yield from self._product(place + 1, params, values)
             return
-        for value in axis.values():
+        constraints = [c for c in self.space.constraints if axis.name in c.names]
+        for value in values[place]():
             params[axis.name] = value
-            yield from self._enumerate(place + 1, params)
-        del params[axis.name]
+            # One that mentions what has no value yet holds so far.
+            if all(c.holds(params) for c in constraints):
+                yield from self._product(place + 1, params, values)
+        params.pop(axis.name, None)
 
     @cached_property
     def _is_finite(self) -> bool:
