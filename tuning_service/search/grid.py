@@ -19,7 +19,8 @@ from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, algo
 if TYPE_CHECKING:
     from tuning_service.search.transform import Axis, SpaceTransform
 
-# Points of one parameter, and of the whole grid: no job tries more, and a larger grid is a mistake that is better told than half carried out.
+# Points of one parameter and of the whole grid. No job tries more, and a larger grid is a mistake that is better told
+# than half carried out.
 _MOST_ON_SCALE = 10_000
 MOST_POINTS = 10_000_000
 

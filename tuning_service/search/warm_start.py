@@ -54,7 +54,8 @@ def _completed(observations: Sequence[Observation], job: str) -> list[int]:
 
 
 def _losses(observations: Sequence[Observation], places: Sequence[int]) -> Vector:
-    return np.clip(np.array([observations[i].losses for i in places], dtype=float), -_LARGEST, _LARGEST)
+    losses: Vector = np.array([observations[i].losses for i in places], dtype=float)
+    return np.clip(losses, -_LARGEST, _LARGEST)
 
 
 def _units(observations: Sequence[Observation], places: Sequence[int], transform: SpaceTransform) -> Vector:
@@ -66,9 +67,10 @@ def _scaled(losses: Vector, own: Vector) -> Vector:
     spread = _spread(losses)
     centred: Vector = losses - losses.mean(axis=0)
     if len(own) >= _LEAST_FOR_SPREAD:
-        return centred / spread * _spread(own)
-    # One own trial or two: the same metric most likely has the same unit.
-    return centred if len(own) else centred / spread
+        centred *= _spread(own) / spread
+    elif not len(own):  # with one own trial or two: the same metric most likely has the same unit
+        centred /= spread
+    return centred
 
 
 def _spread(losses: Vector) -> Vector:
