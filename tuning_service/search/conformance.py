@@ -129,6 +129,8 @@ def _check_proposals(space: Space, suggestions: Sequence[Suggestion], count: int
 
 
 def _valid(subject: _Subject) -> None:
+    reasons = [subject.refuses(space) for space in spaces.ROOMY]
+    _expect(None in reasons, "to search floats and ints", reasons[-1], "that some such space is accepted")
     space = subject.accepted(*spaces.ROOMY)
     for known in (0, 2, 12, 30):
         algorithm = subject.informed(space, spaces.history(space, known))

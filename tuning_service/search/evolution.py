@@ -30,7 +30,7 @@ class EvolutionOptions(Options):
         default=25, ge=2, le=10_000, description="Members of the population; as many random draws come first."
     )
     tournament: int = Field(
-        default=8, ge=1, le=10_000, description="Members drawn at random, of which the best has the next child."
+        default=10, ge=1, le=10_000, description="Members drawn at random, of which the best has the next child."
     )
     mutations: float = Field(
         default=1.5, ge=1, le=100, description="Parameters in which a child differs from its parent, on average."

@@ -1,8 +1,7 @@
 """Grid search: every combination of the parameters' values."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,10 @@ from pydantic import Field
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import MOST_OBJECTIVES
-from tuning_service.domain.parameters import FloatParameter, IntParameter, Parameter, Params, ParamValue, identity
+from tuning_service.domain.parameters import FloatParameter, IntParameter, Parameter, ParamValue, identity
 from tuning_service.domain.space import Space
 from tuning_service.domain.trial import Observation, Suggestion
-from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, algorithm
+from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, Rest, algorithm
 
 if TYPE_CHECKING:
     from tuning_service.search.transform import Axis, SpaceTransform
@@ -75,9 +74,9 @@ class Grid(HPTAlgorithm):
             )
 
     @cached_property
-    def _rest(self) -> "_Rest":
+    def _rest(self) -> Rest:
         columns = _columns(self.transform, self.options)
-        return _Rest(self.transform.product([c.values for c in columns]), self.transform.key)
+        return Rest(self.transform.product([c.values for c in columns]), self.transform.key)
 
     def _observe(self, observations: Sequence[Observation]) -> None:
         pass
@@ -85,33 +84,6 @@ class Grid(HPTAlgorithm):
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         running = {self.transform.key(p.params) for p in pending}
         return [Suggestion(params=params) for params in self._rest.first(count, self._tried, running)]
-
-
-class _Rest:
-    """What a grid still has, while trials are run and end."""
-
-    def __init__(self, points: Iterator[dict[str, ParamValue]], key: Callable[[Params], Hashable]) -> None:
-        self._points = points
-        self._key = key
-        self._passed: dict[Hashable, dict[str, ParamValue]] = {}  # read from `points`, and not known as tried
-
-    def first(
-        self, count: int, tried: AbstractSet[Hashable], running: AbstractSet[Hashable]
-    ) -> list[dict[str, ParamValue]]:
-        """The first `count` points, or as many as there are, that are neither tried nor running."""
-        self._passed = {key: params for key, params in self._passed.items() if key not in tried}
-        found = [params for key, params in self._passed.items() if key not in running][:count]
-        while len(found) < count:
-            params = next(self._points, None)
-            if params is None:
-                break
-            key = self._key(params)
-            if key in tried:
-                continue
-            self._passed[key] = params
-            if key not in running:
-                found.append(params)
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,14 +47,17 @@ def ranks(observations: Sequence[Observation]) -> NDArray[np.int64]:
 def front(losses: Matrix) -> NDArray[np.int64]:
     """Rows of `losses` (n, m), less is better, that no other row dominates; equal rows do not dominate each other."""
     # In lexicographic order whoever dominates a row stands before it, so the first one left is always in the front.
-    rest = np.lexsort(losses.T[::-1])
-    found = []
+    unique, group = np.unique(losses, axis=0, return_inverse=True)
+    columns = np.ascontiguousarray(unique.T)
+    rest = np.arange(len(unique))
+    in_front = np.zeros(len(unique), dtype=bool)
     while len(rest):
-        first = losses[rest[0]]
-        same = (losses[rest] == first).all(axis=1)
-        found.extend(rest[same].tolist())
-        rest = rest[~((losses[rest] >= first).all(axis=1))]
-    return np.sort(np.array(found, dtype=np.int64))
+        in_front[rest[0]] = True
+        better = columns[0] < columns[0, 0]
+        for column in columns[1:]:
+            better |= column < column[0]
+        columns, rest = columns[:, better], rest[better]
+    return np.flatnonzero(in_front[group])
 
 
 def crowding(losses: Matrix) -> NDArray[np.float64]:
