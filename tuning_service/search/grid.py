@@ -110,9 +110,17 @@ def _column(axis: "Axis", options: GridOptions) -> _Column:
         chosen = [float(value) if is_float else value for value in wanted]
     else:
         count = options.points if wanted is None else wanted
-        chosen = [axis.from_unit(0.5 if count == 1 else i / (count - 1)) for i in range(count)]
+        chosen = _on_scale(axis, count)
     unique = {identity(value): value for value in chosen}  # neighbours on an integer scale may round to one value
     return _Column(name=axis.name, size=len(unique), values=unique.values, is_whole=False)
+
+
+def _on_scale(axis: "Axis", count: int) -> list[ParamValue]:
+    """`count` values evenly on the scale of a number, both ends included; the middle, of one."""
+    if count == 1:
+        return [axis.from_unit(0.5)]
+    low, high = axis.to_unit(axis.parameter.min), axis.to_unit(axis.parameter.max)  # type: ignore[union-attr]
+    return [axis.from_unit(low + (high - low) * i / (count - 1)) for i in range(count)]
 
 
 def _is_log(parameter: Parameter) -> bool:
