@@ -23,6 +23,7 @@ from tuning_service.search.options import check_choice, describe
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB_FILE = (ROOT / "docs" / "job-file.md").read_text()
+ALGORITHMS = (ROOT / "docs" / "algorithms.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -55,12 +56,41 @@ def test_every_field_of_a_job_file_has_a_row():
             assert f"`{name}`" in JOB_FILE or f"`{name}:" in JOB_FILE, name
 
 
+def table(heading: str) -> dict[str, str]:
+    """First cell to row, of the table in a section of the page on algorithms."""
+    section = ALGORITHMS[ALGORITHMS.index(f"## {heading}\n") :]
+    section = section[: section.find("\n## ", 1)]
+    return {name: row for row, name in re.findall(r"^(\| `(\w+)` \|.*)$", section, re.MULTILINE)}
+
+
 def test_every_algorithm_is_described_with_its_options_and_their_defaults():
+    rows = table("Options")
+    assert set(rows) == {algorithm["name"] for algorithm in describe()}
     for algorithm in describe():
-        (row,) = re.findall(rf"^\| `{algorithm['name']}` \|.*$", JOB_FILE, re.MULTILINE)
         for option, about in algorithm["options"].get("properties", {}).items():
             default = "null" if about["default"] is None else str(about["default"])
-            assert re.search(rf"`{option}` \(`?{re.escape(default)}`?\)", row), (algorithm["name"], option)
+            assert re.search(rf"`{option}` \(`?{re.escape(default)}`?\)", rows[algorithm["name"]]), option
+
+
+def test_every_algorithm_can_do_what_the_page_says():
+    rows = table("What each can do")
+    assert set(rows) == {algorithm["name"] for algorithm in describe()}
+    parameters = {"c": {"type": "categorical", "values": [1, 2, 3]}, "x": {"type": "float", "min": 0, "max": 1}}
+    nested = Space.from_dict({"b": {"type": "bool"}, "x": parameters["x"] | {"when": {"b": [True]}}})
+    for name, cls in search_base.algorithms().items():
+        _, _, conditions, categories, objectives, limits, *_ = (cell.strip() for cell in rows[name].split("|"))
+        assert (conditions == "yes") == accepts(cls, nested), name
+        assert (categories != "of two values") == accepts(cls, Space.from_dict(parameters)), name
+        assert int(objectives[0]) == cls.most_objectives, name
+        assert limits.startswith("yes") == cls.takes_constraints, name
+
+
+def accepts(cls, space) -> bool:
+    try:
+        cls.check_space(space)
+    except InvalidRequest:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("statuses", [JobStatus, TrialStatus, TaskStatus])

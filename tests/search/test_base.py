@@ -108,3 +108,20 @@ def test_a_random_draw_depends_on_seed_and_trial_number_alone():
     other.observe([Observation.of(number=0, params={"x": 0.123}, loss=1.0)])
 
     assert other.suggest(1, [PendingTrial(number=1, params={"x": 0.9})]) == batch[2:]
+
+
+def test_the_last_configurations_are_found_where_constraints_leave_a_line():
+    # 31 of 29,791 combinations, none of which is next to another.
+    line = Space.from_dict(
+        {name: {"type": "int", "min": 0, "max": 30} for name in "abc"}, ["a + b == 30", "c == a % 7"]
+    )
+    algorithm = build(RandomSearch, line)
+    seen = set()
+    for number in range(31):
+        (suggestion,) = algorithm.suggest(1, [])
+        line.check(suggestion.params)
+        seen.add(tuple(suggestion.params.values()))
+        algorithm.observe([Observation.of(number=number, params=suggestion.params, loss=0.0)])
+
+    assert len(seen) == 31
+    assert algorithm.suggest(1, []) == []

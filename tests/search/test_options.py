@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from tuning_service.domain.errors import InvalidRequest
-from tuning_service.domain.job import AlgorithmChoice, Goal, Objective
+from tuning_service.domain.job import AlgorithmChoice, Goal, MetricConstraint, Objective
 from tuning_service.domain.space import Space
+from tuning_service.search.base import algorithms
 from tuning_service.search.options import check_choice, describe
 
 OBJECTIVES = (Objective(metric="loss", goal=Goal.MINIMIZE),)
@@ -33,7 +34,7 @@ def test_an_unknown_algorithm_is_refused_with_the_nearest_and_the_list():
 
     assert problem.field == "algorithm.name"
     assert "Did you mean 'bayesian'?" in problem.remedy
-    assert "bayesian, random, tpe" in problem.remedy
+    assert "bayesian, cmaes, evolution, grid, random, sobol, tpe" in problem.remedy
 
 
 def test_an_unknown_option_is_refused_with_the_nearest():
@@ -55,6 +56,12 @@ def test_an_unknown_option_is_refused_with_the_nearest():
         ("bayesian", {"noise": "loud"}, "noise"),
         ("bayesian", {"kappa": float("inf")}, "kappa"),
         ("bayesian", {"noise": -1}, "noise"),
+        ("cmaes", {"population": 3}, "population"),
+        ("cmaes", {"sigma": 2}, "sigma"),
+        ("cmaes", {"restarts": "always"}, "restarts"),
+        ("evolution", {"population": 1}, "population"),
+        ("evolution", {"mutations": 0.5}, "mutations"),
+        ("grid", {"points": 0}, "points"),
     ],
 )
 def test_a_bad_option_is_refused_by_its_name(name, options, field):
@@ -70,10 +77,45 @@ def test_more_categories_than_a_gaussian_process_bears_are_refused_for_bayesian_
     check_choice(AlgorithmChoice(name="tpe"), space, OBJECTIVES)
 
 
+def refusal(name, space, **choice):
+    with pytest.raises(InvalidRequest) as caught:
+        check_choice(AlgorithmChoice(name=name), space, choice.pop("objectives", OBJECTIVES), **choice)
+    return caught.value.problems
+
+
+def test_cmaes_refuses_conditions_and_categories_naming_those_that_take_them():
+    space = Space.from_dict(
+        {
+            "kind": {"type": "categorical", "values": ["a", "b", "c"]},
+            "x": {"type": "float", "min": 0, "max": 1, "when": {"kind": ["a"]}},
+        }
+    )
+    problems = refusal("cmaes", space)
+
+    assert {p.field for p in problems} == {"space.kind", "space.x.when"}
+    assert all("evolution, tpe" in p.remedy for p in problems)
+    binary = {"kind": {"type": "categorical", "values": ["a", "b"]}, "flag": {"type": "bool"}}
+    check_choice(AlgorithmChoice(name="cmaes"), Space.from_dict(binary), OBJECTIVES)
+
+
+def test_what_an_algorithm_cannot_do_is_refused_naming_those_that_can():
+    two = (*OBJECTIVES, Objective(metric="latency", goal=Goal.MINIMIZE))
+    limit = [MetricConstraint(metric="latency", upper=True, limit=3.0)]
+
+    (problem,) = refusal("cmaes", SPACE, objectives=two)
+    assert "2 objectives" in problem.message
+    assert {"evolution", "tpe"} <= set(problem.remedy.rstrip(".").split(": ")[1].split(", "))
+    assert "bayesian" not in problem.remedy
+    (problem,) = refusal("bayesian", SPACE, constraints=limit)
+    assert "metric_constraints" in problem.message
+    for name in ("tpe", "evolution", "sobol", "grid", "random"):
+        check_choice(AlgorithmChoice(name=name), SPACE, two, limit)
+
+
 def test_each_algorithm_describes_itself_and_each_of_its_options():
     described = {d["name"]: d for d in describe()}
 
-    assert list(described) == ["bayesian", "random", "tpe"]
+    assert list(described) == sorted(algorithms())
     json.dumps(described)
     for algorithm in described.values():
         assert algorithm["summary"]
@@ -85,6 +127,6 @@ def test_each_algorithm_describes_itself_and_each_of_its_options():
 def test_looking_up_algorithms_loads_none_of_their_libraries():
     script = (
         "import sys, tuning_service.search.options as o; o.describe();"
-        "print([m for m in ('numpy', 'scipy', 'sklearn', 'skopt', 'hyperopt') if m in sys.modules])"
+        "print([m for m in ('numpy', 'scipy', 'sklearn', 'skopt', 'hyperopt', 'cmaes') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

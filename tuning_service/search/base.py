@@ -3,8 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -55,6 +56,7 @@ class HPTAlgorithm(ABC):
     # What it can take into account. Whoever proposes without looking at losses can say 4 and True.
     most_objectives: ClassVar[int] = 1
     takes_constraints: ClassVar[bool] = False  # limits on metrics; those on parameters are everybody's
+    uses_seed: ClassVar[bool] = True  # False: suggests the same with every seed
 
     def __init__(
         self,
@@ -86,6 +88,14 @@ class HPTAlgorithm(ABC):
             InvalidRequest: it cannot; names the field and the remedy.
         """
 
+    @classmethod  # noqa: B027  # not abstract: of most, options and space have nothing to do with each other
+    def check_options(cls, options: Options, space: Space) -> None:
+        """Return quietly when `options`, valid in themselves, suit `space`. Called as `check_space` is, after it.
+
+        Raises:
+            InvalidRequest: they do not; names the field and the remedy.
+        """
+
     def observe(self, observations: Sequence[Observation]) -> None:
         """Take note of trials that have ended, failures (losses None) included; each is shown once.
 
@@ -111,7 +121,7 @@ class HPTAlgorithm(ABC):
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, not {count}")
-        taken = self._tried | {self.transform.key(p.params) for p in pending}
+        taken = {self.transform.key(p.params) for p in pending}
         accepted: list[Suggestion] = []
         for self._attempt in range(_ATTEMPTS):
             missing = count - len(accepted)
@@ -126,7 +136,9 @@ class HPTAlgorithm(ABC):
             accepted += self._new_ones(draws, taken)
             if len(accepted) == count:
                 return accepted
-        return accepted + self._new_ones(self._enumerated(), taken, most=count - len(accepted))
+        source = f"last untried: {self.name} proposed nothing new"
+        last = self._untried.first(count - len(accepted), self._tried, taken)
+        return accepted + [Suggestion(params=params, source=source) for params in last]
 
     def recommend(self) -> Recommendation | None:
         """The trial of this job that is best by what the algorithm's model makes of noise; None without a model.
@@ -145,31 +157,27 @@ class HPTAlgorithm(ABC):
 
         return np.random.default_rng([self.seed, number, self._attempt])
 
-    def _new_ones(
-        self, proposed: Sequence[Suggestion] | Iterator[Suggestion], taken: set[Hashable], most: int | None = None
-    ) -> list[Suggestion]:
-        """Those of `proposed` that are not in `taken`, `most` at most; adds them to it."""
-
-        def new() -> Iterator[Suggestion]:
-            for suggestion in proposed:
-                if not self.space.allows(suggestion.params):
-                    continue
-                self.space.check(suggestion.params)
-                key = self.transform.key(suggestion.params)
-                if key not in taken:
-                    taken.add(key)
-                    yield suggestion
-
-        return list(islice(new(), most))
+    def _new_ones(self, proposed: Sequence[Suggestion], taken: set[Hashable]) -> list[Suggestion]:
+        """Those of `proposed` that are allowed, and neither tried nor in `taken`; adds them to that."""
+        found = []
+        for suggestion in proposed:
+            if not self.space.allows(suggestion.params):
+                continue
+            self.space.check(suggestion.params)
+            key = self.transform.key(suggestion.params)
+            if key not in taken and key not in self._tried:
+                taken.add(key)
+                found.append(suggestion)
+        return found
 
     def _drawn(self, number: int) -> Suggestion:
         return Suggestion(
             params=self.transform.sample(self.rng(number)), source=f"random draw: {self.name} proposed nothing new"
         )
 
-    def _enumerated(self) -> Iterator[Suggestion]:
-        source = f"last untried: {self.name} proposed nothing new"
-        return (Suggestion(params=params, source=source) for params in self.transform.enumerate())
+    @cached_property
+    def _untried(self) -> "Rest":
+        return Rest(self.transform.enumerate(), self.transform.key)
 
     @abstractmethod
     def _observe(self, observations: Sequence[Observation]) -> None:
@@ -178,6 +186,35 @@ class HPTAlgorithm(ABC):
     @abstractmethod
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         """`count` proposals, valid in the space; fewer when the algorithm is done, whatever is untried."""
+
+
+class Rest:
+    """What a list of configurations, too long to hold, still has while trials are run and end. Reads each once."""
+
+    def __init__(
+        self, configurations: Iterator[dict[str, ParamValue]], key: Callable[[Mapping[str, ParamValue]], Hashable]
+    ) -> None:
+        self._configurations = configurations
+        self._key = key
+        self._passed: dict[Hashable, dict[str, ParamValue]] = {}  # read, and not known as tried
+
+    def first(
+        self, count: int, tried: AbstractSet[Hashable], taken: AbstractSet[Hashable]
+    ) -> list[dict[str, ParamValue]]:
+        """The first `count`, or as many as there are, that are neither tried, now and for ever, nor taken just now."""
+        self._passed = {key: params for key, params in self._passed.items() if key not in tried}
+        found = [params for key, params in self._passed.items() if key not in taken][:count]
+        while len(found) < count:
+            params = next(self._configurations, None)
+            if params is None:
+                break
+            key = self._key(params)
+            if key in tried:
+                continue
+            self._passed[key] = params
+            if key not in taken:
+                found.append(params)
+        return found
 
 
 def _finite(observation: Observation) -> Observation:

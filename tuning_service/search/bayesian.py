@@ -3,7 +3,7 @@ Machine Learning Algorithms", 2012.
 
 An inactive parameter is put where its axis ends (the last category), so that trials in which it plays no part agree in
 it. A job's history may outgrow what a process can be fitted to in time: beyond `MOST_FITTED` trials it is fitted to
-the best and the most recent ones, half each.
+the best and the most recent ones, half each, and knows of the last `MOST_FITTED` running ones.
 """
 
 import warnings
@@ -76,9 +76,24 @@ class Bayesian(HPTAlgorithm):
             )
 
     @cached_property
-    def _ended(self) -> list[tuple[int, list[float], float | None]]:
-        """Number, point and loss of each."""
+    def _known(self) -> list[Observation]:
         return []
+
+    @cached_property
+    def _points(self) -> list[list[float]]:
+        """Of each in `_known`."""
+        return []
+
+    @cached_property
+    def _ended(self) -> list[tuple[int, list[float], float | None]]:
+        """Number, point and loss of each; trials of earlier jobs have the numbers just before this one's."""
+        from tuning_service.search.warm_start import on_one_scale
+
+        known = on_one_scale(self._known, self.transform)
+        return [
+            (i - len(known) if o.job else o.number, point, o.loss)
+            for i, (o, point) in enumerate(zip(known, self._points, strict=True))
+        ]
 
     @cached_property
     def _searched(self) -> list[int]:
@@ -93,7 +108,9 @@ class Bayesian(HPTAlgorithm):
         return [Categorical(list(range(a.size or 0))) if a.is_category else Real(0.0, 1.0) for a in axes]
 
     def _observe(self, observations: Sequence[Observation]) -> None:
-        self._ended.extend((o.number, self._point(o.params), o.loss) for o in observations)
+        self._known.extend(observations)
+        self._points.extend(self._point(o.params) for o in observations)
+        self.__dict__.pop("_ended", None)
 
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         first = self.next_number(pending)
@@ -104,7 +121,7 @@ class Bayesian(HPTAlgorithm):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             process = self._process(points, losses, seed=self._int_seed(first))
-            points += [self._point(p.params) for p in pending]
+            points += [self._point(p.params) for p in sorted(pending, key=lambda p: p.number)[-MOST_FITTED:]]
             suggestions = []
             for number in range(first, first + count):
                 params = self._best_point(points, losses, process, number)

@@ -53,6 +53,7 @@ def check_choice(
         raise InvalidRequest(*(_problem(dict(item), known) for item in error.errors())) from None
     _check_abilities(cls, objectives, constraints)
     cls.check_space(space)
+    cls.check_options(options, space)
     return replace(choice, options=options.model_dump(mode="json"))
 
 

@@ -13,11 +13,15 @@ from typing import Any
 
 from pydantic import Field
 
+from tuning_service.domain.job import MOST_OBJECTIVES
 from tuning_service.domain.parameters import Params
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, algorithm
 
 Document = dict[str, Any]
+
+# What hyperopt counts as good at most; the order among the others makes no difference.
+_MOST_GOOD = 25
 
 
 class TpeOptions(Options):
@@ -44,12 +48,22 @@ class TpeOptions(Options):
     options=TpeOptions,
 )
 class Tpe(HPTAlgorithm):
-    """Failed trials count as the worst loss seen, running ones as worse than that: both repel."""
+    """Failed trials count as the worst loss seen, running ones as worse than that: both repel.
+
+    Of losses it needs no more than their order, so that it can do with several objectives and with limits on metrics.
+    """
 
     options: TpeOptions
+    most_objectives = MOST_OBJECTIVES
+    takes_constraints = True
 
     @cached_property
     def _ended(self) -> list[Document]:
+        return []
+
+    @cached_property
+    def _known(self) -> list[Observation]:
+        """What `_ended` was made from."""
         return []
 
     @cached_property
@@ -72,15 +86,37 @@ class Tpe(HPTAlgorithm):
         return Domain(lambda _: None, labels)
 
     def _observe(self, observations: Sequence[Observation]) -> None:
-        self._ended.extend(self._document(o.number, o.params, o.loss) for o in observations)
+        for observation in observations:
+            # hyperopt forgets the lowest numbers first: earlier jobs', which have to differ from this job's.
+            number = -1 - len(self._ended) if observation.job else observation.number
+            self._ended.append(self._document(number, observation.params, observation.loss))
+            self._known.append(observation)
+            self.__dict__.pop("_scores", None)
+
+    @cached_property
+    def _scores(self) -> list[float | None]:
+        """Of each ended trial: less is better; None when it failed."""
+        from tuning_service.search.ranking import best_first
+        from tuning_service.search.warm_start import on_one_scale
+
+        known = on_one_scale(self._known, self.transform)
+        if len(self.objectives) == 1 and not self.constraints:
+            return [o.loss for o in known]
+        scores: list[float | None] = [None] * len(known)
+        for place, i in enumerate(best_first(known, _MOST_GOOD)):
+            scores[i] = None if known[i].losses is None else float(place)
+        return scores
 
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         first = self.next_number(pending)
-        losses = [d["result"]["loss"] for d in self._ended if d["result"]["loss"] is not None]
+        losses = [score for score in self._scores if score is not None]
         if not losses or not self._searched or len(self._ended) < self.options.startup_trials:
             return [Suggestion(params=self.transform.sample(self.rng(first + i))) for i in range(count)]
         worst = max(losses)
-        documents = [d if d["result"]["loss"] is not None else d | {"result": {"loss": worst}} for d in self._ended]
+        documents = [
+            document | {"result": {"loss": worst if score is None else score}}
+            for document, score in zip(self._ended, self._scores, strict=True)
+        ]
         documents += [self._document(p.number, p.params, math.inf) for p in pending]
         suggestions = []
         for number in range(first, first + count):

@@ -3,8 +3,9 @@
 Every algorithm goes through it, so that scales, integer steps, categories and conditions mean the same to all.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +33,9 @@ _WALK_STEPS = 60
 # Effort after which constraints count as infeasible.
 _SEARCH_DRAWS = 2000
 _SEARCH_STEPS = 3000
+# Combinations in a row that the constraints forbid, after which the rest of a finite space is taken to be like them.
+# They take a few seconds.
+_DEAD_ENDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,45 @@ def _axis(parameter: Parameter) -> Axis:
     return _steps(parameter)
 
 
+class _TooManyDeadEnds(Exception):
+    pass
+
+
+class _Walk:
+    """Through all combinations of values, one parameter after the other."""
+
+    def __init__(
+        self, space: Space, axes: Sequence[Axis], values: Sequence[Callable[[], Iterable[ParamValue]]]
+    ) -> None:
+        self._space = space
+        self._steps = [
+            (axis, entry, [c for c in space.constraints if axis.name in c.names])
+            for axis, entry in zip(axes, values, strict=True)
+        ]
+        self._dead_ends = 0
+
+    def below(self, place: int, params: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
+        """All configurations that begin with `params`, which has values for the axes before `place`."""
+        if place == len(self._steps):
+            self._dead_ends = 0
+            yield dict(params)
+            return
+        axis, values, constraints = self._steps[place]
+        if not self._space.is_active(axis.parameter, params):
+            yield from self.below(place + 1, params)
+            return
+        for value in values():
+            params[axis.name] = value
+            # A constraint that mentions what has no value, yet or at all, holds.
+            if all(c.holds(params) for c in constraints):
+                yield from self.below(place + 1, params)
+            else:
+                self._dead_ends += 1
+                if self._dead_ends > _DEAD_ENDS:
+                    raise _TooManyDeadEnds
+        params.pop(axis.name, None)
+
+
 class SpaceTransform:
     """Coordinates for the parameters of one space, in topological order: parents before children.
 
@@ -242,21 +285,18 @@ class SpaceTransform:
     def enumerate(self) -> Iterator[dict[str, ParamValue]]:
         """Each configuration once, lazily, in the order of the parameters' values. Nothing for an infinite space."""
         if self._is_finite:
-            yield from self._enumerate(0, {})
+            yield from self.product([axis.values for axis in self.axes])
 
-    def _enumerate(self, place: int, params: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
-        if place == len(self.axes):
-            if self.space.allows(params):
-                yield dict(params)
-            return
-        axis = self.axes[place]
-        if not self.space.is_active(axis.parameter, params):
-            yield from self._enumerate(place + 1, params)
-            return
-        for value in axis.values():
-            params[axis.name] = value
-            yield from self._enumerate(place + 1, params)
-        del params[axis.name]
+    def product(self, values: Sequence[Callable[[], Iterable[ParamValue]]]) -> Iterator[dict[str, ParamValue]]:
+        """Each configuration once, lazily, that takes the value of each axis from those that its entry makes.
+
+        The first axis varies slowest. Values of an inactive parameter make no difference; a branch is left as soon as
+        a constraint does not hold in it. Ends early after `_DEAD_ENDS` of those in a row: constraints may leave one
+        configuration in more than can ever be looked at.
+        """
+        walk = _Walk(self.space, self.axes, values)
+        with contextlib.suppress(_TooManyDeadEnds):
+            yield from walk.below(0, {})
 
     @cached_property
     def _is_finite(self) -> bool:
