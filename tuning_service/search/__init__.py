@@ -4,6 +4,6 @@ Importing this package registers the built-in algorithms (see `base.algorithms`)
 algorithm is first asked, so the import is cheap.
 """
 
-from tuning_service.search import bayesian, random_search, tpe
+from tuning_service.search import auto, bayesian, random_search, tpe
 
-__all__ = ["bayesian", "random_search", "tpe"]
+__all__ = ["auto", "bayesian", "random_search", "tpe"]
