@@ -76,7 +76,7 @@ class Kernel:
 
 def _squared_distances(left: Matrix, right: Matrix) -> Matrix:
     squared = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2.0 * left @ right.T
-    return np.maximum(squared, 0.0, out=squared)
+    return np.asarray(np.maximum(squared, 0.0, out=squared))
 
 
 def _matern(squared: Matrix) -> tuple[Matrix, Matrix]:
