@@ -119,13 +119,16 @@ class Engine:
     ) -> tuple[Callable[[Matrix], Matrix] | None, Matrix]:
         """Expected improvement on the best of `incumbents`, None without any, and a score of each row, less is better.
 
+        What is awaited of pending points counts as reached: to try the same again is worth little.
+
         With several objectives, on the front in a random direction.
         """
         if self._objectives == 1:
             scores = belief.means[:, 0]
             if not incumbents.any():
                 return None, scores
-            best, process = float(scores[incumbents].min()), belief.objectives[0]
+            process = belief.objectives[0]
+            best = min(scores[incumbents].min(), belief.awaited[:, 0].min(initial=np.inf))
             return lambda features: log_improvement(*process.predict(features), best), scores
         ideal = belief.means.min(axis=0)
         weights = rng.dirichlet(np.ones(self._objectives)) * self._objectives
@@ -133,7 +136,8 @@ class Engine:
         scores = chebyshev(belief.means - ideal, weights)
         if not incumbents.any():
             return None, scores
-        best = float(scores[incumbents].min())
+        awaited = chebyshev(belief.awaited - ideal, weights)
+        best = min(scores[incumbents].min(), awaited.min(initial=np.inf))
 
         def gain(features: Matrix) -> Matrix:
             predicted = [process.predict(features) for process in belief.objectives]

@@ -23,7 +23,7 @@ class Priors:
     """Normal distributions (mean, deviation) of the logarithms of the hyper-parameters."""
 
     length: tuple[float, float] = (0.0, 1.0)
-    noise: tuple[float, float] = (-6.0, 1.5)
+    noise: tuple[float, float] = (-5.0, 2.0)
     signal: tuple[float, float] = (0.0, 0.5)
     warp: tuple[float, float] = (0.0, 0.5)
 
@@ -39,6 +39,11 @@ class Layout:
     def lengths(self) -> int:
         """Number of length scales."""
         return int(self.groups.max()) + 1
+
+    @property
+    def noise(self) -> int:
+        """Place of the noise's logarithm among the hyper-parameters."""
+        return self.lengths
 
     @property
     def size(self) -> int:

@@ -27,11 +27,17 @@ class Belief:
     limits: list[tuple[Process, float]]  # what a point must stay below: metric constraints, and failure
     rows: Rows  # of the history, (n,): those that the objectives' processes know
     means: Matrix  # (n, objectives), what is expected at these points
+    awaited: Matrix  # (k, objectives), what is expected of pending points that are likely within all limits
 
     def believing(self, features: Matrix) -> "Belief":
         """The same with these points pending."""
+        expected = np.stack([process.mean(features) for process in self.objectives], axis=1)
+        within = np.ones(len(features), dtype=np.bool_)
+        for process, limit in self.limits:
+            within &= process.mean(features) <= limit
         return replace(
             self,
+            awaited=np.vstack([self.awaited, expected[within]]),
             objectives=[process.believing(features) for process in self.objectives],
             limits=[(process.believing(features), limit) for process, limit in self.limits],
         )
@@ -74,6 +80,7 @@ class Models:
             limits=self._limits(),
             rows=rows,
             means=np.stack([process.mean(features) for process in processes], axis=1),
+            awaited=np.empty((0, self._objectives)),
         )
 
     def _limits(self) -> list[tuple[Process, float]]:

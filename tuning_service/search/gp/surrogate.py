@@ -9,6 +9,9 @@ from tuning_service.search.gp.cube import Cube, Matrix
 from tuning_service.search.gp.model import Kernel, Layout, Priors, Process, fit, prior_mean
 
 _FIT_STEPS = 60
+# Logarithm of a noise that is a third of all variance. The likelihood often has two peaks: a rough function without
+# noise and a smooth one with much.
+_MUCH_NOISE = -1.0
 
 
 def fitted_length(known: int) -> int:
@@ -50,7 +53,10 @@ class Surrogate:
         start = prior_mean(self._layout, self._priors)
         features, targets = data()
         if len(targets) > 1:
-            start = fit(self._layout, self._priors, features, targets, start[None], most=_FIT_STEPS)
+            noisy = start.copy()
+            noisy[self._layout.noise] = _MUCH_NOISE
+            starts = np.stack([start, noisy])
+            start = fit(self._layout, self._priors, features, targets, starts, most=_FIT_STEPS)
         self._fitted = key, start
 
     def condition(self, features: Matrix, targets: Matrix) -> Process:
