@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
     from tuning_service.search.gp.engine import Engine
 
+# Results without which the model has nothing to say, however many trials are running.
+_LEAST = 3
+
 
 class AutoOptions(Options):
     initial_points: int = Field(
         default=6,
-        ge=2,
+        ge=3,
         le=1000,
-        description="Trials that are spread evenly over the space before the model takes over.",
+        description="Trials before the model takes over from points that cover the space evenly. Those of earlier jobs "
+        "and running ones count.",
     )
 
 
@@ -68,7 +72,7 @@ class Auto(HPTAlgorithm):
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         first = self.next_number(pending)
         numbers = range(first, first + count)
-        if self._engine.succeeded < self.options.initial_points:
+        if self._engine.succeeded < _LEAST or self._engine.known + len(pending) < self.options.initial_points:
             return [Suggestion(params=self._start(number)) for number in numbers]
         found = self._engine.suggest(self._points(pending), [self.rng(number) for number in numbers])
         params = [self.transform.from_unit(point) for point in found]

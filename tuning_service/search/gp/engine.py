@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tuning_service.search.gp.acquisition import (
-    chebyshev,
     log_below,
+    log_hypervolume_improvement,
     log_improvement,
     log_scalarised_improvement,
+    pareto_front,
+    scalarised,
 )
 from tuning_service.search.gp.cube import Cube, Mask, Matrix
 from tuning_service.search.gp.history import History, Known, Rows
@@ -39,6 +41,11 @@ class Engine:
         """Take note of one ended trial."""
         self._history.add(known)
         self._succeeded += known.losses is not None
+
+    @property
+    def known(self) -> int:
+        """How many trials are known."""
+        return len(self._history)
 
     @property
     def succeeded(self) -> int:
@@ -121,7 +128,7 @@ class Engine:
 
         What is awaited of pending points counts as reached: to try the same again is worth little.
 
-        With several objectives, on the front in a random direction.
+        With two objectives, on the area that the front dominates; with more, on the front in a random direction.
         """
         if self._objectives == 1:
             scores = belief.means[:, 0]
@@ -130,19 +137,30 @@ class Engine:
             process = belief.objectives[0]
             best = min(scores[incumbents].min(), belief.awaited[:, 0].min(initial=np.inf))
             return lambda features: log_improvement(*process.predict(features), best), scores
-        ideal = belief.means.min(axis=0)
-        weights = rng.dirichlet(np.ones(self._objectives)) * self._objectives
+        return self._gain_of_several(belief, incumbents, rng)
+
+    def _gain_of_several(
+        self, belief: Belief, incumbents: Mask, rng: np.random.Generator
+    ) -> tuple[Callable[[Matrix], Matrix] | None, Matrix]:
+        direction = np.abs(rng.normal(size=self._objectives)) + 1e-3
+        weights = 1.0 / (direction / np.linalg.norm(direction))
         draws = rng.normal(size=(_DRAWS, self._objectives))
-        scores = chebyshev(belief.means - ideal, weights)
         if not incumbents.any():
-            return None, scores
-        awaited = chebyshev(belief.awaited - ideal, weights)
-        best = min(scores[incumbents].min(), awaited.min(initial=np.inf))
+            return None, scalarised(belief.means - belief.means.max(axis=0), weights)
+        front = pareto_front(np.vstack([belief.means[incumbents], belief.awaited]))
+        # The worst of all, not of the front: a front of one point must be able to grow in every direction.
+        reference = belief.means.max(axis=0) + 0.1
+        scores = scalarised(belief.means - reference, weights)
+        best = float(scalarised(front - reference, weights).min())
 
         def gain(features: Matrix) -> Matrix:
-            predicted = [process.predict(features) for process in belief.objectives]
-            means = [mean - low for (mean, _), low in zip(predicted, ideal, strict=True)]
-            return log_scalarised_improvement(means, [variance for _, variance in predicted], weights, best, draws)
+            predicted = []
+            for process, zero in zip(belief.objectives, reference, strict=True):
+                mean, variance = process.predict(features)
+                predicted.append((mean - zero, variance))
+            if self._objectives == 2:
+                return log_hypervolume_improvement(predicted, front - reference)
+            return log_scalarised_improvement(predicted, weights, best, draws)
 
         return gain, scores
 
