@@ -96,7 +96,7 @@ def _cholesky(matrix: Matrix) -> Matrix | None:
     return None if failed else factor
 
 
-class _Fit:
+class Posterior:
     """Negative log posterior of the hyper-parameters, and its gradient."""
 
     def __init__(self, layout: Layout, priors: Priors, features: Matrix, targets: Matrix) -> None:
@@ -147,7 +147,7 @@ class _Fit:
 
 def fit(layout: Layout, priors: Priors, features: Matrix, targets: Matrix, starts: Matrix, most: int = 60) -> Matrix:
     """The most probable hyper-parameters, from the best end of `starts` (k, size)."""
-    objective = _Fit(layout, priors, features, targets)
+    objective = Posterior(layout, priors, features, targets)
     bounds = [(m - 4 * d, m + 4 * d) for m, d in zip(objective.mean, objective.deviation, strict=True)]
     best, lowest = starts[0], np.inf
     for start in starts:
