@@ -18,13 +18,14 @@ from tuning_service.search.gp.surrogate import fitted_length
 from tuning_service.search.transform import SpaceTransform
 
 LAYOUT = Layout(groups=np.array([0, 1, 2, 2]), warped=np.array([True, True, False, False]))
+PRIORS = Priors(lengths=np.zeros(3))
 RNG = np.random.default_rng(4)
 POINTS = np.hstack([RNG.random((30, 2)), np.sqrt(0.5) * np.eye(2)[RNG.integers(0, 2, 30)]])
 TARGETS = np.sin(5 * POINTS[:, 0]) + POINTS[:, 1] ** 2 + POINTS[:, 2]
 
 
 def test_the_gradient_is_that_of_the_posterior():
-    posterior = Posterior(LAYOUT, Priors(), POINTS, TARGETS)
+    posterior = Posterior(LAYOUT, PRIORS, POINTS, TARGETS)
     for seed in range(5):
         theta = np.random.default_rng(seed).normal(-0.5, 0.6, LAYOUT.size)
         numeric = approx_fprime(theta, lambda t: posterior(t)[0], 1e-6)
@@ -57,7 +58,7 @@ def test_pending_points_count_as_ended_with_what_is_expected_of_them():
 def test_equal_points_with_different_targets_are_noise_and_no_error():
     points = np.repeat(POINTS[:5], 6, axis=0)
     targets = np.tile([1.0, -1.0], 15)
-    theta = fit(LAYOUT, Priors(), points, targets, prior_mean(LAYOUT, Priors())[None])
+    theta = fit(LAYOUT, PRIORS, points, targets, prior_mean(LAYOUT, PRIORS)[None])
     mean, variance = Process(Kernel(LAYOUT, theta), points, targets).predict(POINTS[:5])
 
     assert np.abs(mean).max() < 0.5

@@ -22,7 +22,8 @@ _JITTER = 1e-8
 class Priors:
     """Normal distributions (mean, deviation) of the logarithms of the hyper-parameters."""
 
-    length: tuple[float, float] = (0.0, 1.0)
+    lengths: Matrix  # means, one for each length scale
+    length_deviation: float = 1.0
     noise: tuple[float, float] = (-5.0, 2.0)
     signal: tuple[float, float] = (0.0, 0.5)
     warp: tuple[float, float] = (0.0, 0.5)
@@ -102,9 +103,11 @@ class Posterior:
     def __init__(self, layout: Layout, priors: Priors, features: Matrix, targets: Matrix) -> None:
         self.layout, self.features, self.targets = layout, features, targets
         warps = 2 * int(layout.warped.sum())
-        parts = [(priors.length, layout.lengths), (priors.noise, 1), (priors.signal, 1), (priors.warp, warps)]
-        self.mean = np.concatenate([np.full(n, p[0]) for p, n in parts])
-        self.deviation = np.concatenate([np.full(n, p[1]) for p, n in parts])
+        parts = [(priors.noise, 1), (priors.signal, 1), (priors.warp, warps)]
+        self.mean = prior_mean(layout, priors)
+        self.deviation = np.concatenate(
+            [np.full(layout.lengths, priors.length_deviation), *(np.full(n, p[1]) for p, n in parts)]
+        )
         x = np.clip(features[:, layout.warped], _EDGE, 1 - _EDGE)
         self.x, self.log_x = x, np.log(x)
 
@@ -160,9 +163,7 @@ def fit(layout: Layout, priors: Priors, features: Matrix, targets: Matrix, start
 def prior_mean(layout: Layout, priors: Priors) -> Matrix:
     """The hyper-parameters that the priors expect."""
     warps = 2 * int(layout.warped.sum())
-    return np.concatenate(
-        [np.full(layout.lengths, priors.length[0]), [priors.noise[0], priors.signal[0]], np.full(warps, priors.warp[0])]
-    )
+    return np.concatenate([priors.lengths, [priors.noise[0], priors.signal[0]], np.full(warps, priors.warp[0])])
 
 
 class Process:

@@ -76,7 +76,7 @@ class Models:
         features = self.features(self._history.points(rows))
         return Belief(
             objectives=processes,
-            scales=[self._own_scale(rows, k) for k in range(self._objectives)],
+            scales=[self._scales(rows, k)[0] for k in range(self._objectives)],
             limits=self._limits(),
             rows=rows,
             means=np.stack([process.mean(features) for process in processes], axis=1),
@@ -140,18 +140,37 @@ class Models:
 
     def _loss_targets(self, k: int) -> Targets:
         def targets(rows: Rows) -> tuple[Matrix, float]:
-            values = self._history.losses(rows)[:, k] if len(rows) else np.empty(0)
-            jobs = self._history.job_of(rows)
+            if not len(rows):
+                return np.empty(0), 0.0
+            values, jobs = self._history.losses(rows)[:, k], self._history.job_of(rows)
             out = np.empty(len(rows))
-            for job in np.unique(jobs):
-                out[jobs == job] = OutputScale.of(values[jobs == job]).forward(values[jobs == job])
+            for job, scale in self._scales(rows, k).items():
+                out[jobs == job] = scale.forward(values[jobs == job])
             return out, 0.0
 
         return targets
 
-    def _own_scale(self, rows: Rows, k: int) -> OutputScale:
-        own = rows[self._history.job_of(rows) == 0]
-        return OutputScale.of(self._history.losses(own if len(own) else rows)[:, k])
+    def _scales(self, rows: Rows, k: int) -> dict[int, OutputScale]:
+        """The scale of each job's losses; without losses of the searched job, an earlier one's is taken for its own."""
+        values, jobs = self._history.losses(rows)[:, k], self._history.job_of(rows)
+        scales = {int(job): OutputScale.of(values[jobs == job]) for job in np.unique(jobs)}
+        if 0 not in scales:
+            return scales | {0: scales[min(scales)]}
+        if len(scales) > 1:
+            scales[0] = self._aligned(scales, values, rows)
+        return scales
+
+    def _aligned(self, scales: dict[int, OutputScale], values: Matrix, rows: Rows) -> OutputScale:
+        """The searched job's scale, moved to where earlier jobs expect its points to be.
+
+        It has tried what was good there: its mean is no average loss, and its few losses spread less.
+        """
+        jobs = self._history.job_of(rows)
+        known = np.concatenate([scales[job].forward(values[jobs == job]) for job in scales if job])
+        points = self._history.points(np.concatenate([rows[jobs == job] for job in scales if job]))
+        process = Surrogate(self._cube, 1).condition(self._cube.features(points), known)
+        expected = process.mean(self._cube.features(self._history.points(rows[jobs == 0])))
+        return scales[0].moved(float(expected.mean()), max(0.5, float(expected.std())))
 
     def _violation_targets(self, k: int) -> Targets:
         def targets(rows: Rows) -> tuple[Matrix, float]:

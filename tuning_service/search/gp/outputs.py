@@ -1,6 +1,6 @@
 """Losses on a scale that a Gaussian process can model: the good half as it is, the bad half compressed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,11 @@ class OutputScale:
         bent = _bend((values - middle) / spread)
         deviation = float(bent.std())
         return cls(unit=unit, middle=middle, spread=spread, mean=float(bent.mean()), deviation=deviation)
+
+    def moved(self, mean: float, deviation: float) -> "OutputScale":
+        """The map to this mean and deviation."""
+        unit = self.deviation / deviation
+        return replace(self, mean=self.mean - mean * unit, deviation=unit)
 
     def forward(self, losses: Matrix) -> Matrix:
         """Losses (n,) on the model's scale."""

@@ -9,6 +9,9 @@ from tuning_service.search.gp.cube import Cube, Matrix
 from tuning_service.search.gp.model import Kernel, Layout, Priors, Process, fit, prior_mean
 
 _FIT_STEPS = 60
+# Logarithms of the length scales that are expected of categories, whose distance is 1, and between jobs.
+_CATEGORY_LENGTH = log(0.5)
+_JOB_LENGTH = 0.0
 # Logarithm of a noise that is a third of all variance. The likelihood often has two peaks: a rough function without
 # noise and a smooth one with much.
 _MUCH_NOISE = -1.0
@@ -26,11 +29,16 @@ def fitted_length(known: int) -> int:
     return known - known % step
 
 
-def priors_for(dimensions: int) -> Priors:
-    """Length scales grow with the root of the dimension: Hvarfner et al., "Vanilla Bayesian Optimization Performs
-    Great in High Dimensions", 2024.
+def priors_for(cube: Cube, jobs: int) -> Priors:
+    """Length scales of numbers grow with the root of the dimension: Hvarfner et al., "Vanilla Bayesian Optimization
+    Performs Great in High Dimensions", 2024.
+
+    Those of categories do not: what is good with one value may say little about another, and a value that looked bad
+    in its first trial must stay worth a second.
     """
-    return Priors(length=(log(0.5 * sqrt(max(1, dimensions))), 1.0))
+    numeric = log(0.5 * sqrt(max(1, len(cube.searched))))
+    lengths = np.where(cube.categories[cube.searched], _CATEGORY_LENGTH, numeric)
+    return Priors(lengths=np.append(lengths, _JOB_LENGTH) if jobs > 1 else lengths)
 
 
 class Surrogate:
@@ -43,7 +51,7 @@ class Surrogate:
         group = len(cube.searched)
         groups = np.concatenate([cube.groups, np.full(extra, group, dtype=np.int64)])
         self._layout = Layout(groups=groups, warped=np.concatenate([cube.is_numeric, np.zeros(extra, dtype=np.bool_)]))
-        self._priors = priors_for(group)
+        self._priors = priors_for(cube, jobs)
         self._fitted: tuple[int, Matrix] = (-1, prior_mean(self._layout, self._priors))
 
     def fit(self, key: int, data: Callable[[], tuple[Matrix, Matrix]]) -> None:
