@@ -35,7 +35,8 @@ class Engine:
         self._succeeded = 0
         self._cube, self._allowed, self._objectives = cube, allowed, objectives
         self._models = Models(cube, self._history, objectives=objectives, constraints=constraints)
-        self._believed: tuple[int, Belief | None] = (0, None)
+        self._believed_of = 0  # known trials
+        self._believed: dict[bool, Belief | None] = {}
 
     def observe(self, known: Known) -> None:
         """Take note of one ended trial."""
@@ -52,26 +53,29 @@ class Engine:
         """How many known trials have losses."""
         return self._succeeded
 
-    def suggest(self, pending: Matrix, rngs: Sequence[np.random.Generator]) -> list[Matrix]:
-        """A point for each generator, fewer when none are found, that are no known or pending (k, d) ones."""
-        belief = self._belief()
-        if belief is None:
-            return []
-        taken = np.vstack([self._own_points(), pending])
-        if len(pending):
-            belief = belief.believing(self._models.features(self._attractive(belief, pending)))
-        found: list[Matrix] = []
-        for rng in rngs:
+    def suggest(self, pending: Matrix, rngs: Sequence[np.random.Generator], doubts: Sequence[bool]) -> list[Matrix]:
+        """A point for each generator, fewer when none are found, that are no known or pending (k, d) ones.
+
+        Where `doubts` says so, for a point that would be good if what was learned about the parameters were wrong.
+        """
+        known = self._own_points()
+        beliefs: dict[bool, tuple[Belief, int]] = {}  # and how many points each counts as pending
+        waiting = pending
+        for rng, doubting in zip(rngs, doubts, strict=True):
+            belief, counted = beliefs.get(doubting, (self._belief(doubting=doubting), 0))
+            if belief is None:
+                break
+            if len(waiting) > counted:
+                belief = belief.believing(self._models.features(self._attractive(belief, waiting[counted:])))
+                beliefs[doubting] = belief, len(waiting)
             search = CandidateSearch(self._cube, self._allowed, _effort(belief.size))
-            value, good = self._value(belief, rng)
-            point = search.best(value, self._history.points(belief.rows)[good[:_GOOD]], taken, rng)
+            value, order = self._value(belief, rng)
+            good = self._history.points(belief.rows)[order[:_GOOD]]
+            point = search.best(value, good, np.vstack([known, waiting]), rng)
             if point is None:
                 break
-            found.append(point)
-            taken = np.vstack([taken, point])
-            if len(found) < len(rngs):
-                belief = belief.believing(self._models.features(point[None]))
-        return found
+            waiting = np.vstack([waiting, point])
+        return list(waiting[len(pending) :])
 
     def recommend(self) -> tuple[int, float] | None:
         """Number and expected loss of the job's trial that the first objective's model holds for the best."""
@@ -84,10 +88,12 @@ class Engine:
         place = usable[np.argmin(belief.means[usable, 0])]
         return self._history[belief.rows[place]].number, belief.scales[0].inverse(float(belief.means[place, 0]))
 
-    def _belief(self) -> Belief | None:
-        if self._believed[0] != len(self._history):
-            self._believed = len(self._history), self._models.believe()
-        return self._believed[1]
+    def _belief(self, *, doubting: bool = False) -> Belief | None:
+        if self._believed_of != len(self._history):
+            self._believed_of, self._believed = len(self._history), {}
+        if doubting not in self._believed:
+            self._believed[doubting] = self._models.believe(doubting=doubting)
+        return self._believed[doubting]
 
     def _own_points(self) -> Matrix:
         everything = np.arange(len(self._history))

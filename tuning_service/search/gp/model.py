@@ -24,7 +24,7 @@ class Priors:
 
     lengths: Matrix  # means, one for each length scale
     length_deviation: float = 1.0
-    noise: tuple[float, float] = (-5.0, 2.0)
+    noise: tuple[float, float] = (-6.0, 2.0)
     signal: tuple[float, float] = (0.0, 0.5)
     warp: tuple[float, float] = (0.0, 0.5)
 

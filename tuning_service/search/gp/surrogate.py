@@ -11,7 +11,7 @@ from tuning_service.search.gp.model import Kernel, Layout, Priors, Process, fit,
 _FIT_STEPS = 60
 # Logarithms of the length scales that are expected of categories, whose distance is 1, and between jobs.
 _CATEGORY_LENGTH = log(0.5)
-_JOB_LENGTH = 0.0
+_JOB_LENGTH = log(2.0)
 # Logarithm of a noise that is a third of all variance. The likelihood often has two peaks: a rough function without
 # noise and a smooth one with much.
 _MUCH_NOISE = -1.0
@@ -67,6 +67,7 @@ class Surrogate:
             start = fit(self._layout, self._priors, features, targets, starts, most=_FIT_STEPS)
         self._fitted = key, start
 
-    def condition(self, features: Matrix, targets: Matrix) -> Process:
-        """The process that knows these targets."""
-        return Process(Kernel(self._layout, self._fitted[1]), features, targets)
+    def condition(self, features: Matrix, targets: Matrix, *, doubting: bool = False) -> Process:
+        """The process that knows these targets, `doubting` with the hyper-parameters that the priors expect."""
+        theta = prior_mean(self._layout, self._priors) if doubting else self._fitted[1]
+        return Process(Kernel(self._layout, theta), features, targets)
