@@ -58,7 +58,7 @@ def test_pending_points_count_as_ended_with_what_is_expected_of_them():
 def test_equal_points_with_different_targets_are_noise_and_no_error():
     points = np.repeat(POINTS[:5], 6, axis=0)
     targets = np.tile([1.0, -1.0], 15)
-    theta = fit(LAYOUT, PRIORS, points, targets, prior_mean(LAYOUT, PRIORS)[None])
+    theta = fit(LAYOUT, PRIORS, points, targets, prior_mean(LAYOUT, PRIORS))
     mean, variance = Process(Kernel(LAYOUT, theta), points, targets).predict(POINTS[:5])
 
     assert np.abs(mean).max() < 0.5

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 # Results without which the model has nothing to say, however many trials are running.
 _LEAST = 3
-# One trial in so many is proposed with what is expected of any objective in place of what was learned of this one: a
-# model that wrongly holds a category or a parameter for settled would never find that out.
-_DOUBTING = 4
 
 
 class AutoOptions(Options):
@@ -77,8 +74,7 @@ class Auto(HPTAlgorithm):
         numbers = range(first, first + count)
         if self._engine.succeeded < _LEAST or self._engine.known + len(pending) < self.options.initial_points:
             return [Suggestion(params=self._start(number)) for number in numbers]
-        doubts = [number % _DOUBTING == _DOUBTING - 1 for number in numbers]
-        found = self._engine.suggest(self._points(pending), [self.rng(number) for number in numbers], doubts)
+        found = self._engine.suggest(self._points(pending), [self.rng(number) for number in numbers])
         params = [self.transform.from_unit(point) for point in found]
         # Where it finds nothing new, random draws do, as long as there is anything.
         params += [self.transform.sample(self.rng(number)) for number in numbers[len(params) :]]

@@ -24,6 +24,8 @@ _FULL_EFFORT = 200
 # Known points whose neighbourhood is looked at.
 _GOOD = 6
 _DRAWS = 48
+# Improvement, in deviations of the losses, below which the neighbourhood of a pending point is not worth a trial yet.
+_STEP = 0.02
 
 
 class Engine:
@@ -35,8 +37,7 @@ class Engine:
         self._succeeded = 0
         self._cube, self._allowed, self._objectives = cube, allowed, objectives
         self._models = Models(cube, self._history, objectives=objectives, constraints=constraints)
-        self._believed_of = 0  # known trials
-        self._believed: dict[bool, Belief | None] = {}
+        self._believed: tuple[int, Belief | None] = (0, None)
 
     def observe(self, known: Known) -> None:
         """Take note of one ended trial."""
@@ -53,29 +54,26 @@ class Engine:
         """How many known trials have losses."""
         return self._succeeded
 
-    def suggest(self, pending: Matrix, rngs: Sequence[np.random.Generator], doubts: Sequence[bool]) -> list[Matrix]:
-        """A point for each generator, fewer when none are found, that are no known or pending (k, d) ones.
-
-        Where `doubts` says so, for a point that would be good if what was learned about the parameters were wrong.
-        """
-        known = self._own_points()
-        beliefs: dict[bool, tuple[Belief, int]] = {}  # and how many points each counts as pending
-        waiting = pending
-        for rng, doubting in zip(rngs, doubts, strict=True):
-            belief, counted = beliefs.get(doubting, (self._belief(doubting=doubting), 0))
-            if belief is None:
-                break
-            if len(waiting) > counted:
-                belief = belief.believing(self._models.features(self._attractive(belief, waiting[counted:])))
-                beliefs[doubting] = belief, len(waiting)
+    def suggest(self, pending: Matrix, rngs: Sequence[np.random.Generator]) -> list[Matrix]:
+        """A point for each generator, fewer when none are found, that are no known or pending (k, d) ones."""
+        belief = self._belief()
+        if belief is None:
+            return []
+        taken = np.vstack([self._own_points(), pending])
+        if len(pending):
+            belief = belief.believing(self._models.features(self._attractive(belief, pending)))
+        found: list[Matrix] = []
+        for rng in rngs:
             search = CandidateSearch(self._cube, self._allowed, _effort(belief.size))
-            value, order = self._value(belief, rng)
-            good = self._history.points(belief.rows)[order[:_GOOD]]
-            point = search.best(value, good, np.vstack([known, waiting]), rng)
+            value, good = self._value(belief, rng)
+            point = search.best(value, self._history.points(belief.rows)[good[:_GOOD]], taken, rng)
             if point is None:
                 break
-            waiting = np.vstack([waiting, point])
-        return list(waiting[len(pending) :])
+            found.append(point)
+            taken = np.vstack([taken, point])
+            if len(found) < len(rngs):
+                belief = belief.believing(self._models.features(point[None]))
+        return found
 
     def recommend(self) -> tuple[int, float] | None:
         """Number and expected loss of the job's trial that the first objective's model holds for the best."""
@@ -88,12 +86,10 @@ class Engine:
         place = usable[np.argmin(belief.means[usable, 0])]
         return self._history[belief.rows[place]].number, belief.scales[0].inverse(float(belief.means[place, 0]))
 
-    def _belief(self, *, doubting: bool = False) -> Belief | None:
-        if self._believed_of != len(self._history):
-            self._believed_of, self._believed = len(self._history), {}
-        if doubting not in self._believed:
-            self._believed[doubting] = self._models.believe(doubting=doubting)
-        return self._believed[doubting]
+    def _belief(self) -> Belief | None:
+        if self._believed[0] != len(self._history):
+            self._believed = len(self._history), self._models.believe()
+        return self._believed[1]
 
     def _own_points(self) -> Matrix:
         everything = np.arange(len(self._history))
@@ -141,7 +137,7 @@ class Engine:
             if not incumbents.any():
                 return None, scores
             process = belief.objectives[0]
-            best = min(scores[incumbents].min(), belief.awaited[:, 0].min(initial=np.inf))
+            best = min(scores[incumbents].min(), belief.awaited[:, 0].min(initial=np.inf) - _STEP)
             return lambda features: log_improvement(*process.predict(features), best), scores
         return self._gain_of_several(belief, incumbents, rng)
 

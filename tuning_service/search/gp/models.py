@@ -65,19 +65,13 @@ class Models:
         # The job is one more category: how much one job tells about another is learned as its length scale.
         return np.hstack([columns, np.where(jobs[:, None] == np.arange(self._history.jobs), np.sqrt(0.5), 0.0)])
 
-    def believe(self, *, doubting: bool = False) -> Belief | None:
-        """What the history says; None while no trial in it has a loss.
-
-        `doubting` leaves the objectives' hyper-parameters at what is expected of any history.
-        """
+    def believe(self) -> Belief | None:
+        """What the history says; None while no trial in it has a loss."""
         rows = self._succeeded(len(self._history))
         if not len(rows):
             return None
         rows = self._selected(rows, MOST_KNOWN)
-        processes = [
-            self._process(f"objective {k}", rows, self._loss_targets(k), doubting=doubting)
-            for k in range(self._objectives)
-        ]
+        processes = [self._process(f"objective {k}", rows, self._loss_targets(k)) for k in range(self._objectives)]
         # As if they all were this job's: what an earlier job found good is good to vary here.
         features = self.features(self._history.points(rows))
         return Belief(
@@ -103,13 +97,7 @@ class Models:
         return limits
 
     def _process(
-        self,
-        name: str,
-        rows: Rows,
-        targets: Targets,
-        rows_among: Callable[[int], Rows] | None = None,
-        *,
-        doubting: bool = False,
+        self, name: str, rows: Rows, targets: Targets, rows_among: Callable[[int], Rows] | None = None
     ) -> Process:
         """The process of one quantity that knows `rows`; `rows_among(n)` are those of the first n that have it."""
         surrogate = self._surrogates.get(name)
@@ -121,9 +109,8 @@ class Models:
             some = self._selected((rows_among or self._succeeded)(length), MOST_FITTED)
             return self._features_of(some), targets(some)[0]
 
-        if not doubting:
-            surrogate.fit(length, data)
-        return surrogate.condition(self._features_of(rows), targets(rows)[0], doubting=doubting)
+        surrogate.fit(length, data)
+        return surrogate.condition(self._features_of(rows), targets(rows)[0])
 
     def _features_of(self, rows: Rows) -> Matrix:
         return self.features(self._history.points(rows), self._history.job_of(rows))

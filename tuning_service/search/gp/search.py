@@ -14,15 +14,15 @@ from tuning_service.search.gp.cube import Cube, Mask, Matrix
 class Effort:
     """How many candidates are looked at.
 
-    With half as many rounds and candidates, the logarithm of the expected improvement that is found falls short of that
+    With half as many rounds, the logarithm of the expected improvement that is found falls short of that
     of an exhaustive search by 1.2 on average, with these by 0.4.
     """
 
-    scattered: int = 1000
-    around: int = 80  # of each good known point
+    scattered: int = 500
+    around: int = 50  # of each good known point
     rounds: int = 12
     parents: int = 8
-    children: int = 40  # of each parent
+    children: int = 30  # of each parent
 
     def scaled(self, share: float) -> "Effort":
         """Less of the same, for when each candidate is dear."""

@@ -9,12 +9,8 @@ from tuning_service.search.gp.cube import Cube, Matrix
 from tuning_service.search.gp.model import Kernel, Layout, Priors, Process, fit, prior_mean
 
 _FIT_STEPS = 60
-# Logarithms of the length scales that are expected of categories, whose distance is 1, and between jobs.
-_CATEGORY_LENGTH = log(0.5)
+# Logarithm of the length scale that is expected between jobs, whose distance is 1.
 _JOB_LENGTH = log(2.0)
-# Logarithm of a noise that is a third of all variance. The likelihood often has two peaks: a rough function without
-# noise and a smooth one with much.
-_MUCH_NOISE = -1.0
 
 
 def fitted_length(known: int) -> int:
@@ -29,15 +25,11 @@ def fitted_length(known: int) -> int:
     return known - known % step
 
 
-def priors_for(cube: Cube, jobs: int) -> Priors:
-    """Length scales of numbers grow with the root of the dimension: Hvarfner et al., "Vanilla Bayesian Optimization
-    Performs Great in High Dimensions", 2024.
-
-    Those of categories do not: what is good with one value may say little about another, and a value that looked bad
-    in its first trial must stay worth a second.
+def priors_for(dimensions: int, jobs: int) -> Priors:
+    """Length scales grow with the root of the dimension: Hvarfner et al., "Vanilla Bayesian Optimization Performs
+    Great in High Dimensions", 2024. Categories, whose distance is 1, are no exception: shorter ones did worse.
     """
-    numeric = log(0.5 * sqrt(max(1, len(cube.searched))))
-    lengths = np.where(cube.categories[cube.searched], _CATEGORY_LENGTH, numeric)
+    lengths = np.full(dimensions, log(0.5 * sqrt(max(1, dimensions))))
     return Priors(lengths=np.append(lengths, _JOB_LENGTH) if jobs > 1 else lengths)
 
 
@@ -51,7 +43,7 @@ class Surrogate:
         group = len(cube.searched)
         groups = np.concatenate([cube.groups, np.full(extra, group, dtype=np.int64)])
         self._layout = Layout(groups=groups, warped=np.concatenate([cube.is_numeric, np.zeros(extra, dtype=np.bool_)]))
-        self._priors = priors_for(cube, jobs)
+        self._priors = priors_for(group, jobs)
         self._fitted: tuple[int, Matrix] = (-1, prior_mean(self._layout, self._priors))
 
     def fit(self, key: int, data: Callable[[], tuple[Matrix, Matrix]]) -> None:
@@ -61,13 +53,9 @@ class Surrogate:
         start = prior_mean(self._layout, self._priors)
         features, targets = data()
         if len(targets) > 1:
-            noisy = start.copy()
-            noisy[self._layout.noise] = _MUCH_NOISE
-            starts = np.stack([start, noisy])
-            start = fit(self._layout, self._priors, features, targets, starts, most=_FIT_STEPS)
+            start = fit(self._layout, self._priors, features, targets, start, most=_FIT_STEPS)
         self._fitted = key, start
 
-    def condition(self, features: Matrix, targets: Matrix, *, doubting: bool = False) -> Process:
-        """The process that knows these targets, `doubting` with the hyper-parameters that the priors expect."""
-        theta = prior_mean(self._layout, self._priors) if doubting else self._fitted[1]
-        return Process(Kernel(self._layout, theta), features, targets)
+    def condition(self, features: Matrix, targets: Matrix) -> Process:
+        """The process that knows these targets."""
+        return Process(Kernel(self._layout, self._fitted[1]), features, targets)
