@@ -73,7 +73,7 @@ def test_more_categories_than_a_gaussian_process_bears_are_refused_for_bayesian_
 def test_each_algorithm_describes_itself_and_each_of_its_options():
     described = {d["name"]: d for d in describe()}
 
-    assert list(described) == ["bayesian", "random", "tpe"]
+    assert list(described) == ["auto", "bayesian", "random", "tpe"]
     json.dumps(described)
     for algorithm in described.values():
         assert algorithm["summary"]
