@@ -24,10 +24,6 @@ _FULL_EFFORT = 200
 # Known points whose neighbourhood is looked at.
 _GOOD = 6
 _DRAWS = 48
-# Share of proposals for which the model's variance is multiplied by so much: a model that holds a part of the space for
-# settled without having been there would never find out.
-_DOUBTING = 0.2
-_DOUBT = 9.0
 # Improvement, in deviations of the losses, below which the neighbourhood of a pending point is not worth a trial yet.
 _STEP = 0.02
 
@@ -141,14 +137,8 @@ class Engine:
             if not incumbents.any():
                 return None, scores
             process = belief.objectives[0]
-            doubt = _DOUBT if rng.random() < _DOUBTING else 1.0
             best = min(scores[incumbents].min(), belief.awaited[:, 0].min(initial=np.inf) - _STEP)
-
-            def improvement(features: Matrix) -> Matrix:
-                mean, variance = process.predict(features)
-                return log_improvement(mean, variance * doubt, best)
-
-            return improvement, scores
+            return lambda features: log_improvement(*process.predict(features), best), scores
         return self._gain_of_several(belief, incumbents, rng)
 
     def _gain_of_several(
