@@ -4,6 +4,6 @@ Importing this package registers the built-in algorithms (see `base.algorithms`)
 algorithm is first asked, so the import is cheap.
 """
 
-from tuning_service.search import bayesian, cmaes, evolution, grid, random_search, sobol, tpe
+from tuning_service.search import auto, bayesian, cmaes, evolution, grid, random_search, sobol, tpe
 
-__all__ = ["bayesian", "cmaes", "evolution", "grid", "random_search", "sobol", "tpe"]
+__all__ = ["auto", "bayesian", "cmaes", "evolution", "grid", "random_search", "sobol", "tpe"]
