@@ -89,7 +89,8 @@ class Region:
         violations = [self._violation(unit) for unit in units]
         ends = []
         for start in np.argsort(violations, kind="stable")[:_SEARCH_STARTS]:
-            unit, violation = units[start], violations[start]
+            unit: Vector = units[start]
+            violation = violations[start]
             width = 0.5
             for i in range(_SEARCH_STEPS):
                 mask = rng.random(len(unit)) < max(0.3, 1 / len(unit))
