@@ -90,7 +90,7 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` and any reader of YAML 1.1 read back the same: a text that either takes for more is quoted."""
+    """Quotes each text that `_Loader` or a reader of YAML 1.1 would take for something else."""
 
 
 _Dumper.yaml_implicit_resolvers = {
