@@ -157,8 +157,8 @@ def add_points(
     from tuning_service.client.job_files import load_points, parse_params
 
     points = load_points(file) if file is not None else []
-    if param or file is None:
-        points = [*points, parse_params(param or [])]
+    if param or not points:
+        points.append(parse_params(param or []))
     with connect(url, key) as client:
         queued = client.add_points(job_id, points)
     rows = ((point["source"], output.cell(point["params"])) for point in queued)

@@ -75,9 +75,9 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
     """One point from texts such as `lr=0.1`, whose values are read as in a job file.
 
     Raises:
-        BadJobFile: one has no name or no value.
+        BadJobFile: one has no name or no value, or there are none.
     """
-    point = {}
+    point: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         try:
@@ -86,6 +86,8 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
             point[name] = value
         if not (name and equals) or point[name] is None:
             raise BadJobFile("param", f"{text!r} is no parameter with a value.", "Write --param lr=0.1.")
+    if not point:
+        raise BadJobFile("points", "there are none.", "Name a file with points, or write --param lr=0.1.")
     return point
 
 

@@ -146,8 +146,10 @@ class FloatParameter:
         if self.size is not None:
             return self.value_at(self.size // 2)
         if self.scale == "log":
-            return min(self.max, max(self.min, math.exp((math.log(self.min) + math.log(self.max)) / 2)))
-        return self.min / 2 + self.max / 2
+            half = math.exp((math.log(self.min) + math.log(self.max)) / 2)
+        else:
+            half = self.min / 2 + self.max / 2
+        return min(self.max, max(self.min, float(f"{half:.12g}")))  # 0.01, not 0.010000000000000004
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
