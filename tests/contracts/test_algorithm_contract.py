@@ -209,3 +209,49 @@ def test_zero_suggestions_are_no_question(name):
 
 def test_a_huge_seed_is_accepted(name):
     assert suggested(name, history_of(6), seed=2**63 - 1)
+
+
+# All kinds of parameters, most of whose combinations the constraints rule out.
+CONSTRAINED = Space.from_dict(
+    {
+        "width": {"type": "int", "min": 8, "max": 512, "scale": "log"},
+        "depth": {"type": "int", "min": 1, "max": 64},
+        "dropout": {"type": "float", "min": 0.0, "max": 0.5, "step": 0.05},
+        "x": {"type": "float", "min": 0.0, "max": 1.0},
+        "y": {"type": "float", "min": 0.0, "max": 1.0},
+        "size": {"type": "ordinal", "values": ["small", "medium", "large"]},
+        "bias": {"type": "bool"},
+        "scale": {"type": "float", "min": 1e-3, "max": 1, "scale": "log", "when": {"bias": [True]}},
+        "arch": {"type": "fixed", "value": "cnn"},
+    },
+    ["width * depth <= 512", "x + y <= 0.5", "size != 'large' or dropout > 0.2", "bias or x > 0.1"],
+)
+# 3 * (1 + 2) * 3 = 27 configurations, of which 17 are allowed.
+FEW = Space.from_dict(
+    {
+        "rate": {"type": "float", "min": 0.1, "max": 0.3, "step": 0.1},
+        "bias": {"type": "bool"},
+        "norm": {"type": "bool", "when": {"bias": [True]}},
+        "size": {"type": "ordinal", "values": ["small", "medium", "large"]},
+    },
+    ["rate < 0.25 or not bias", "size == 'large' or rate > 0.25 or norm"],
+)
+
+
+@pytest.mark.parametrize("known", [0, 12])
+def test_constraints_are_met_by_all_that_is_suggested(name, known):
+    history = history_of(known, CONSTRAINED, lambda p: p["x"] - p["y"])
+    suggestions = suggested(name, history, count=4, space=CONSTRAINED)
+
+    assert len(suggestions) == 4
+    for suggestion in suggestions:
+        CONSTRAINED.check(suggestion.params)
+    assert suggested(name, history, count=4, space=CONSTRAINED) == suggestions
+
+
+def test_what_constraints_leave_of_a_small_space_is_tried_completely(name):
+    allowed = [SpaceTransform(FEW).key(p) for p in SpaceTransform(FEW).enumerate()]
+    history = search(name, FEW, len(allowed), lambda p: p["rate"])
+
+    assert sorted(map(repr, keys_of(history, FEW))) == sorted(map(repr, allowed))
+    assert suggested(name, history, space=FEW) == []

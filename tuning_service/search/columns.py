@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning_service.domain.expressions import BINARY, CONSTANTS, FUNCTIONS, ORDER, Expression
-from tuning_service.domain.parameters import identity
+from tuning_service.domain.parameters import FloatParameter, identity
 from tuning_service.search.axes import Axis, Vector
 
 Mask = NDArray[np.bool_]
@@ -74,9 +74,13 @@ class Columns:
     def _column(self, name: str) -> _Column:
         if name not in self._columns:
             axis = self._axes[self._places[name]]
-            if axis.shares is None:
-                values = [axis.from_unit(unit) for unit in self._units_of(name).tolist()]
-                self._columns[name] = _Column(np.array(values, dtype=float))
+            parameter, units = axis.parameter, self._units_of(name)
+            if isinstance(parameter, FloatParameter) and parameter.scale == "linear" and axis.size is None:
+                low, high = parameter.min, parameter.max
+                self._columns[name] = _Column(np.clip(low * (1 - units) + high * units, low, high))
+            elif axis.shares is None:
+                # One by one: numpy's exponential is not Python's to the last bit.
+                self._columns[name] = _Column(np.array([axis.from_unit(unit) for unit in units.tolist()], dtype=float))
             else:
                 listed = _listed(axis.shares)
                 indices = self._indices(name, len(axis.shares))
