@@ -7,6 +7,7 @@ import pytest
 from tests.control import clusters
 from tests.control.test_job_ctrl import algorithms, cluster, house, until, vanish
 from tests.samples import a_spec, stored_job
+from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import Conflict, InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, Budget
 from tuning_service.domain.space import Space
@@ -169,3 +170,23 @@ def test_points_wait_for_slots_without_the_algorithm_being_asked(house):
     until(lambda: len(backend.submitted) == 2)
     assert sources(house, job) == ["default", "point 1"]
     assert house.job(job).queued_points == 1
+
+
+def test_points_that_come_between_a_look_and_its_commit_are_not_left_over(house):
+    backend = cluster(house)
+    job = submit(house, budget=Budget(trials=8))
+    with house.store.write() as unit:
+        [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 1e9)
+    ctrl = TuningJobCtrl(lease, house.tools(backend))
+
+    def grant(demand):
+        made = len(house.trials(job))
+        if made >= 4 and len(queue_of(house, job)) == 1:
+            # The algorithm is awake, so that what it suggests would be stored by this very step: one trial too few.
+            add(house, job, [{"lr": 0.25}] * (8 - made))
+        return demand.wanted, ""
+
+    until(lambda: ctrl.step(grant) is not None and ctrl.finished)
+    ctrl.close()
+    assert house.job(job).status is JobStatus.COMPLETED
+    assert sources(house, job) == ["default", "", "", "", *(f"point {i + 1}" for i in range(4))]
