@@ -91,6 +91,15 @@ def test_the_widest_ranges_do_not_overflow():
     assert there.to_unit({"x": 0.0, "n": 0})[0] == 0.5
 
 
+@pytest.mark.parametrize(("low", "scale"), [(0.0, "linear"), (1e300, "log"), (1.0, "log"), (-1e300, "linear")])
+def test_a_range_of_two_doubles_is_searched(low, scale):
+    high = math.nextafter(low, math.inf)
+    there = transform(x={"type": "float", "min": low, "max": high, "scale": scale})
+    for value in (low, high):
+        assert 0 <= there.to_unit({"x": value})[0] <= 1
+    assert [there.from_unit(np.array([unit]))["x"] for unit in (0.0, 1.0)] == [low, high]
+
+
 @pytest.mark.parametrize(
     "parameter",
     [

@@ -9,7 +9,8 @@ from tuning_service.api.errors import responses
 from tuning_service.api.idempotency import answered_once
 from tuning_service.api.schemas import Out, Page
 from tuning_service.domain.trial import QueuedPoint
-from tuning_service.manager.job_file import Point, PointsFile
+from tuning_service.manager.job_file import PointsFile
+from tuning_service.manager.space_entries import Point
 
 router = APIRouter(prefix="/v1/tuning-jobs/{job_id}/points", tags=["tuning jobs"])
 

@@ -1,13 +1,11 @@
 """ModelTuningMgr: the use cases of tuning. Every one takes the principal who asks."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge, TryAgain
+from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import JobSpec, Progress, TuningJob
 from tuning_service.domain.parameters import ParamValue
@@ -15,6 +13,7 @@ from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import progress_of
@@ -358,25 +357,7 @@ class ModelTuningMgr:
             Conflict: the key came with another request before.
             TryAgain: the first request is still being worked on.
         """
-        scope = principal.tenant.id if principal.tenant else principal.key_id
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
-        with self._store.write() as unit:
-            known = unit.idempotency.reserve(scope, key, digest, self._clock())
-        if known is not None:
-            if known.request_hash != digest:
-                raise Conflict("This Idempotency-Key was used for a different request; use a new one.")
-            if not known.status:
-                raise TryAgain("The first request with this Idempotency-Key is still being worked on.")
-            return known.status, known.body
-        try:
-            status, body = action()
-        except BaseException:
-            with self._store.write() as unit:
-                unit.idempotency.drop(scope, key)
-            raise
-        with self._store.write() as unit:
-            unit.idempotency.complete(scope, key, status, body)
-        return status, body
+        return once(self._store, self._clock, principal, key, request, action)
 
     def ready(self) -> None:
         """Return quietly when requests can be served; raises what the database raises otherwise."""

@@ -88,11 +88,12 @@ def _float_axis(parameter: FloatParameter) -> Axis:
         return _steps(parameter)
     is_log = parameter.scale == "log"
     start, end = (math.log(low), math.log(high)) if is_log else (low, high)
+    width = end / 2 - start / 2  # halved, because end - start overflows for the widest ranges
 
     def to_unit(value: ParamValue) -> float:
         place = math.log(float(value)) if is_log else float(value)
-        # Halved, because end - start overflows for the widest ranges.
-        return _clamp((place / 2 - start / 2) / (end / 2 - start / 2))
+        # The narrowest ranges have no width to their doubles.
+        return _clamp((place / 2 - start / 2) / width) if width else 0.5
 
     def from_unit(unit: float) -> float:
         unit = _clamp(unit)
