@@ -1,7 +1,7 @@
 """Parameters and spaces: what they accept, how they are read back, what completes a point."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.search.spaces import parameters, params_in, spaces
@@ -23,18 +23,21 @@ def floats(low, high, **more):
 
 
 @given(parameters())
+@settings(deadline=None)
 def test_a_parameter_is_read_back_equal(entry):
     made = parameter_from_dict("p", entry)
     assert parameter_from_dict("p", parameter_to_dict(made)) == made
 
 
 @given(spaces())
+@settings(deadline=None)
 def test_a_space_is_given_back_word_for_word(space):
     assert list(Space.from_dict(space.to_dict()).to_dict().items()) == list(space.to_dict().items())
     assert Space.from_dict(space.to_dict()) == space
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_what_completes_a_point_is_always_valid(data):
     space = data.draw(spaces())
     whole = data.draw(params_in(space))
@@ -51,6 +54,7 @@ def test_what_completes_a_point_is_always_valid(data):
 
 
 @given(parameters())
+@settings(deadline=None)
 def test_each_value_that_is_listed_and_the_middle_are_values(entry):
     made = parameter_from_dict("p", entry)
     assert made.contains(made.middle)

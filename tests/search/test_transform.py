@@ -27,6 +27,7 @@ def transform(**parameters):
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_a_configuration_survives_the_way_to_the_cube_and_back(data):
     space = data.draw(spaces())
     params = data.draw(params_in(space))
@@ -50,6 +51,7 @@ def test_a_configuration_survives_the_way_to_the_cube_and_back(data):
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_every_vector_is_a_valid_configuration_of_plain_python_values(data):
     space = data.draw(spaces())
     anything = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1)
@@ -62,7 +64,7 @@ def test_every_vector_is_a_valid_configuration_of_plain_python_values(data):
 
 
 @given(st.integers(0, 2**63 - 1))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_nested_conditions_leave_out_what_is_inactive(seed):
     there = SpaceTransform(NESTED)
     params = there.sample(np.random.default_rng(seed))
@@ -144,6 +146,7 @@ def test_keys_tell_apart_what_a_user_tells_apart():
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_enumerated_configurations_are_valid_and_different(data):
     space = data.draw(spaces(finite=True))
     there = SpaceTransform(space)
@@ -184,6 +187,7 @@ def test_steps_are_the_decimals_that_were_written():
 
 
 @given(parameters(finite=True))
+@settings(deadline=None)
 def test_each_discrete_value_has_its_own_place_in_order(entry):
     there = transform(p=entry)
     units = [there.to_unit(params)[0] for params in there.enumerate()]
@@ -226,6 +230,7 @@ def test_samples_are_allowed_or_the_space_is_refused(data):
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_what_is_listed_is_all_that_constraints_allow(data):
     space = data.draw(spaces(finite=True, constrained=True))
     everything = SpaceTransform(Space.from_dict(space.to_dict()))
