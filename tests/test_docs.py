@@ -51,7 +51,11 @@ def test_every_field_of_a_job_file_has_a_row():
     fields = fields_of(schema, schema["$defs"])
     assert {"budget.trial_minutes", "objective.summary", "log_patterns"} <= set(fields)
     assert [name for name in fields if f"\n| `{name}` |" not in JOB_FILE] == []
-    for entry in ("FloatEntry", "IntEntry", "CategoricalEntry"):
+    entries = [
+        name for name in schema["$defs"] if name.endswith("Entry") and "type" in schema["$defs"][name]["properties"]
+    ]
+    assert len(entries) == 6
+    for entry in entries:
         for name in schema["$defs"][entry]["properties"]:
             assert f"`{name}`" in JOB_FILE or f"`{name}:" in JOB_FILE, name
 

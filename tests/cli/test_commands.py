@@ -162,6 +162,37 @@ def test_show_says_where_a_job_is_going_only_when_it_is_going_somewhere(shell: S
     assert "There are no trials yet." in shell.run("trials", driver.job_id).stderr
 
 
+def test_a_job_is_shown_as_a_job_file_that_can_be_submitted_again(shell: Shell, job_yaml: Path, tmp_path: Path) -> None:
+    job_yaml.write_text(JOB + "constraints: [lr < 0.2]\npoints: [{lr: 1e-3}]\n")
+    job_id = shell.run("submit", str(job_yaml)).stdout.strip()
+    shown = shell.run("show", job_id).stdout
+    assert "constraints   lr < 0.2" in shown
+    assert "points        1 queued" in shown
+    written = shell.run("show", job_id, "--yaml").stdout
+    assert "  lr: {type: float, min: 0.0001, max: 0.3, scale: log}\n" in written
+    assert "- lr < 0.2\n" in written
+    again = tmp_path / "again.yaml"
+    again.write_text(written)
+    assert shell.json("submit", str(again))["spec"] == shell.json("show", job_id)["spec"]
+
+
+def test_points_are_added_from_options_and_from_a_file(shell: Shell, driver: Driver, tmp_path: Path) -> None:
+    added = shell.run("add-points", driver.job_id, "--param", "lr=1e-3", "-p", "optimizer=adam").stdout
+    assert "point 1" in added
+    assert "lr=0.001 optimizer=adam" in added
+    (tmp_path / "points.yaml").write_text("points:\n- {lr: 0.1, optimizer: adam}\n- {momentum: 0.5}\n")
+    queued = shell.json("add-points", driver.job_id, str(tmp_path / "points.yaml"))
+    assert [(p["source"], p["params"].get("momentum")) for p in queued] == [("point 2", None), ("point 3", 0.5)]
+    refused = shell.run("add-points", driver.job_id, "-p", "lr=7", code=2).stderr
+    assert "points.0.lr: 7 is outside the space" in refused
+    assert "Write --param lr=0.1." in shell.run("add-points", driver.job_id, "-p", "lr", code=2).stderr
+    assert "points" in shell.run("add-points", driver.job_id, code=2).stderr
+    (tmp_path / "points.yaml").write_text("lr: 0.1\n")
+    assert (
+        "has no list of points" in shell.run("add-points", driver.job_id, str(tmp_path / "points.yaml"), code=2).stderr
+    )
+
+
 def test_administration(service: Service) -> None:
     operator = Shell(service, service.operator_key)
     assert operator.run("tenant", "create", "audio", "--max-parallel", "3").stdout.startswith("ten_")
@@ -191,7 +222,20 @@ def test_every_command_explains_itself(shell: Shell) -> None:
     top = shell.run("--help").stdout
     assert "Exit codes" in top
     for command in (
-        *("submit", "list", "show", "trials", "best", "logs", "stop", "resume", "delete", "algorithms", "frameworks"),
+        *(
+            "submit",
+            "list",
+            "show",
+            "trials",
+            "best",
+            "logs",
+            "add-points",
+            "stop",
+            "resume",
+            "delete",
+            "algorithms",
+            "frameworks",
+        ),
         *("serve", "manager", "controller"),
     ):
         assert command in top

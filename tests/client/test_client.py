@@ -7,10 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.rest_service import TRAIN, Driver, Service, job_file, wait_until
 from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient
-from tuning_service.client.job_files import load_job_file
+from tuning_service.client.job_files import job_file_of, job_file_text, load_job_file
 from tuning_service.domain.state import JobStatus
 
 JOB_YAML = """
@@ -222,3 +223,47 @@ def test_a_json_job_file_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     path.write_text(json.dumps(job_file("0" * 64)))
     assert load_job_file(path) == job_file("0" * 64)
+
+
+TRICKY = {
+    "opt": {
+        "type": "categorical",
+        "values": ["on", "1e-4", "no", "null", "2020-01-01", "~", "", "a: b", True, 1, 1e-5],
+    },
+    "lr": {"type": "float", "min": 1e-10, "max": 1e22, "scale": "log", "default": 1e-3},
+    "n": {"type": "int", "min": 0, "max": 8, "when": {"opt": ["on", True]}},
+    "y": {"type": "bool"},
+}
+
+
+def test_a_job_is_written_as_a_job_file_that_makes_the_same_job(service: Service, yaml_file: Path) -> None:
+    document = load_job_file(yaml_file) | {
+        "space": TRICKY,
+        "constraints": ["lr < 1 or y", "opt != 'on'"],
+        "points": [{"opt": "1e-4", "lr": 0.1}, {"opt": True, "n": 3}],
+        "budget": {"trials": 9, "minutes": 2.5},
+    }
+    document["space"] = TRICKY | {"opt": TRICKY["opt"] | {"default": "no"}}
+    with service.client() as client:
+        first = client.submit(document, yaml_file.parent / "code")
+        written = yaml_file.parent / "again.yaml"
+        written.write_text(job_file_text(job_file_of(first)))
+        second = client.submit(written)
+        assert json.dumps(second["spec"]) == json.dumps(first["spec"])
+        assert load_job_file(written)["space"] == document["space"]
+        # Readers of the older YAML read the same.
+        assert (
+            yaml.safe_load(written.read_text())["space"]["opt"]["values"][:10]
+            == document["space"]["opt"]["values"][:10]
+        )
+
+
+def test_points_are_added_and_listed(service: Service, driver: Driver) -> None:
+    with service.client() as client:
+        queued = client.add_points(driver.job_id, [{"lr": 0.1}, {"optimizer": "adam"}])
+        assert [(p["source"], p["params"]["optimizer"]) for p in queued] == [("point 1", "sgd"), ("point 2", "adam")]
+        assert client.points(driver.job_id) == queued
+        with pytest.raises(TuningApiError, match=r"points\.0\.lr: 7 is outside"):
+            client.add_points(driver.job_id, [{"lr": 7}])
+        with pytest.raises(BadJobFile, match="cannot be written as JSON"):
+            client.add_points(driver.job_id, [{"lr": float("nan")}])

@@ -119,3 +119,59 @@ def test_it_learns_from_an_earlier_job_whose_losses_lie_elsewhere(name):
     earlier = spaces.history(space, 40, job="earlier", offset=500.0)
     own = spaces.history(space, 1, seed=3)
     assert mean_distance([*earlier, *own]) < 0.7 * mean_distance(own)
+def test_a_huge_seed_is_accepted(name):
+    space = accepted(name, spaces.ROOMY)
+    algorithm = build(name, space, seed=2**63 - 1)
+    algorithm.observe(spaces.history(space, 6))
+    assert len(algorithm.suggest(1, [])) == 1
+
+
+# All kinds of parameters, most of whose combinations the constraints rule out.
+CONSTRAINED = Space.from_dict(
+    {
+        "width": {"type": "int", "min": 8, "max": 512, "scale": "log"},
+        "depth": {"type": "int", "min": 1, "max": 64},
+        "dropout": {"type": "float", "min": 0.0, "max": 0.5, "step": 0.05},
+        "x": {"type": "float", "min": 0.0, "max": 1.0},
+        "y": {"type": "float", "min": 0.0, "max": 1.0},
+        "size": {"type": "ordinal", "values": ["small", "medium", "large"]},
+        "bias": {"type": "bool"},
+        "scale": {"type": "float", "min": 1e-3, "max": 1, "scale": "log", "when": {"bias": [True]}},
+        "arch": {"type": "fixed", "value": "cnn"},
+    },
+    ["width * depth <= 512", "x + y <= 0.5", "size != 'large' or dropout > 0.2", "bias or x > 0.1"],
+)
+# 3 * (1 + 2) * 3 = 27 configurations, of which 17 are allowed.
+FEW = Space.from_dict(
+    {
+        "rate": {"type": "float", "min": 0.1, "max": 0.3, "step": 0.1},
+        "bias": {"type": "bool"},
+        "norm": {"type": "bool", "when": {"bias": [True]}},
+        "size": {"type": "ordinal", "values": ["small", "medium", "large"]},
+    },
+    ["rate < 0.25 or not bias", "size == 'large' or rate > 0.25 or norm"],
+)
+
+
+@pytest.mark.parametrize("known", [0, 12])
+def test_constraints_are_met_by_all_that_is_suggested(name, known):
+    if refusal(name, CONSTRAINED):
+        pytest.skip("it takes no conditions")
+    algorithm = build(name, CONSTRAINED)
+    algorithm.observe(spaces.history(CONSTRAINED, known))
+    suggestions = algorithm.suggest(4, [])
+
+    assert len(suggestions) == 4
+    for suggestion in suggestions:
+        CONSTRAINED.check(suggestion.params)
+
+
+def test_what_constraints_leave_of_a_small_space_is_tried_completely(name):
+    if refusal(name, FEW):
+        pytest.skip("it takes no conditions")
+    transform = SpaceTransform(FEW)
+    allowed = [transform.key(params) for params in transform.enumerate()]
+    algorithm, history = search(name, FEW, len(allowed))
+
+    assert sorted(repr(transform.key(o.params)) for o in history) == sorted(map(repr, allowed))
+    assert algorithm.suggest(1, []) == []

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from tests.samples import a_task, a_tenant, a_trial, stored_job
-from tuning_service.domain.errors import Conflict, LeaseLost
+from tuning_service.domain.errors import Conflict, LeaseLost, NotFound
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
-from tuning_service.domain.trial import FaultKind, Outcome
+from tuning_service.domain.trial import FaultKind, Outcome, QueuedPoint
 
 LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
 
@@ -302,3 +302,68 @@ def test_a_runner_finds_what_its_task_belongs_to(store, alice):
         assert context.task.attempt == 3
         assert unit.runner.context("task_none") is None
         assert unit.runner.task("task_none") is None
+
+
+# -- queued points
+
+
+def queued(job, *values, first=1):
+    return [
+        QueuedPoint(position=first + i, params={"lr": v}, source=f"point {first + i}") for i, v in enumerate(values)
+    ]
+
+
+def test_points_wait_in_their_order_until_they_are_taken(store, alice):
+    job = stored_job(store, alice)
+    other = stored_job(store, alice)
+    points = queued(job, 0.1, 0.2, 0.3)
+    with store.write() as unit:
+        unit.for_tenant(alice).add_points(job.id, points)
+        unit.for_tenant(alice).add_points(other.id, queued(other, 0.9))
+        assert unit.control.job(job.id).queued_points == 3
+        assert unit.control.queued_points(job.id, 2) == points[:2]
+        unit.control.take_points(job.id, {1: 7, 2: 8})
+        assert unit.control.queued_points(job.id, 9) == points[2:]
+        assert unit.control.job(job.id).queued_points == 1
+        assert unit.control.job(other.id).queued_points == 1
+    with store.read() as unit:
+        scope = unit.for_tenant(alice)
+        assert [(p.position, p.trial) for p in scope.points(job.id)] == [(1, 7), (2, 8), (3, None)]
+        assert [p.position for p in scope.points(job.id, after=1, limit=1)] == [2]
+        assert (scope.last_position(job.id), scope.last_position("job_none")) == (3, 0)
+
+
+def test_points_belong_to_their_tenant_and_go_with_their_job(store, alice):
+    bob = a_tenant(store, "b")
+    job = stored_job(store, alice)
+    with store.write() as unit:
+        unit.for_tenant(alice).add_points(job.id, queued(job, 0.1))
+        assert unit.for_tenant(bob).points(job.id) == []
+        assert unit.for_tenant(bob).last_position(job.id) == 0
+        with pytest.raises(NotFound):
+            unit.for_tenant(bob).add_points(job.id, queued(job, 0.2, first=2))
+    with store.write() as unit:
+        unit.control.delete_job(job.id)
+        assert unit.control.queued_points(job.id, 9) == []
+
+
+def test_the_fence_tells_when_points_came_in_between(store, alice):
+    job = stored_job(store, alice)
+    [lease] = take(store, "me", 0.0)
+    with store.write() as unit:
+        assert unit.control.fence(lease, points=0)
+        unit.for_tenant(alice).add_points(job.id, queued(job, 0.1))
+        assert not unit.control.fence(lease, points=0)
+        assert unit.control.fence(lease, points=1)
+        assert unit.control.fence(lease)
+    take(store, "another", 10.0)
+    with store.write() as unit, pytest.raises(LeaseLost):
+        unit.control.fence(lease, points=1)
+
+
+def test_storing_where_a_job_is_leaves_its_queue_alone(store, alice):
+    job = stored_job(store, alice)
+    with store.write() as unit:
+        unit.for_tenant(alice).add_points(job.id, queued(job, 0.1))
+        unit.control.set_job(dataclasses.replace(job, reason="waits"), 1.0)
+        assert unit.control.job(job.id).queued_points == 1

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import structlog
@@ -141,7 +141,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 def _body_model(request: Request) -> type[BaseModel]:
     """The model of the route's body, whose fields a misspelled one is compared with."""
-    for model in getattr(request.scope.get("endpoint"), "__annotations__", {}).values():
+    annotations = getattr(request.scope.get("endpoint"), "__annotations__", {}).values()
+    for model in (part for annotation in annotations for part in (annotation, *get_args(annotation))):
         if isinstance(model, type) and issubclass(model, BaseModel):
             return model
     return BaseModel

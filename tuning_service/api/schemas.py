@@ -101,6 +101,7 @@ class JobOut(Out):
     ended_at: datetime | None
     spec: dict[str, Any] = Field(description="The job file, with all defaults")
     progress: ProgressOut
+    queued_points: int = Field(description="Points that are tried next, before what the algorithm suggests")
 
     @classmethod
     def of(cls, view: JobView) -> "JobOut":
@@ -117,6 +118,7 @@ class JobOut(Out):
             ended_at=moment_or_none(job.ended_at),
             spec=job.spec.to_dict(),
             progress=progress_out(view),
+            queued_points=job.queued_points,
         )
 
 

@@ -92,6 +92,9 @@ def show(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 when the job has failed or was stopped.")
     ] = False,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print its job file, which can be changed and submitted again.")
+    ] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -101,6 +104,10 @@ def show(
         job = client.job(job_id)
     if as_json:
         output.print_json(job)
+    elif as_yaml:
+        from tuning_service.client.job_files import job_file_of, job_file_text
+
+        output.say(job_file_text(job_file_of(job)).rstrip("\n"))
     else:
         spec = job["spec"]
         status = job["status"]
@@ -121,10 +128,41 @@ def show(
                 ("budget", spec["budget"]),
                 ("resources", spec["resources"]),
                 ("space", "\n".join(f"{name}: {output.cell(entry)}" for name, entry in spec["space"].items())),
+                *((("constraints", "\n".join(spec["constraints"])),) if spec["constraints"] else ()),
+                *((("points", f"{job['queued_points']} queued"),) if job["queued_points"] else ()),
             ]
         )
     if exit_code and job["status"] in {"failed", "stopped"}:
         raise typer.Exit(exits.JOB_FAILED)
+
+
+def add_points(
+    job_id: JobId,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[POINTS.yaml]", help="YAML or JSON with a list `points`.", show_default=False),
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="NAME=VALUE of one point; once for each parameter.")
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have configurations tried next, before what the algorithm suggests.
+
+    What a point leaves out has its default, or else the middle of its range. Points count within the job's budget of
+    trials, and may repeat what was tried.
+    """
+    from tuning_service.client.job_files import load_points, parse_params
+
+    points = load_points(file) if file is not None else []
+    if param or not points:
+        points.append(parse_params(param or []))
+    with connect(url, key) as client:
+        queued = client.add_points(job_id, points)
+    rows = ((point["source"], output.cell(point["params"])) for point in queued)
+    output.listing(queued, as_json=as_json, show=lambda: output.table(("queued as", "configuration"), rows, ""))
 
 
 def stop(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

@@ -3,7 +3,7 @@
 import codecs
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -159,6 +159,25 @@ class TuningClient:
     def delete(self, job_id: str) -> JsonDict:
         """Ask for a job to go, with its trials, measurements and logs."""
         return self._dict("DELETE", _job(job_id))
+
+    def add_points(self, job_id: str, points: Sequence[Mapping[str, Any]]) -> list[JsonDict]:
+        """Have configurations tried next, before what the algorithm suggests; the answer has them complete.
+
+        What a point leaves out has its default, or else the middle of its range. They count within the job's budget.
+        """
+        try:
+            content = json.dumps({"points": [dict(point) for point in points]}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise BadJobFile(
+                "points", f"cannot be written as JSON: {error}.", "Use plain numbers and texts."
+            ) from error
+        headers = {"Content-Type": "application/json"}
+        answer = self._dict("POST", f"{_job(job_id)}/points", content=content, headers=headers)
+        return list(answer["items"])
+
+    def points(self, job_id: str) -> list[JsonDict]:
+        """All points that were queued for a job; `trial` is the number of the trial that tries it, or None yet."""
+        return list(self._pages(f"{_job(job_id)}/points", {}))
 
     def events(self, job_id: str, *, follow: bool = False) -> Iterator[JsonDict]:
         """What happened and happens to a job, until it has ended: {"id", "event", "data"}, the id None for progress.

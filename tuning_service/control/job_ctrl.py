@@ -16,7 +16,7 @@ from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget, TrialStatus
-from tuning_service.domain.trial import FaultKind, Observation, Suggestion, Trial, TuningTask
+from tuning_service.domain.trial import FaultKind, Observation, QueuedPoint, Suggestion, Trial, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
 from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
@@ -102,6 +102,7 @@ class TuningJobCtrl:
         self._search: _Search | None = None
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
+        self._points: list[QueuedPoint] = []  # the user's that are tried next, as of the last look
         self._tenant: Tenant | None = None
         self._tenant_read_at = 0.0
 
@@ -163,6 +164,8 @@ class TuningJobCtrl:
             work = unit.control.open_work(job.id)
             search = self._search_of(unit, job)
             tenant = self._tenant_of(unit, job)
+            # No more than one step can take.
+            self._points = unit.control.queued_points(job.id, job.spec.budget.parallel) if job.queued_points else []
         search.collect()
         self.target = job.target
         state = JobState(
@@ -175,7 +178,7 @@ class TuningJobCtrl:
             handles={handle: self._handles[handle] for handle in self._known if handle in self._handles},
             failed_in_row=len(search.failures),
             last_failure=search.failures[-1] if search.failures else "",
-            ready=tuple(search.ready),
+            ready=self._ready(search, job, work.counts),
             asked=search.asked,
             exhausted=search.exhausted,
             algorithm_error=search.error,
@@ -193,6 +196,14 @@ class TuningJobCtrl:
         slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
         self._remember_handles(work)
         return dataclasses.replace(state, slots=slots, waiting=waiting)
+
+    def _ready(self, search: _Search, job: TuningJob, counts: Mapping[TrialStatus, int]) -> tuple[Suggestion, ...]:
+        """What can be tried next: the user's points, then what the algorithm has suggested, as far as trials are left.
+
+        Suggestions that are left over, because points came in between, come to nothing.
+        """
+        points = [Suggestion(params=p.params, source=p.source) for p in self._points]
+        return (*points, *search.ready)[: max(0, job.spec.budget.trials - sum(counts.values()))]
 
     def _remember_handles(self, work: OpenWork) -> None:
         self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}
@@ -248,7 +259,7 @@ class TuningJobCtrl:
         open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
         pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
         first = sum(state.counts.values()) + len(actions.store)
-        rest = search.ready[len(actions.store) :]
+        rest = state.ready[len(actions.store) :]
         pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(rest)]
         history = search.history + [_observation(trial, job) for trial in ended.values()]
         search.asked = actions.ask
@@ -260,7 +271,7 @@ class TuningJobCtrl:
         search.collect()
         return dataclasses.replace(
             state,
-            ready=tuple(search.ready),
+            ready=self._ready(search, job, state.counts),
             asked=search.asked,
             exhausted=search.exhausted,
             algorithm_error=search.error,
@@ -274,7 +285,8 @@ class TuningJobCtrl:
         place = len(self._search.history)
         with self._tools.store.write() as unit:
             rows = unit.control
-            rows.fence(self.lease)
+            if not rows.fence(self.lease, points=state.job.queued_points):
+                raise StaleError  # points came in between, and may have been counted upon to be tried
             for conclusion in actions.conclusions:
                 if conclusion.outcome is None:
                     rows.settle(conclusion.task)
@@ -287,6 +299,9 @@ class TuningJobCtrl:
             rows.mark_submitted(self._unmarked)
             rows.request_stop([task.id for task in actions.stop])
             rows.add_trials(actions.store)
+            rows.take_points(
+                state.job.id, {p.position: t.number for p, t in zip(self._points, actions.store, strict=False)}
+            )
             rows.add_tasks(actions.launch)
             if actions.requeue_stopped:
                 rows.requeue_stopped(state.job.id)
@@ -300,7 +315,7 @@ class TuningJobCtrl:
         search = self._search
         assert search is not None
         self._unmarked = []
-        del search.ready[: len(actions.store)]
+        del search.ready[: max(0, len(actions.store) - len(self._points))]
         if actions.job is not None and actions.job.forgiven != state.job.forgiven:
             search.failures.clear()
         if actions.launch and self.demand is not None:

@@ -257,6 +257,7 @@ class TuningJob:
     used_s: float = 0.0
     running_since: float | None = None
     forgiven: int = 0  # ended trials before the last resume: their failures are not held against the job
+    queued_points: int = 0  # the user's points that have no trial yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

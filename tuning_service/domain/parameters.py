@@ -16,6 +16,8 @@ Scale = Literal["linear", "log", "pow2"]
 _LARGEST_INT = 2**53
 # Values of one parameter that are worth listing.
 MOST_LISTED = 1000
+# Steps of a float that can be told apart as parts of a range.
+_MOST_STEPS = 2**40
 
 
 def problem(where: str, message: str, remedy: str) -> InvalidRequest:
@@ -41,7 +43,7 @@ def _check_range(where: str, low: float, high: float, scale: Scale, step: float 
         raise problem(
             f"{where}.min",
             f"scale {scale} needs min above zero, not {low}.",
-            "Raise min (1.0e-6, say), or use scale: linear.",
+            f"Raise min ({1 if isinstance(low, int) else '1.0e-6'}, say), or use scale: linear.",
         )
     if step is None:
         return
@@ -49,10 +51,20 @@ def _check_range(where: str, low: float, high: float, scale: Scale, step: float 
         raise problem(f"{where}.step", f"scale {scale} has no step.", "Remove step, or use scale: linear.")
     if not (math.isfinite(step) and step > 0):
         raise problem(f"{where}.step", f"must be above zero, not {step}.", "Raise it, or leave it out.")
-    if low < high < low + step:
+    if low < high and step / 2 > high / 2 - low / 2:  # halved, because the widest ranges overflow
         raise problem(f"{where}.step", f"{step} is wider than the range.", f"Use {high - low} at most.")
-    if (high - low) / step > _LARGEST_INT:
-        raise problem(f"{where}.step", f"{step} is too fine for the range.", "Leave it out.")
+    finest = (
+        0 if isinstance(step, int) else max(2 * (high / 2 / _MOST_STEPS - low / 2 / _MOST_STEPS), _grain(low, high))
+    )
+    if step < finest:
+        raise problem(
+            f"{where}.step", f"{step} is too fine for the range.", f"Use {finest:.3g} or more, or leave it out."
+        )
+
+
+def _grain(low: float, high: float) -> float:
+    """Differences at `low` and `high` that doubles still tell apart."""
+    return 4 * math.ulp(max(abs(low), abs(high)))
 
 
 def _check_default(parameter: "Parameter") -> None:
@@ -103,11 +115,11 @@ class FloatParameter:
 
     def value_at(self, index: int) -> float:
         """Value number `index` of those with a step: 0.1 + 2 * 0.1 is 0.3."""
-        return float(Decimal(repr(self.min)) + index * Decimal(repr(self.step or 0.0)))
+        return min(self.max, float(Decimal(repr(self.min)) + index * Decimal(repr(self.step or 0.0))))
 
     def index_of(self, value: float) -> int:
         """Place of the value nearest to `value` among those with a step."""
-        return 0 if self.step is None else round((value - self.min) / self.step)
+        return 0 if self.step is None else min(round((value - self.min) / self.step), (self.size or 1) - 1)
 
     def contains(self, value: object) -> bool:
         """True for a number within bounds, on the grid of the steps to rounding."""
@@ -116,7 +128,11 @@ class FloatParameter:
         if self.step is None:
             return True
         off = abs(self.value_at(self.index_of(value)) - value)  # type: ignore[arg-type, operator]
-        return bool(off <= 1e-9 * max(self.step, abs(self.min), abs(self.max)))
+        return bool(off <= max(1e-6 * self.step, _grain(self.min, self.max) / 2))
+
+    def canonical(self, value: ParamValue) -> float:
+        """One of the values as the program is given it: 0.3 for 0.1 + 0.2, 1.0 for 1."""
+        return float(value) if self.step is None else self.value_at(self.index_of(float(value)))
 
     @property
     def choices(self) -> tuple[float, ...] | None:
@@ -130,8 +146,10 @@ class FloatParameter:
         if self.size is not None:
             return self.value_at(self.size // 2)
         if self.scale == "log":
-            return min(self.max, max(self.min, math.exp((math.log(self.min) + math.log(self.max)) / 2)))
-        return self.min / 2 + self.max / 2
+            half = math.exp((math.log(self.min) + math.log(self.max)) / 2)
+        else:
+            half = self.min / 2 + self.max / 2
+        return min(self.max, max(self.min, float(f"{half:.12g}")))  # 0.01, not 0.010000000000000004
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +202,10 @@ class IntParameter:
             return value & (value - 1) == 0
         return (value - self.min) % (self.step or 1) == 0
 
+    def canonical(self, value: ParamValue) -> int:
+        """One of the values as the program is given it."""
+        return int(value)
+
     @property
     def choices(self) -> tuple[int, ...] | None:
         """All values in order, or None when there are too many to list."""
@@ -215,6 +237,8 @@ class _Listed:
         for value in self.values:
             if isinstance(value, float) and not math.isfinite(value):
                 raise problem(where, f"{value} is not a finite number.", "Remove it.")
+            if isinstance(value, int) and abs(value) > _LARGEST_INT:
+                raise problem(where, f"{value} is beyond {_LARGEST_INT}.", "Write it as a text or with a point.")
         _check_default(self)  # type: ignore[arg-type]
 
     @property
@@ -234,6 +258,10 @@ class _Listed:
     def contains(self, value: object) -> bool:
         """True for one of the values."""
         return any(identity(v) == identity(value) for v in self.values)
+
+    def canonical(self, value: ParamValue) -> ParamValue:
+        """One of the values as it was written."""
+        return self.value_at(self.index_of(value))
 
     @property
     def choices(self) -> tuple[ParamValue, ...]:
@@ -300,6 +328,9 @@ def parameter_from_dict(name: str, data: Mapping[str, Any]) -> Parameter:
         values["values"] = (values.pop("value"),)
     elif "values" in values:
         values["values"] = tuple(values["values"])
+    elif cls is FloatParameter:
+        # YAML and JSON write 1 for 1.0; the program is given one and the same.
+        values |= {key: float(values[key]) for key in ("min", "max", "step", "default") if values.get(key) is not None}
     return cls(name=name, when=when, **values)
 
 

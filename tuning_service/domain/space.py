@@ -1,12 +1,14 @@
 """The search space: parameters, conditions between them, constraints. Valid once built."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.expressions import Expression
+from tuning_service.domain.expressions import RESERVED, Expression
+from tuning_service.domain.kinds import check_kinds
 from tuning_service.domain.parameters import (
     Parameter,
     Params,
@@ -18,8 +20,6 @@ from tuning_service.domain.parameters import (
 )
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-# Words that mean something else in a constraint.
-_RESERVED = frozenset({"and", "or", "not", "in", "is", "if", "else", "lambda", "true", "false", "none"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Space:
                     f"{parameter.name!r} cannot be a parameter's name.",
                     "Use a letter, then up to 63 letters, digits or underscores.",
                 )
-            if self.constraints and parameter.name.lower() in _RESERVED:
+            if self.constraints and parameter.name in RESERVED:
                 raise problem(where, f"{parameter.name!r} is a word of the constraints' grammar.", "Rename it.")
             # The program sees TUNING_PARAM_<NAME> in capitals, so names that differ in case only would clash.
             other = seen.setdefault(parameter.name.upper(), parameter.name)
@@ -56,12 +56,14 @@ class Space:
                 raise problem(where, f"differs from {other!r} in case only.", "Rename one of them.")
 
     def _check_constraints(self) -> None:
-        names = {p.name for p in self.parameters}
+        by_name = {p.name: p for p in self.parameters}
         for i, constraint in enumerate(self.constraints):
             where = f"constraints.{i}"
-            if unknown := sorted(constraint.names - names):
-                raise problem(where, f"there is no parameter {unknown[0]!r}.", f"Use one of {sorted(names)}.")
-            constraint.check_types({p.name: p.middle for p in self.parameters}, where)
+            if unknown := sorted(constraint.names - by_name.keys()):
+                close = get_close_matches(unknown[0], by_name, n=1)
+                remedy = f"Did you mean {close[0]!r}?" if close else f"Use one of {sorted(by_name)}."
+                raise problem(where, f"there is no parameter {unknown[0]!r}.", remedy)
+            check_kinds(constraint, by_name, where)
 
     def _sorted(self) -> tuple[Parameter, ...]:
         by_name = {p.name: p for p in self.parameters}
@@ -120,15 +122,16 @@ class Space:
                 kept[parameter.name] = params[parameter.name]
         return kept
 
-    def check(self, params: Params) -> None:
+    def check(self, params: Params, field: str = "params") -> None:
         """Return quietly when `params` holds a valid value for each active parameter and nothing else.
 
         Raises:
-            InvalidRequest: naming each parameter that is missing, unknown, inactive or out of range.
+            InvalidRequest: naming each parameter below `field` that is missing, unknown, inactive or out of range, or
+                else each constraint that does not hold.
         """
         problems = []
         for parameter in self.topological:
-            where = f"params.{parameter.name}"
+            where = f"{field}.{parameter.name}"
             active = self.is_active(parameter, params)
             if active and parameter.name not in params:
                 problems.append(FieldProblem(field=where, message="is missing.", remedy="Give it a value."))
@@ -145,17 +148,23 @@ class Space:
         known = {p.name for p in self.parameters}
         problems += [
             FieldProblem(
-                field=f"params.{min(constraint.names)}",
-                message=f"the constraint {constraint.text!r} does not hold.",
+                field=f"{field}.{name}",
+                message="is not in the space.",
+                remedy=f"Did you mean {close[0]!r}?"
+                if (close := get_close_matches(name, known, n=1))
+                else "Remove it.",
+            )
+            for name in params
+            if name not in known
+        ]
+        problems += [
+            FieldProblem(
+                field=field,
+                message=f"the constraint {constraint.text!r} does not hold for {_listed(params, constraint.names)}.",
                 remedy="Use values for which it does.",
             )
             for constraint in ([] if problems else self.constraints)
             if not constraint.holds(params)
-        ]
-        problems += [
-            FieldProblem(field=f"params.{name}", message="is not in the space.", remedy="Remove it.")
-            for name in params
-            if name not in known
         ]
         if problems:
             raise InvalidRequest(*problems)
@@ -167,12 +176,14 @@ class Space:
     def completed(self, params: Params) -> dict[str, ParamValue]:
         """`params` in topological order, each active parameter that is missing at its default, or else at its middle.
 
-        What is inactive or not in the space stays, for `check` to find.
+        Values of parameters become canonical (0.3 for 0.1 + 0.2). What is inactive, no value of its parameter or not in
+        the space stays, for `check` to find.
         """
         full: dict[str, ParamValue] = {}
         for parameter in self.topological:
             if parameter.name in params:
-                full[parameter.name] = params[parameter.name]
+                value = params[parameter.name]
+                full[parameter.name] = parameter.canonical(value) if parameter.contains(value) else value
             elif self.is_active(parameter, full):
                 full[parameter.name] = parameter.middle if parameter.default is None else parameter.default
         return full | {name: value for name, value in params.items() if name not in full}
@@ -212,3 +223,7 @@ class Space:
             raise InvalidRequest(*problems)
         space = cls(parameters=tuple(parameters), constraints=tuple(expressions))
         return replace(space, written=data)
+
+
+def _listed(params: Params, names: Collection[str]) -> str:
+    return ", ".join(f"{name} = {value!r}" for name, value in params.items() if name in names)

@@ -54,6 +54,16 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedPoint:
+    """A complete configuration that its user wants tried, before what the algorithm suggests."""
+
+    position: int  # the order within the job; 0 is the point of the defaults
+    params: Mapping[str, ParamValue]
+    source: str  # "default", "point 3": what its trial says of where it came from
+    trial: int | None = None  # the number of its trial; None while it waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """The tried trial that an algorithm's model holds for the best, and the loss that it expects of it."""
 

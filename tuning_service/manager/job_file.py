@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,40 +11,21 @@ from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, Resources, Summary
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
-
-When = Annotated[
-    dict[str, list[bool | int | float | str]],
-    Field(description="Active only while each named parent has one of the values: {optimizer: [sgd]}"),
-]
+from tuning_service.manager.points import points_of
+from tuning_service.manager.space_entries import (
+    BoolEntry,
+    CategoricalEntry,
+    FixedEntry,
+    FloatEntry,
+    IntEntry,
+    OrdinalEntry,
+    Point,
+    SpaceEntry,
+)
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class FloatEntry(_Part):
-    type: Literal["float"]
-    min: float
-    max: float
-    scale: Literal["linear", "log"] = "linear"
-    when: When | None = None
-
-
-class IntEntry(_Part):
-    type: Literal["int"]
-    min: int
-    max: int
-    scale: Literal["linear", "log", "pow2"] = Field("linear", description="pow2: powers of two only")
-    when: When | None = None
-
-
-class CategoricalEntry(_Part):
-    type: Literal["categorical"]
-    values: list[bool | int | float | str]
-    when: When | None = None
-
-
-SpaceEntry = Annotated[FloatEntry | IntEntry | CategoricalEntry, Field(discriminator="type")]
 
 
 class ObjectiveEntry(_Part):
@@ -79,6 +60,12 @@ class JobFile(_Part):
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
     command: str = Field(description="How a trial is started, in the program's folder: python train.py")
     space: dict[str, SpaceEntry]
+    constraints: list[str] = Field(
+        default_factory=list, max_length=50, description="Conditions over parameters: width * depth <= 4096"
+    )
+    points: list[Point] = Field(
+        default_factory=list, description="Configurations that are tried first; what one leaves out has its default"
+    )
     objective: ObjectiveEntry
     algorithm: AlgorithmEntry = Field(default_factory=AlgorithmEntry)
     budget: BudgetEntry
@@ -102,7 +89,12 @@ class JobFile(_Part):
                         "batch_size": {"type": "int", "min": 16, "max": 256, "scale": "pow2"},
                         "optimizer": {"type": "categorical", "values": ["sgd", "adam"]},
                         "momentum": {"type": "float", "min": 0, "max": 0.99, "when": {"optimizer": ["sgd"]}},
+                        "width": {"type": "int", "min": 16, "max": 512, "step": 16, "default": 64},
+                        "pooling": {"type": "ordinal", "values": ["none", "some", "much"]},
+                        "augment": {"type": "bool"},
                     },
+                    "constraints": ["width * batch_size <= 65536", "optimizer == 'adam' or lr < 0.2"],
+                    "points": [{"lr": 0.01, "optimizer": "adam"}],
                     "objective": {"metric": "val_accuracy", "goal": "maximize"},
                     "algorithm": {"name": "tpe", "options": {}},
                     "budget": {"trials": 24, "parallel": 2, "minutes": 30},
@@ -128,11 +120,12 @@ class JobFile(_Part):
                 problems.extend(error.problems)
                 return None
 
-        written = {name: entry.model_dump(exclude_unset=True) for name, entry in self.space.items()}
-        space = built(lambda: Space.from_dict(written))
+        written = {name: entry.written for name, entry in self.space.items()}
+        space = built(lambda: Space.from_dict(written, self.constraints))
         objective = built(lambda: Objective(**self.objective.model_dump()))
         budget = built(lambda: Budget(**self.budget.model_dump()))
         resources = built(lambda: Resources(**self.resources.model_dump()))
+        points = built(lambda: points_of(space, self.points, budget)) if space and budget else ()
         if problems or space is None:
             raise InvalidRequest(*problems)
         return JobSpec(
@@ -147,7 +140,16 @@ class JobFile(_Part):
             resources=resources,
             seed=self.seed,
             log_patterns=tuple(self.log_patterns),
+            points=points,
         )
+
+
+class PointsFile(_Part):
+    """Points for a job that runs, as in a job file. They count within its `budget.trials` and may repeat trials."""
+
+    points: list[Point] = Field(description="Configurations; what one leaves out has its default")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"points": [{"lr": 0.01, "optimizer": "adam"}]}]})
 
 
 def parse_job_file(data: object) -> JobFile:
@@ -163,7 +165,7 @@ def parse_job_file(data: object) -> JobFile:
 
 
 _PYDANTIC_SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should ")
-_TAGS = frozenset({"float", "int", "categorical", "bool", "str"})
+_UNION = frozenset({"bool", "int", "float", "str"})
 _PARTS: Mapping[str, type[BaseModel]] = {
     "objective": ObjectiveEntry,
     "algorithm": AlgorithmEntry,
@@ -173,7 +175,25 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 _SPACE_PARTS: Mapping[str, type[BaseModel]] = {
     "float": FloatEntry,
     "int": IntEntry,
+    "bool": BoolEntry,
     "categorical": CategoricalEntry,
+    "ordinal": OrdinalEntry,
+    "fixed": FixedEntry,
+}
+_TYPES = ", ".join(list(_SPACE_PARTS)[:-1]) + f" or {list(_SPACE_PARTS)[-1]}"
+# Other libraries' names for our types.
+_SYNONYMS = {
+    "real": "float",
+    "double": "float",
+    "number": "float",
+    "uniform": "float",
+    "integer": "int",
+    "boolean": "bool",
+    "choice": "categorical",
+    "category": "categorical",
+    "enum": "categorical",
+    "discrete": "ordinal",
+    "constant": "fixed",
 }
 
 
@@ -182,7 +202,7 @@ def problems_from(errors: Iterable[Any], model: type[BaseModel]) -> list[FieldPr
     problems: dict[str, FieldProblem] = {}
     for error in errors:
         loc = [str(part) for part in error["loc"] if part != "body"]
-        field = _as_written(loc) if model is JobFile else ".".join(loc)
+        field = _as_written(loc) if model in {JobFile, PointsFile} else ".".join(loc)
         message, remedy = _in_words(error, loc, model)
         problems.setdefault(field, FieldProblem(field=field or "body", message=message, remedy=remedy))
     return list(problems.values())
@@ -190,9 +210,18 @@ def problems_from(errors: Iterable[Any], model: type[BaseModel]) -> list[FieldPr
 
 def _as_written(loc: Sequence[str]) -> str:
     """Without the names of union members that pydantic puts into a path."""
-    if loc[:1] == ["space"]:
-        return ".".join([*loc[:2], *(part for part in loc[2:] if part not in _TAGS)])
-    return ".".join(loc)
+    parts = list(loc[:-1] if _is_of_union(loc) else loc)
+    if parts[:1] == ["space"]:
+        del parts[2:3]  # the type
+    return ".".join(parts)
+
+
+def _is_of_union(loc: Sequence[str]) -> bool:
+    """True when the last part names what a `Value` was tried as."""
+    if not loc or loc[-1] not in _UNION:
+        return False
+    in_space = loc[0] == "space" and len(loc) > 4 and (loc[-2].isdigit() or loc[-2] in {"default", "value"})
+    return in_space or (loc[0] == "points" and len(loc) == 4)
 
 
 def _in_words(error: Any, loc: Sequence[str], model: type[BaseModel]) -> tuple[str, str]:
@@ -205,7 +234,9 @@ def _in_words(error: Any, loc: Sequence[str], model: type[BaseModel]) -> tuple[s
     if kind == "missing":
         return "is missing.", "Add it."
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        return "has no known type.", "Write type: float, int or categorical."
+        return "has no known type.", _type_meant(error.get("input"))
+    if _is_of_union(loc):
+        return "must be a text, a number, true or false.", f"Got {_cut(error.get('input'))}."
     if kind in {"model_attributes_type", "dict_type"} and isinstance(error.get("input"), bytes):
         return "is not read as JSON.", "Send it with the header 'Content-Type: application/json'."
     message = _PYDANTIC_SUBJECT.sub("must ", error["msg"].removeprefix("Value error, "))
@@ -217,6 +248,13 @@ def _known_names(loc: Sequence[str], model: type[BaseModel]) -> Iterable[str]:
         part = _SPACE_PARTS.get(loc[2]) if loc[0] == "space" and len(loc) > 3 else _PARTS.get(loc[0])
         return part.model_fields if part else ()
     return model.model_fields
+
+
+def _type_meant(entry: object) -> str:
+    written = str(entry.get("type", "")).lower() if isinstance(entry, Mapping) else ""
+    close = difflib.get_close_matches(written, _SPACE_PARTS, n=1)
+    meant = _SYNONYMS.get(written) or (close[0] if close else "")
+    return f"Write type: {_TYPES}." + (f" Did you mean {meant}?" if meant else "")
 
 
 def _cut(value: object) -> str:

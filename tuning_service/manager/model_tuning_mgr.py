@@ -1,21 +1,23 @@
 """ModelTuningMgr: the use cases of tuning. Every one takes the principal who asks."""
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge, TryAgain
+from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import JobSpec, Progress, TuningJob
+from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
-from tuning_service.domain.trial import Measurement, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
+from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import progress_of
+from tuning_service.manager.views import LogPiece, TrialView
 from tuning_service.runner import bundle
 from tuning_service.search.options import check_choice
 from tuning_service.storage.artifacts import ArtifactStore
@@ -31,24 +33,6 @@ class JobView:
 
     job: TuningJob
     progress: Progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialView:
-    """A trial with all its executions, oldest first."""
-
-    trial: Trial
-    tasks: Sequence[TuningTask]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPiece:
-    """Bytes of one task's log from `start`. `complete`: the task has ended, so `total` will not grow."""
-
-    data: bytes
-    start: int
-    total: int
-    complete: bool
 
 
 class ModelTuningMgr:
@@ -145,6 +129,7 @@ class ModelTuningMgr:
         """
         principal.require(Role.MEMBER)
         spec = file.to_spec()
+        check_feasible(spec)  # before the transaction: it may take a second
         with self._store.write() as unit:
             spec = self._checked(spec, unit.for_tenant(principal).program(spec.program), principal)
             job = TuningJob(
@@ -157,8 +142,11 @@ class ModelTuningMgr:
                 owner=principal.key_id,
                 created_at=self._clock(),
             )
+            queue = first_queue(spec)
             unit.for_tenant(principal).add_job(job)
+            unit.for_tenant(principal).add_points(job.id, queue)
         self._notify(job.id)
+        job = dataclasses.replace(job, queued_points=len(queue))
         return JobView(job=job, progress=Progress(total=spec.budget.trials))
 
     def _checked(self, spec: JobSpec, program: Program | None, principal: Principal) -> JobSpec:
@@ -229,6 +217,31 @@ class ModelTuningMgr:
     def delete(self, principal: Principal, job_id: str) -> JobView:
         """The job, its trials, measurements and logs go, after its trainings have been ended."""
         return self._aim(principal, job_id, JobTarget.DELETED)
+
+    def add_points(
+        self, principal: Principal, job_id: str, points: Sequence[Mapping[str, ParamValue]]
+    ) -> Sequence[QueuedPoint]:
+        """The points as they were queued, complete: the next free slots take them, before what the algorithm suggests.
+
+        They count within the job's budget of trials, and may repeat what was tried.
+
+        Raises:
+            NotFound
+            Conflict: the job has ended, or is about to.
+            InvalidRequest: a point is outside the space, or they are more than the trials that are left.
+        """
+        principal.require(Role.MEMBER)
+        with self._store.write() as unit:
+            queued = enqueue(unit.for_tenant(principal), job_id, points)
+        self._notify(job_id)
+        return queued
+
+    def points(self, principal: Principal, job_id: str, *, after: int, limit: int) -> Sequence[QueuedPoint]:
+        """All points that were ever queued for the job, by position above `after`. Raises NotFound."""
+        with self._store.read() as unit:
+            scope = unit.for_tenant(principal)
+            scope.job(job_id)
+            return scope.points(job_id, after=after, limit=limit)
 
     def _aim(self, principal: Principal, job_id: str, target: JobTarget) -> JobView:
         principal.require(Role.MEMBER)
@@ -344,25 +357,7 @@ class ModelTuningMgr:
             Conflict: the key came with another request before.
             TryAgain: the first request is still being worked on.
         """
-        scope = principal.tenant.id if principal.tenant else principal.key_id
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
-        with self._store.write() as unit:
-            known = unit.idempotency.reserve(scope, key, digest, self._clock())
-        if known is not None:
-            if known.request_hash != digest:
-                raise Conflict("This Idempotency-Key was used for a different request; use a new one.")
-            if not known.status:
-                raise TryAgain("The first request with this Idempotency-Key is still being worked on.")
-            return known.status, known.body
-        try:
-            status, body = action()
-        except BaseException:
-            with self._store.write() as unit:
-                unit.idempotency.drop(scope, key)
-            raise
-        with self._store.write() as unit:
-            unit.idempotency.complete(scope, key, status, body)
-        return status, body
+        return once(self._store, self._clock, principal, key, request, action)
 
     def ready(self) -> None:
         """Return quietly when requests can be served; raises what the database raises otherwise."""

@@ -1,187 +1,25 @@
 """The one way between a search space and the unit cube.
 
-Every algorithm goes through it, so that scales, integer steps, categories and conditions mean the same to all.
+Every algorithm goes through it, so that scales, steps, categories, conditions and constraints mean the same to all.
 """
 
-import contextlib
-import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.parameters import (
-    BoolParameter,
-    CategoricalParameter,
-    FloatParameter,
-    IntParameter,
-    Parameter,
-    Params,
-    ParamValue,
-    identity,
-)
+from tuning_service.domain.expressions import Expression
+from tuning_service.domain.parameters import Params, ParamValue
 from tuning_service.domain.space import Space
+from tuning_service.search.axes import Axis, Vector, axis_of
+from tuning_service.search.region import Region
 
-Vector = NDArray[np.float64]
+__all__ = ["Axis", "SpaceTransform", "Vector"]
 
-# Rejected draws after which a walk from a place that is allowed takes over, and that walk's steps.
-_DRAWS = 50
-_WALK_STEPS = 60
-# Effort after which constraints count as infeasible.
-_SEARCH_DRAWS = 2000
-_SEARCH_STEPS = 3000
-# Combinations in a row that the constraints forbid, after which the rest of a finite space is taken to be like them.
-# They take a few seconds.
-_DEAD_ENDS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """One parameter as a coordinate from 0 to 1.
-
-    `size` is the number of different values, None for a continuum. Discrete values own equal shares of [0, 1] on a
-    linear or pow2 scale, so that the end values are as likely as the others; each maps to the middle of its share.
-    """
-
-    parameter: Parameter
-    size: int | None
-    to_unit: Callable[[ParamValue], float]
-    from_unit: Callable[[float], ParamValue]
-    value_at: Callable[[int], ParamValue] | None = None  # the values in order, for 0 <= index < size
-
-    @property
-    def name(self) -> str:
-        """The parameter's name."""
-        return self.parameter.name
-
-    @property
-    def is_category(self) -> bool:
-        """True when neighbouring coordinates say nothing about each other."""
-        return isinstance(self.parameter, (CategoricalParameter, BoolParameter))
-
-    def values(self) -> Iterator[ParamValue]:
-        """All values in order, of a discrete axis."""
-        if self.size is None or self.value_at is None:
-            raise ValueError(f"{self.name} has too many values to list")
-        return map(self.value_at, range(self.size))
-
-    def identity(self, value: ParamValue) -> Hashable:
-        """Equal for values that are the same to the user."""
-        return identity(value)
-
-
-def _clamp(unit: float) -> float:
-    # Written so that NaN, the coordinate of an inactive parameter, becomes the middle.
-    if math.isnan(unit):
-        return 0.5
-    return min(1.0, max(0.0, unit))
-
-
-def _steps(parameter: Parameter) -> Axis:
-    """Of a parameter whose values have places: each owns an equal share."""
-    size = parameter.size or 1
-    places = {identity(v): i for i, v in enumerate(parameter.choices or ())}
-
-    def index_of(value: ParamValue) -> int:
-        found = places.get(identity(value))
-        return parameter.index_of(value) if found is None else found  # type: ignore[arg-type]
-
-    return Axis(
-        parameter=parameter,
-        size=size,
-        to_unit=lambda value: (index_of(value) + 0.5) / size,
-        from_unit=lambda unit: parameter.value_at(min(size - 1, int(_clamp(unit) * size))),
-        value_at=parameter.value_at,
-    )
-
-
-def _float_axis(parameter: FloatParameter) -> Axis:
-    low, high = float(parameter.min), float(parameter.max)
-    if parameter.size is not None:
-        return _steps(parameter)
-    is_log = parameter.scale == "log"
-    start, end = (math.log(low), math.log(high)) if is_log else (low, high)
-
-    def to_unit(value: ParamValue) -> float:
-        place = math.log(float(value)) if is_log else float(value)
-        # Halved, because end - start overflows for the widest ranges.
-        return _clamp((place / 2 - start / 2) / (end / 2 - start / 2))
-
-    def from_unit(unit: float) -> float:
-        unit = _clamp(unit)
-        if unit in {0.0, 1.0}:  # the bounds exactly as written, not as rounded
-            return high if unit else low
-        place = start * (1 - unit) + end * unit
-        return min(high, max(low, math.exp(place) if is_log else place))
-
-    return Axis(parameter=parameter, size=None, to_unit=to_unit, from_unit=from_unit)
-
-
-def _log_int_axis(parameter: IntParameter) -> Axis:
-    low, high = parameter.min, parameter.max
-    start, end = math.log(low - 0.5), math.log(high + 0.5)
-
-    def from_unit(unit: float) -> int:
-        unit = _clamp(unit)
-        return min(high, max(low, round(math.exp(start * (1 - unit) + end * unit))))
-
-    return Axis(
-        parameter=parameter,
-        size=high - low + 1,
-        to_unit=lambda value: (math.log(int(value)) - start) / (end - start),
-        from_unit=from_unit,
-        value_at=lambda index: low + index,
-    )
-
-
-def _axis(parameter: Parameter) -> Axis:
-    if isinstance(parameter, FloatParameter):
-        return _float_axis(parameter)
-    if isinstance(parameter, IntParameter) and parameter.scale == "log":
-        return _log_int_axis(parameter)
-    return _steps(parameter)
-
-
-class _TooManyDeadEnds(Exception):
-    pass
-
-
-class _Walk:
-    """Through all combinations of values, one parameter after the other."""
-
-    def __init__(
-        self, space: Space, axes: Sequence[Axis], values: Sequence[Callable[[], Iterable[ParamValue]]]
-    ) -> None:
-        self._space = space
-        self._steps = [
-            (axis, entry, [c for c in space.constraints if axis.name in c.names])
-            for axis, entry in zip(axes, values, strict=True)
-        ]
-        self._dead_ends = 0
-
-    def below(self, place: int, params: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
-        """All configurations that begin with `params`, which has values for the axes before `place`."""
-        if place == len(self._steps):
-            self._dead_ends = 0
-            yield dict(params)
-            return
-        axis, values, constraints = self._steps[place]
-        if not self._space.is_active(axis.parameter, params):
-            yield from self.below(place + 1, params)
-            return
-        for value in values():
-            params[axis.name] = value
-            # A constraint that mentions what has no value, yet or at all, holds.
-            if all(c.holds(params) for c in constraints):
-                yield from self.below(place + 1, params)
-            else:
-                self._dead_ends += 1
-                if self._dead_ends > _DEAD_ENDS:
-                    raise _TooManyDeadEnds
-        params.pop(axis.name, None)
+# Places that are looked at before a list of what constraints allow ends, whatever may be left: some seconds.
+_MOST_VISITS = 100_000
+_SOME_VISITS = 20_000
 
 
 class SpaceTransform:
@@ -193,14 +31,17 @@ class SpaceTransform:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.axes = tuple(_axis(parameter) for parameter in space.topological)
+        self.axes = tuple(axis_of(parameter) for parameter in space.topological)
 
     def to_unit(self, params: Params) -> Vector:
         """Coordinates of a valid configuration, (d,); NaN where a parameter is inactive."""
         return np.array([a.to_unit(params[a.name]) if a.name in params else np.nan for a in self.axes])
 
     def from_unit(self, vector: Vector) -> dict[str, ParamValue]:
-        """The configuration at `vector` (d,): valid whatever stands there, active parameters only, Python scalars."""
+        """The configuration at `vector` (d,): valid whatever stands there, active parameters only, Python scalars.
+
+        Constraints are not looked at: see `feasible`.
+        """
         params: dict[str, ParamValue] = {}
         for axis, unit in zip(self.axes, vector, strict=True):
             if self.space.is_active(axis.parameter, params):
@@ -214,89 +55,89 @@ class SpaceTransform:
         Raises:
             InvalidRequest: no configuration was found that the constraints allow.
         """
-        for _ in range(_DRAWS if self.space.constraints else 1):
-            params = self.from_unit(rng.random(len(self.axes)))
-            if self.space.allows(params):
-                return params
-        return self.from_unit(self._walk(self._anchor, rng))
+        if not self.space.constraints:
+            return self.from_unit(rng.random(len(self.axes)))
+        return self.from_unit(self._region.draw(rng))
 
     def feasible(self, units: Vector) -> NDArray[np.bool_]:
         """For each row of `units` (n, d): do the space's constraints allow what stands there?"""
-        if not self.space.constraints:
-            return np.ones(len(units), dtype=bool)
-        return np.array([self.space.allows(self.from_unit(unit)) for unit in units], dtype=bool)
+        return self._region.contains(units)
+
+    def check_feasible(self) -> None:
+        """Return quietly when there are configurations that the space's constraints allow. Takes up to a second.
+
+        Raises:
+            InvalidRequest: none was found; names the constraints that fail.
+        """
+        if self.space.constraints:
+            _ = self._region.anchors
 
     @cached_property
-    def _anchor(self) -> Vector:
-        """Some place that the constraints allow: the least violated of many draws, moved towards less violation."""
-        rng = np.random.default_rng(0)
-        units = rng.random((_SEARCH_DRAWS, len(self.axes)))
-        violations = [self._violation(unit) for unit in units]
-        place = int(np.argmin(violations))
-        unit: Vector = units[place]
-        violation = violations[place]
-        width = 0.5
-        for i in range(_SEARCH_STEPS):
-            if violation == 0:
-                return unit
-            mask = rng.random(len(unit)) < max(0.3, 1 / len(unit))
-            trial = np.clip(unit + mask * rng.normal(size=len(unit)) * width, 0, 1)
-            found = self._violation(trial)
-            if found <= violation:
-                unit, violation = trial, found
-            if i % 50 == 49:
-                width = max(0.01, width * 0.8)
-        if violation == 0:
-            return unit
-        params = self.from_unit(unit)
-        failing = [i for i, c in enumerate(self.space.constraints) if not c.holds(params)]
-        raise InvalidRequest(
-            *(
-                FieldProblem(
-                    field=f"constraints.{i}",
-                    message=f"no configuration was found for which {self.space.constraints[i].text!r} holds"
-                    + (" together with the others." if len(self.space.constraints) > 1 else "."),
-                    remedy="Loosen it, or widen the parameters' ranges.",
-                )
-                for i in failing
-            )
+    def _region(self) -> Region:
+        return Region(
+            self.space,
+            self.axes,
+            to_unit=self.to_unit,
+            from_unit=self.from_unit,
+            enumerate_some=lambda: self._listed(_SOME_VISITS),
         )
-
-    def _violation(self, unit: Vector) -> float:
-        params = self.from_unit(unit)
-        return sum(c.violation(params) for c in self.space.constraints)
-
-    def _walk(self, start: Vector, rng: np.random.Generator) -> Vector:
-        """Where a random walk ends that started at `start` and never left what the constraints allow."""
-        unit = start
-        for i in range(_WALK_STEPS):
-            step = rng.normal(size=len(unit)) * 0.5 ** (1 + i % 6)
-            trial = unit + step
-            trial = np.abs(trial) % 2  # reflected at the faces of the cube
-            trial = np.where(trial > 1, 2 - trial, trial)
-            if self.space.allows(self.from_unit(trial)):
-                unit = trial
-        return unit
 
     def key(self, params: Params) -> Hashable:
         """Equal for configurations that are the same."""
         return tuple(a.identity(params[a.name]) if a.name in params else None for a in self.axes)
 
     def enumerate(self) -> Iterator[dict[str, ParamValue]]:
-        """Each configuration once, lazily, in the order of the parameters' values. Nothing for an infinite space."""
-        if self._is_finite:
-            yield from self.product([axis.values for axis in self.axes])
+        """Each configuration once, lazily, in the order of the parameters' values. Nothing for an infinite space.
+
+        Where constraints allow next to nothing of a vast space, the list ends when much effort has found no more.
+        """
+        return self._listed(_MOST_VISITS)
 
     def product(self, values: Sequence[Callable[[], Iterable[ParamValue]]]) -> Iterator[dict[str, ParamValue]]:
         """Each configuration once, lazily, that takes the value of each axis from those that its entry makes.
 
-        The first axis varies slowest. Values of an inactive parameter make no difference; a branch is left as soon as
-        a constraint does not hold in it. Ends early after `_DEAD_ENDS` of those in a row: constraints may leave one
-        configuration in more than can ever be looked at.
+        The first axis varies slowest. Values of an inactive parameter make no difference. Ends as `enumerate` does.
         """
-        walk = _Walk(self.space, self.axes, values)
-        with contextlib.suppress(_TooManyDeadEnds):
-            yield from walk.below(0, {})
+        return self._enumerate(0, {}, [_MOST_VISITS], values)
+
+    def _listed(self, visits: int) -> Iterator[dict[str, ParamValue]]:
+        if self._is_finite:
+            yield from self._enumerate(0, {}, [visits], [axis.values for axis in self.axes])
+
+    def _enumerate(
+        self,
+        place: int,
+        params: dict[str, ParamValue],
+        visits: list[int],
+        values: Sequence[Callable[[], Iterable[ParamValue]]],
+    ) -> Iterator[dict[str, ParamValue]]:
+        """`visits` counts down to the end of the effort, from one yield to the next."""
+        if place == len(self.axes):
+            yield dict(params)
+            visits[0] = max(visits[0], _SOME_VISITS)
+            return
+        axis = self.axes[place]
+        if not self.space.is_active(axis.parameter, params):
+            yield from self._enumerate(place + 1, params, visits, values)
+            return
+        for value in values[place]():
+            params[axis.name] = value
+            visits[0] -= bool(self.space.constraints)
+            if visits[0] < 0:
+                return
+            # As soon as all that it mentions has a value, so that a whole branch is left out at once.
+            if all(constraint.holds(params) for constraint in self._decided_at[place]):
+                yield from self._enumerate(place + 1, params, visits, values)
+        params.pop(axis.name, None)
+
+    @cached_property
+    def _decided_at(self) -> list[list[Expression]]:
+        """The constraints whose last parameter stands at each place."""
+        places = {axis.name: i for i, axis in enumerate(self.axes)}
+        decided: list[list[Expression]] = [[] for _ in self.axes]
+        for constraint in self.space.constraints:
+            decided[max(places[name] for name in constraint.names)].append(constraint)
+        return decided
 
     @cached_property
     def _is_finite(self) -> bool:

@@ -18,11 +18,12 @@ from tuning_service.domain.state import (
     TaskStatus,
     TrialStatus,
 )
-from tuning_service.domain.trial import FaultKind, Measurement, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import FaultKind, Measurement, Outcome, QueuedPoint, Trial, TuningTask
 from tuning_service.storage.rows import (
     job_from,
     job_values,
     measurement_from,
+    point_from,
     task_from,
     task_values,
     tenant_from,
@@ -31,6 +32,7 @@ from tuning_service.storage.rows import (
 )
 from tuning_service.storage.tables import (
     measurements,
+    queued_points,
     tenants,
     trials,
     tuning_jobs,
@@ -57,6 +59,13 @@ _FENCE = (
     update(tuning_jobs)
     .where(tuning_jobs.c.id == bindparam("job"), tuning_jobs.c.lease_epoch == bindparam("epoch"))
     .values(lease_epoch=bindparam("epoch"))
+)
+_FENCE_POINTS = _FENCE.where(tuning_jobs.c.queued_points == bindparam("points"))
+_POINTS = (
+    select(queued_points)
+    .where(queued_points.c.job_id == bindparam("job"), queued_points.c.trial.is_(None))
+    .order_by(queued_points.c.position)
+    .limit(bindparam("most"))
 )
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
@@ -135,14 +144,18 @@ class ControlRows:
         """End all leases: for a controller that knows that it is the only one left."""
         self._connection.execute(update(tuning_jobs).values(lease_owner=None, lease_until=0))
 
-    def fence(self, lease: Lease) -> None:
-        """Lock the job until the transaction ends.
+    def fence(self, lease: Lease, *, points: int | None = None) -> bool:
+        """Lock the job until the transaction ends. False when it has not `points` queued points any more.
 
         Raises:
             LeaseLost: another controller took it, or it was deleted.
         """
-        if not self._connection.execute(_FENCE, {"job": lease.job_id, "epoch": lease.epoch}).rowcount:
+        held = {"job": lease.job_id, "epoch": lease.epoch}
+        if points is not None and self._connection.execute(_FENCE_POINTS, held | {"points": points}).rowcount:
+            return True
+        if not self._connection.execute(_FENCE, held).rowcount:
             raise LeaseLost
+        return points is None
 
     def _held(self, lease: Lease) -> Any:
         return update(tuning_jobs).where(tuning_jobs.c.id == lease.job_id, tuning_jobs.c.lease_epoch == lease.epoch)
@@ -179,6 +192,10 @@ class ControlRows:
             trials=tuple(trial_from(row) for row in open_trials),
             tasks=tuple(task_from(row) for row in tasks),
         )
+
+    def queued_points(self, job_id: str, most: int) -> list[QueuedPoint]:
+        """The first of the user's points that have no trial yet."""
+        return [point_from(row) for row in self._connection.execute(_POINTS, {"job": job_id, "most": most})]
 
     def settled_trials(self, job_id: str) -> list[Trial]:
         """Trials that ended for good, in the order in which their ends were taken in."""
@@ -223,6 +240,22 @@ class ControlRows:
     def add_trials(self, new: Sequence[Trial]) -> None:
         if new:
             self._connection.execute(insert(trials), [trial_values(trial) for trial in new])
+
+    def take_points(self, job_id: str, taken: Mapping[int, int]) -> None:
+        """Queued points have become trials, in this transaction: the trials' numbers by the points' positions."""
+        if not taken:
+            return
+        self._connection.execute(
+            update(queued_points)
+            .where(queued_points.c.job_id == job_id, queued_points.c.position == bindparam("place"))
+            .values(trial=bindparam("number")),
+            [{"place": position, "number": number} for position, number in taken.items()],
+        )
+        self._connection.execute(
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job_id)
+            .values(queued_points=tuning_jobs.c.queued_points - len(taken))
+        )
 
     def add_tasks(self, new: Sequence[TuningTask]) -> None:
         """Store tasks that are about to be launched; their trials are running from now on."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.principal import ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Measurement, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
 from tuning_service.runner.protocol import number_to_json, outcome_from_json
 
 AnyRow = Row[Any]
@@ -54,6 +54,7 @@ def job_from(row: AnyRow) -> TuningJob:
         used_s=row.used_s,
         running_since=row.running_since,
         forgiven=row.forgiven,
+        queued_points=row.queued_points,
     )
 
 
@@ -71,6 +72,10 @@ def job_values(job: TuningJob) -> dict[str, Any]:
         "running_since": job.running_since,
         "forgiven": job.forgiven,
     }
+
+
+def point_from(row: AnyRow) -> QueuedPoint:
+    return QueuedPoint(position=row.position, params=row.params, source=row.source, trial=row.trial)
 
 
 def trial_from(row: AnyRow) -> Trial:

@@ -115,6 +115,8 @@ tuning_jobs = Table(
     Column("used_s", Double, nullable=False),
     Column("running_since", Double),
     Column("forgiven", Integer, nullable=False),
+    # How many rows of queued_points have no trial: most jobs have none, and then their controllers look no further.
+    Column("queued_points", Integer, nullable=False, server_default=text("0")),
     ForeignKeyConstraint(["tenant_id", "program"], ["programs.tenant_id", "programs.digest"]),
     Column("lease_owner", String(80)),
     Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
@@ -122,6 +124,24 @@ tuning_jobs = Table(
     Index("ix_tuning_jobs_tenant_id_id", "tenant_id", "id"),
     Index("ix_tuning_jobs_tenant_id_program", "tenant_id", "program"),
     Index("ix_tuning_jobs_status", "status"),
+)
+
+queued_points = Table(
+    "queued_points",
+    metadata,
+    _of("job_id", "tuning_jobs.id", primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("params", Json, nullable=False),
+    Column("source", Text, nullable=False),
+    # The number of the trial that took it; NULL while it waits.
+    Column("trial", Integer),
+    Index(
+        "ix_queued_points_waiting",
+        "job_id",
+        "position",
+        sqlite_where=text("trial IS NULL"),
+        postgresql_where=text("trial IS NULL"),
+    ),
 )
 
 trials = Table(

@@ -10,12 +10,21 @@ from sqlalchemy.exc import IntegrityError
 from tuning_service.domain.errors import Conflict, NotFound, TryAgain
 from tuning_service.domain.job import Goal, TuningJob
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
-from tuning_service.domain.trial import Measurement, Trial, TuningTask
-from tuning_service.storage.rows import AnyRow, job_from, job_values, measurement_from, task_from, trial_from
+from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
+from tuning_service.storage.rows import (
+    AnyRow,
+    job_from,
+    job_values,
+    measurement_from,
+    point_from,
+    task_from,
+    trial_from,
+)
 from tuning_service.storage.tables import (
     events,
     measurements,
     programs,
+    queued_points,
     trials,
     tuning_jobs,
     tuning_tasks,
@@ -120,11 +129,10 @@ class TenantScope:
             raise TryAgain("This job's program is being deleted.", detail=str(error)) from error
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": ""}, job.created_at)
 
-    def job(self, job_id: str) -> TuningJob:
-        """Raises NotFound."""
-        row = self._connection.execute(
-            select(tuning_jobs).where(tuning_jobs.c.id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
-        ).first()
+    def job(self, job_id: str, *, lock: bool = False) -> TuningJob:
+        """`lock`: nobody else writes the job's row until the transaction ends. Raises NotFound."""
+        query = select(tuning_jobs).where(tuning_jobs.c.id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
+        row = self._connection.execute(query.with_for_update() if lock else query).first()
         if row is None:
             raise NotFound(f"There is no tuning job {job_id!r}.")
         return job_from(row)
@@ -149,6 +157,54 @@ class TenantScope:
         if not changed.rowcount:
             raise NotFound(f"There is no tuning job {job.id!r}.")
         add_event(self._connection, job.id, "job", {"status": str(job.status), "target": str(target)}, now)
+
+    def add_points(self, job_id: str, points: Sequence[QueuedPoint]) -> None:
+        """Put `points` into the job's queue. Raises NotFound."""
+        if not points:
+            return
+        changed = self._connection.execute(
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
+            .values(queued_points=tuning_jobs.c.queued_points + len(points))
+        )
+        if not changed.rowcount:
+            raise NotFound(f"There is no tuning job {job_id!r}.")
+        self._connection.execute(
+            insert(queued_points),
+            [
+                {
+                    "job_id": job_id,
+                    "position": p.position,
+                    "params": dict(p.params),
+                    "source": p.source,
+                    "trial": p.trial,
+                }
+                for p in points
+            ],
+        )
+
+    def points(self, job_id: str, *, after: int = -1, limit: int | None = None) -> list[QueuedPoint]:
+        """All points that were ever queued, those that have a trial included, by position above `after`."""
+        rows = self._connection.execute(
+            select(queued_points)
+            .join(tuning_jobs, tuning_jobs.c.id == queued_points.c.job_id)
+            .where(queued_points.c.job_id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
+            .where(queued_points.c.position > after)
+            .order_by(queued_points.c.position)
+            .limit(limit)
+        )
+        return [point_from(row) for row in rows]
+
+    def last_position(self, job_id: str) -> int:
+        """Of the points that were ever queued; 0 without any."""
+        return (
+            self._connection.scalar(
+                select(func.coalesce(func.max(queued_points.c.position), 0))
+                .join(tuning_jobs, tuning_jobs.c.id == queued_points.c.job_id)
+                .where(queued_points.c.job_id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
+            )
+            or 0
+        )
 
     def trial_counts(self, job_ids: Collection[str]) -> dict[str, dict[TrialStatus, int]]:
         """Per job, how many trials are in each status."""
