@@ -107,7 +107,7 @@ def shown(readings) -> str:
 
 
 def parser(patterns=()):
-    return build_parser({"formats": ["json", "pairs"], "patterns": list(patterns), "metric": "val_accuracy"})
+    return build_parser({"formats": ["json", "pairs"], "patterns": list(patterns), "metrics": ["val_accuracy"]})
 
 
 @pytest.mark.parametrize("block", blocks(JOB_FILE, "log"))

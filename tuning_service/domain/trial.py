@@ -102,7 +102,7 @@ class Outcome:
     fault: FaultKind = FaultKind.NONE
     exit_code: int | None = None  # negative: ended by that signal
     reason: str = ""  # one line
-    explanation: str = ""  # from the log parser, when the objective never appeared
+    explanation: str = ""  # from the log parser, when a required metric never appeared
     log_tail: str = ""  # last 100 lines
     elapsed_s: float = 0.0
 
@@ -156,7 +156,7 @@ class LaunchPlan:
     environment: Mapping[str, str]
     files: Mapping[str, str]
     parser: Mapping[str, Any]  # what tuning_service.logs.build_parser() takes
-    objective: str  # metric whose absence makes the trial fail
+    required: tuple[str, ...]  # metrics without which the trial has failed
     time_limit_s: float | None = None
     heartbeat_s: float = 0.5  # longest silence between two reports
     log_limit_bytes: int = 4 * 2**20  # what is uploaded: the first half and the last half of this
