@@ -75,7 +75,7 @@ class Trial:
     value: float | None = None  # the first objective, in the user's own sign
     # Summarised objectives and constraint metrics by name, in the user's own sign; empty while one is not known.
     values: Mapping[str, float] = field(default_factory=dict)
-    feasible: bool = True  # False when a metric constraint is violated
+    violation: float = 0.0  # by how much metric constraints are exceeded, in parts of their limits, summed
     metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
     reason: str = ""  # one line, why it failed or was stopped
     explanation: str = ""  # many lines: what was looked for in the log, and what came near
@@ -83,6 +83,11 @@ class Trial:
     created_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """False when a metric constraint is violated."""
+        return self.violation <= 0
 
 
 class FaultKind(StrEnum):

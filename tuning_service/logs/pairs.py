@@ -35,8 +35,8 @@ _NOISE = frozenset(
 class Pairs(Format):
     """A name, `=` or `:`, a number.
 
-    A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). What the job names is recognised
-    in either case. The first step on a line holds for what stands before it, too, each for what follows it.
+    A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). What the job names is
+    recognised in either case. The first step on a line holds for what stands before it, too, each for what follows it.
     """
 
     def __init__(self, metrics: Sequence[str]) -> None:

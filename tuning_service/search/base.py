@@ -128,6 +128,11 @@ class HPTAlgorithm(ABC):
                 return accepted
         return accepted + self._new_ones(self._enumerated(), taken, most=count - len(accepted))
 
+    @classmethod
+    def has_model(cls) -> bool:
+        """Whether `recommend` is worth asking."""
+        return cls.recommend is not HPTAlgorithm.recommend
+
     def recommend(self) -> Recommendation | None:
         """The trial of this job that is best by what the algorithm's model makes of noise; None without a model.
 

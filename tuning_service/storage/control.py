@@ -18,7 +18,7 @@ from tuning_service.domain.state import (
     TaskStatus,
     TrialStatus,
 )
-from tuning_service.domain.trial import FaultKind, Measurement, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import FaultKind, Measurement, Observation, Outcome, Trial, TuningTask
 from tuning_service.storage.rows import (
     job_from,
     job_values,
@@ -35,6 +35,7 @@ from tuning_service.storage.tables import (
     trials,
     tuning_jobs,
     tuning_tasks,
+    warm_trials,
 )
 from tuning_service.storage.writes import add_event
 
@@ -58,6 +59,8 @@ _FENCE = (
     .where(tuning_jobs.c.id == bindparam("job"), tuning_jobs.c.lease_epoch == bindparam("epoch"))
     .values(lease_epoch=bindparam("epoch"))
 )
+# Columns of a job that a controller leaves alone.
+_OF_SUBMISSION = ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at", "warm_start_report")
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
 
@@ -187,6 +190,22 @@ class ControlRows:
         )
         return [trial_from(row) for row in rows]
 
+    def warm_trials(self, job_id: str) -> list[Observation]:
+        """What the job's algorithm learned of earlier jobs, in order; numbered from below zero up to -1."""
+        rows = self._connection.execute(
+            select(warm_trials).where(warm_trials.c.job_id == job_id).order_by(warm_trials.c.position)
+        ).all()
+        return [
+            Observation(
+                number=row.position - len(rows),
+                params=row.params,
+                losses=None if row.losses is None else tuple(row.losses),
+                violations=tuple(row.violations),
+                job=row.source_job,
+            )
+            for row in rows
+        ]
+
     def measurements(self, task_id: str) -> list[Measurement]:
         """All of one task, by step."""
         rows = self._connection.execute(_MEASUREMENTS, {"task": task_id})
@@ -209,7 +228,7 @@ class ControlRows:
         A job that failed by itself is wanted to rest, so that a later resume is a change of its target.
         """
         values = job_values(job)
-        for name in ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at"):
+        for name in _OF_SUBMISSION:
             del values[name]
         self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(**values))
         if job.status is JobStatus.FAILED:
@@ -219,6 +238,14 @@ class ControlRows:
                 .values(target=str(JobTarget.STOPPED))
             )
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": job.reason}, now)
+
+    def set_model_best(self, job: TuningJob) -> None:
+        """Store which trial is best by the algorithm's model."""
+        self._connection.execute(
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job.id)
+            .values(model_best_trial=job.model_best_trial, model_best_value=job.model_best_value)
+        )
 
     def add_trials(self, new: Sequence[Trial]) -> None:
         if new:

@@ -54,6 +54,9 @@ def job_from(row: AnyRow) -> TuningJob:
         used_s=row.used_s,
         running_since=row.running_since,
         forgiven=row.forgiven,
+        model_best_trial=row.model_best_trial,
+        model_best_value=row.model_best_value,
+        warm_start_report=row.warm_start_report or (),
     )
 
 
@@ -70,6 +73,9 @@ def job_values(job: TuningJob) -> dict[str, Any]:
         "used_s": job.used_s,
         "running_since": job.running_since,
         "forgiven": job.forgiven,
+        "model_best_trial": job.model_best_trial,
+        "model_best_value": job.model_best_value,
+        "warm_start_report": list(job.warm_start_report) or None,
     }
 
 
@@ -84,7 +90,7 @@ def trial_from(row: AnyRow) -> Trial:
         source=row.source,
         value=row.value,
         values=row.values,
-        feasible=row.feasible,
+        violation=row.violation,
         metrics={name: float(value) for name, value in row.metrics.items()},
         reason=row.reason,
         explanation=row.explanation,
