@@ -118,7 +118,12 @@ def test_trials_are_sorted_filtered_and_paged(service: Service, driver: Driver) 
 
 def test_a_job_without_completed_trials_has_no_best(service: Service, driver: Driver) -> None:
     with service.http() as http:
-        assert http.get(f"/v1/tuning-jobs/{driver.job_id}/best").json() == {"by_observation": None, "trials": []}
+        assert http.get(f"/v1/tuning-jobs/{driver.job_id}/best").json() == {
+            "by_observation": None,
+            "by_model": None,
+            "trials": [],
+            "note": "",
+        }
 
 
 def test_a_trial_shows_its_executions(service: Service, driver: Driver) -> None:

@@ -11,7 +11,19 @@ from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry
 
 from tuning_service import __version__
-from tuning_service.api import catalogue, errors, events, health, keys, logs, programs, tenants, trials, tuning_jobs
+from tuning_service.api import (
+    best,
+    catalogue,
+    errors,
+    events,
+    health,
+    keys,
+    logs,
+    programs,
+    tenants,
+    trials,
+    tuning_jobs,
+)
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
 from tuning_service.api.tasks import runner_routes
@@ -57,7 +69,7 @@ def create_app(
     app.state.tuning, app.state.access, app.state.metrics = tuning, access, metrics
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
     app.router.routes[:0] = runner_routes(desk, metrics)
-    for module in (programs, tuning_jobs, trials, logs, events, catalogue, keys, tenants, health):
+    for module in (programs, tuning_jobs, best, trials, logs, events, catalogue, keys, tenants, health):
         app.include_router(module.router)
     errors.install(app)
     # The last one added is the outermost.

@@ -2,15 +2,28 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, Resources, Summary
+from tuning_service.domain.job import (
+    AlgorithmChoice,
+    Budget,
+    Goal,
+    JobSpec,
+    MetricConstraint,
+    Objective,
+    Resources,
+    Summary,
+)
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
+
+DEFAULT_ALGORITHM = "tpe"
 
 When = Annotated[
     dict[str, list[bool | int | float | str]],
@@ -53,8 +66,20 @@ class ObjectiveEntry(_Part):
     summary: Summary = Field(Summary.BEST, description="best: the best value over all steps; last: the last one")
 
 
+def _how_many(written: object) -> str:
+    return "several" if isinstance(written, (list, tuple)) else "one"
+
+
+Objectives = Annotated[
+    Annotated[ObjectiveEntry, Tag("one")] | Annotated[list[ObjectiveEntry], Tag("several")],
+    Discriminator(_how_many),
+    Field(description="What is optimised; a list of up to four makes a Pareto front"),
+]
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class AlgorithmEntry(_Part):
-    name: str = "tpe"
+    name: str = DEFAULT_ALGORITHM
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -79,7 +104,18 @@ class JobFile(_Part):
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
     command: str = Field(description="How a trial is started, in the program's folder: python train.py")
     space: dict[str, SpaceEntry]
-    objective: ObjectiveEntry
+    objective: Objectives
+    metric_constraints: list[Annotated[str, Field(max_length=300)]] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Limits on the last value of metrics that the program prints: latency_ms <= 20",
+    )
+    stored_metrics: list[MetricName] = Field(
+        default_factory=list, max_length=50, description="Metrics that are recognised in the log and kept, no more"
+    )
+    warm_start: list[Annotated[str, Field(max_length=40)]] = Field(
+        default_factory=list, max_length=200, description="Ids of earlier jobs whose trials the algorithm learns from"
+    )
     algorithm: AlgorithmEntry = Field(default_factory=AlgorithmEntry)
     budget: BudgetEntry
     resources: ResourcesEntry = ResourcesEntry(cpus=1, gpus=0)
@@ -130,7 +166,12 @@ class JobFile(_Part):
 
         written = {name: entry.model_dump(exclude_unset=True) for name, entry in self.space.items()}
         space = built(lambda: Space.from_dict(written))
-        objective = built(lambda: Objective(**self.objective.model_dump()))
+        objectives = [built(make) for make in self._objectives()]
+        limits = [
+            built(partial(MetricConstraint.parse, text, f"metric_constraints.{i}"))
+            for i, text in enumerate(self.metric_constraints)
+        ]
+        problems += _repeats("warm_start", self.warm_start)
         budget = built(lambda: Budget(**self.budget.model_dump()))
         resources = built(lambda: Resources(**self.resources.model_dump()))
         if problems or space is None:
@@ -141,13 +182,42 @@ class JobFile(_Part):
             program=self.program,
             command=self.command,
             space=space,
-            objectives=(objective,),
+            objectives=tuple(objectives),
+            metric_constraints=tuple(limits),
+            stored_metrics=tuple(self.stored_metrics),
+            warm_start=tuple(self.warm_start),
             algorithm=AlgorithmChoice(name=self.algorithm.name, options=self.algorithm.options),
             budget=budget,
             resources=resources,
             seed=self.seed,
             log_patterns=tuple(self.log_patterns),
         )
+
+    def _objectives(self) -> Iterator[Callable[[], Objective]]:
+        """Makers of the objectives; what they raise names the field as its author wrote it."""
+        if isinstance(self.objective, ObjectiveEntry):
+            yield partial(Objective, **self.objective.model_dump())
+            return
+        for i, entry in enumerate(self.objective):
+            yield partial(_at, f"objective.{i}", partial(Objective, **entry.model_dump()))
+
+
+def _at(where: str, make: Callable[[], Objective]) -> Objective:
+    """What `make` makes. Raises what it raises, with the fields of `objective` as those of `where`."""
+    try:
+        return make()
+    except InvalidRequest as error:
+        raise InvalidRequest(
+            *(replace(problem, field=problem.field.replace("objective", where, 1)) for problem in error.problems)
+        ) from None
+
+
+def _repeats(field: str, values: Sequence[str]) -> list[FieldProblem]:
+    return [
+        FieldProblem(field=f"{field}.{i}", message=f"{value!r} is named twice.", remedy="Name it once.")
+        for i, value in enumerate(values)
+        if value in values[:i]
+    ]
 
 
 def parse_job_file(data: object) -> JobFile:
@@ -164,6 +234,7 @@ def parse_job_file(data: object) -> JobFile:
 
 _PYDANTIC_SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should ")
 _TAGS = frozenset({"float", "int", "categorical", "bool", "str"})
+_MANY = frozenset({"one", "several"})
 _PARTS: Mapping[str, type[BaseModel]] = {
     "objective": ObjectiveEntry,
     "algorithm": AlgorithmEntry,
@@ -192,6 +263,8 @@ def _as_written(loc: Sequence[str]) -> str:
     """Without the names of union members that pydantic puts into a path."""
     if loc[:1] == ["space"]:
         return ".".join([*loc[:2], *(part for part in loc[2:] if part not in _TAGS)])
+    if loc[:1] == ["objective"]:
+        return ".".join([*loc[:1], *(part for part in loc[1:] if part not in _MANY)])
     return ".".join(loc)
 
 

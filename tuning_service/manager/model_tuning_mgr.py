@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge, TryAgain
@@ -14,8 +13,11 @@ from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.job_file import JobFile
-from tuning_service.manager.progress import progress_of
+from tuning_service.manager.progress import views_of
+from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
+from tuning_service.manager.warm_start import warm_start
 from tuning_service.runner import bundle
 from tuning_service.search.options import check_choice
 from tuning_service.storage.artifacts import ArtifactStore
@@ -23,32 +25,6 @@ from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, Program, TrialOrder
 
 MAX_PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobView:
-    """A job with its numbers."""
-
-    job: TuningJob
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialView:
-    """A trial with all its executions, oldest first."""
-
-    trial: Trial
-    tasks: Sequence[TuningTask]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPiece:
-    """Bytes of one task's log from `start`. `complete`: the task has ended, so `total` will not grow."""
-
-    data: bytes
-    start: int
-    total: int
-    complete: bool
 
 
 class ModelTuningMgr:
@@ -74,6 +50,7 @@ class ModelTuningMgr:
         self._limits = bundle_limits
         self.max_upload_bytes = max_upload_bytes
         self._clock = clock
+        self._fronts = Fronts()
 
     # -- programs
 
@@ -145,8 +122,11 @@ class ModelTuningMgr:
         """
         principal.require(Role.MEMBER)
         spec = file.to_spec()
+        with self._store.read() as unit:
+            warm = warm_start(unit.for_tenant(principal), spec)
         with self._store.write() as unit:
-            spec = self._checked(spec, unit.for_tenant(principal).program(spec.program), principal)
+            program = unit.for_tenant(principal).program(spec.program)
+            spec = self._checked(spec, program, principal, warm.problems)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,
@@ -156,14 +136,18 @@ class ModelTuningMgr:
                 reason="",
                 owner=principal.key_id,
                 created_at=self._clock(),
+                warm_start_report=warm.report,
             )
-            unit.for_tenant(principal).add_job(job)
+            unit.for_tenant(principal).add_job(job, warm.observations)
         self._notify(job.id)
-        return JobView(job=job, progress=Progress(total=spec.budget.trials))
+        front_size = 0 if len(spec.objectives) > 1 else None
+        return JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
 
-    def _checked(self, spec: JobSpec, program: Program | None, principal: Principal) -> JobSpec:
-        """`spec` with the algorithm's defaults filled in. Raises InvalidRequest with all problems at once."""
-        problems: list[FieldProblem] = []
+    def _checked(
+        self, spec: JobSpec, program: Program | None, principal: Principal, found: Sequence[FieldProblem]
+    ) -> JobSpec:
+        """`spec` with the algorithm's defaults filled in. Raises InvalidRequest with all problems, `found` too."""
+        problems = list(found)
         quota = principal.tenant.max_parallel if principal.tenant else 0
         if spec.budget.parallel > quota:
             message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
@@ -249,29 +233,37 @@ class ModelTuningMgr:
         return view
 
     def _views(self, unit: Unit, principal: Principal, jobs: Sequence[TuningJob]) -> list[JobView]:
-        scope = unit.for_tenant(principal)
-        counts = scope.trial_counts([job.id for job in jobs])
-        seconds = scope.mean_trial_seconds([job.id for job in jobs])
-        views = []
-        for job in jobs:
-            best = scope.best_trials(job.id, job.spec.objective.goal, limit=1)
-            views.append(
-                JobView(
-                    job=job,
-                    progress=progress_of(
-                        job, counts[job.id], best[0] if best else None, seconds.get(job.id), self._clock()
-                    ),
-                )
-            )
-        return views
+        return views_of(unit.for_tenant(principal), jobs, self._fronts, self._clock())
 
     # -- trials
 
-    def best(self, principal: Principal, job_id: str, limit: int = 1) -> Sequence[Trial]:
-        """Completed trials, best first by their observed value; of equal ones the earlier. Raises NotFound."""
+    def best(self, principal: Principal, job_id: str, limit: int = 1) -> BestView:
+        """Completed trials, best first by the first objective's value; of equal ones the earlier. Raises NotFound.
+
+        Those that meet the metric constraints come first.
+        """
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
-            return scope.best_trials(job_id, scope.job(job_id).spec.objective.goal, limit)
+            job = scope.job(job_id)
+            trials = scope.best_trials(job_id, job.spec.objective.goal, limit)
+            number = job.model_best_trial
+            by_model = scope.numbered_trials(job_id, [] if number is None else [number])
+        return BestView(
+            trials=trials,
+            by_model=by_model[0] if by_model else None,
+            model_value=job.model_best_value,
+            note=BestView.note_on(job.spec, trials),
+        )
+
+    def front(self, principal: Principal, job_id: str, limit: int) -> FrontView:
+        """Trials that meet all metric constraints and that no other dominates. Raises NotFound.
+
+        With one objective that is the best trial, and those that equal it.
+        """
+        with self._store.read() as unit:
+            scope = unit.for_tenant(principal)
+            numbers = self._fronts.of(scope, scope.job(job_id))
+            return FrontView(trials=scope.numbered_trials(job_id, numbers[:limit]), total=len(numbers))
 
     def trials(
         self,
@@ -381,4 +373,15 @@ def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, tas
     raise NotFound(f"Trial {number} has no task {task}.")
 
 
-__all__ = ["MAX_PAGE", "Event", "JobView", "LogPiece", "ModelTuningMgr", "Program", "TrialOrder", "TrialView"]
+__all__ = [
+    "MAX_PAGE",
+    "BestView",
+    "Event",
+    "FrontView",
+    "JobView",
+    "LogPiece",
+    "ModelTuningMgr",
+    "Program",
+    "TrialOrder",
+    "TrialView",
+]

@@ -28,6 +28,7 @@ from tuning_service.storage.rows import (
     tenant_from,
     trial_from,
     trial_values,
+    warm_from,
 )
 from tuning_service.storage.tables import (
     measurements,
@@ -195,16 +196,7 @@ class ControlRows:
         rows = self._connection.execute(
             select(warm_trials).where(warm_trials.c.job_id == job_id).order_by(warm_trials.c.position)
         ).all()
-        return [
-            Observation(
-                number=row.position - len(rows),
-                params=row.params,
-                losses=None if row.losses is None else tuple(row.losses),
-                violations=tuple(row.violations),
-                job=row.source_job,
-            )
-            for row in rows
-        ]
+        return [warm_from(row, row.position - len(rows)) for row in rows]
 
     def measurements(self, task_id: str) -> list[Measurement]:
         """All of one task, by step."""

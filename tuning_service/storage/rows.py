@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.principal import ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Measurement, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, Observation, Trial, TuningTask
 from tuning_service.runner.protocol import number_to_json, outcome_from_json
 
 AnyRow = Row[Any]
@@ -108,6 +108,27 @@ def trial_values(trial: Trial) -> dict[str, Any]:
         "status": str(trial.status),
         "values": dict(trial.values),
         "metrics": {name: number_to_json(value) for name, value in trial.metrics.items()},
+    }
+
+
+def warm_from(row: AnyRow, number: int) -> Observation:
+    return Observation(
+        number=number,
+        params=row.params,
+        losses=None if row.losses is None else tuple(row.losses),
+        violations=tuple(row.violations),
+        job=row.source_job,
+    )
+
+
+def warm_values(job_id: str, position: int, observation: Observation) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "position": position,
+        "source_job": observation.job,
+        "params": dict(observation.params),
+        "losses": None if observation.losses is None else list(observation.losses),
+        "violations": list(observation.violations),
     }
 
 
