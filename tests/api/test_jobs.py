@@ -164,7 +164,7 @@ def test_a_claim_answers_with_the_plan_and_an_ended_task_is_gone(service: Servic
     run = driver.add_trial(0)
     plan = run.claim().json()
     assert plan["task_id"] == run.task_id
-    assert plan["objective"] == "val_accuracy"
+    assert plan["required"] == ["val_accuracy"]
     assert run.claim().json() == plan  # the same runner asks again
     with service.http(service.token(run.task_id)) as http:
         assert http.get(f"/v1/tasks/{run.task_id}/program").content == archive_bytes(service, plan["program"])
