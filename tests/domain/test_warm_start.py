@@ -127,7 +127,7 @@ def test_the_new_conditions_hold():
     )
     assert [dict(o.params) for o in found.observations] == [{"opt": "a"}, {"opt": "b", "momentum": 0.2}]
     # And the other way round: what was inactive then is assumed now.
-    found = learn(a_search(flat), {"opt": CHOICE, "momentum": momentum}, {"opt": "a"})
+    found = learn(a_search({"opt": CHOICE, "momentum": FLOAT}), {"opt": CHOICE, "momentum": momentum}, {"opt": "a"})
     assert [dict(o.params) for o in found.observations] == [{"opt": "a", "momentum": 0.5}]
 
 

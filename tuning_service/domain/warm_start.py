@@ -18,9 +18,6 @@ from tuning_service.domain.space import Space
 from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import Observation, Trial
 
-MOST_JOBS = 20
-MOST_TRIALS = 10_000  # of all earlier jobs together
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
@@ -61,9 +58,9 @@ def learned(spec: JobSpec, earlier: TuningJob, trials: Sequence[Trial], *, left_
     return Learned(observations=observations, report=report)
 
 
-def unread(earlier: TuningJob, trials: int) -> Learned:
+def unread(earlier: TuningJob, trials: int, most_jobs: int) -> Learned:
     """Of a job that is one too many."""
-    unused = {f"only the {MOST_JOBS} newest jobs are taken over": trials}
+    unused = {f"only the {most_jobs} newest jobs are taken over": trials}
     report = {"job": earlier.id, "name": earlier.spec.name, "used": 0, "unused": unused, "assumed": {}, "ignored": []}
     return Learned(observations=(), report=report)
 

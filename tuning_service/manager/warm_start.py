@@ -8,8 +8,11 @@ from tuning_service.domain.errors import FieldProblem, NotFound
 from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import Observation
-from tuning_service.domain.warm_start import MOST_JOBS, MOST_TRIALS, Learned, learned, unread
+from tuning_service.domain.warm_start import Learned, learned, unread
 from tuning_service.storage.tenant_scope import TenantScope
+
+MOST_JOBS = 20
+MOST_TRIALS = 10_000  # of all earlier jobs together, in equal parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ def warm_start(scope: TenantScope, spec: JobSpec) -> WarmStart:
         if job.id in newest:
             parts.append(_part(scope, spec, job, ended, most=MOST_TRIALS // len(newest)))
         else:
-            parts.append(unread(job, ended))
+            parts.append(unread(job, ended, MOST_JOBS))
     return WarmStart(
         observations=[observation for part in parts for observation in part.observations],
         report=[part.report for part in parts],

@@ -56,7 +56,7 @@ def job_from(row: AnyRow) -> TuningJob:
         forgiven=row.forgiven,
         model_best_trial=row.model_best_trial,
         model_best_value=row.model_best_value,
-        warm_start_report=row.warm_start_report or (),
+        warm_start_report=tuple(row.warm_start_report or ()),
     )
 
 
