@@ -36,7 +36,8 @@ def fields_of(schema: dict, definitions: dict, prefix: str = "") -> list[str]:
     """Dotted names of all fields below an object's schema, without those of single parameters."""
     found = []
     for name, item in schema["properties"].items():
-        reference = item.get("$ref", "")
+        # One objective may stand alone, several as a list: their fields are the same.
+        reference = next((way["$ref"] for way in [item, *item.get("oneOf", [])] if "$ref" in way), "")
         inner = definitions[reference.rpartition("/")[2]] if reference else {}
         if "properties" in inner:
             found += fields_of(inner, definitions, f"{prefix}{name}.")
