@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Search:
     history: list[Observation]  # those of earlier jobs, then those of this one
     failures: list[str] = field(default_factory=list)  # reasons of the failures that end the history
     warm: int = 0  # observations of earlier jobs
+    ended: Counter[TrialStatus] = field(default_factory=Counter)  # trials of this job that ended for good
     ready: list[Suggestion] = field(default_factory=list)
     asked: int = 0
     exhausted: bool = False
@@ -50,6 +52,7 @@ class Search:
     def of(cls, job: TuningJob, warm: Sequence[Observation], settled: Sequence[Trial]) -> "Search":
         """Of a job that a controller takes up, from what is stored of it."""
         search = cls(history=[*warm, *(observation(trial, job) for trial in settled)], warm=len(warm))
+        search.ended.update(trial.status for trial in settled)
         for trial in settled[job.forgiven :]:
             search._count_failure(trial)
         return search
@@ -62,6 +65,7 @@ class Search:
     def take(self, trial: Trial, job: TuningJob) -> None:
         """A trial's end was stored."""
         self.history.append(observation(trial, job))
+        self.ended[trial.status] += 1
         self._count_failure(trial)
 
     def _count_failure(self, trial: Trial) -> None:
