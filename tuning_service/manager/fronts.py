@@ -14,6 +14,7 @@ _MOST_JOBS = 200
 @dataclass(slots=True)
 class _Front:
     after: int = -1  # the last end that was looked at
+    completed: int = -1  # how many trials had completed by then
     numbers: list[int] = field(default_factory=list)  # of the trials on the front, by the first objective
     losses: list[tuple[float, ...]] = field(default_factory=list)
 
@@ -25,13 +26,17 @@ class Fronts:
         self._fronts: OrderedDict[str, _Front] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, scope: TenantScope, job: TuningJob) -> list[int]:
-        """Numbers of the trials that meet all constraints and that no other dominates, best first objective first."""
+    def of(self, scope: TenantScope, job: TuningJob, completed: int) -> list[int]:
+        """Numbers of the trials that meet all constraints and that no other dominates, best first objective first.
+
+        `completed` is how many trials have completed: nothing is read while that is as it was.
+        """
         with self._lock:
             known = self._fronts.get(job.id) or _Front()
+        if known.completed == completed:
+            return known.numbers
         fresh, after = scope.feasible_values(job.id, after=known.after)
-        if after != known.after:
-            known = _joined(known, [(number, job.spec.losses(values)) for number, values in fresh], after)
+        known = _joined(known, [(number, job.spec.losses(values)) for number, values in fresh], after, completed)
         with self._lock:
             self._fronts[job.id] = known
             self._fronts.move_to_end(job.id)
@@ -40,7 +45,8 @@ class Fronts:
         return known.numbers
 
 
-def _joined(known: _Front, fresh: list[tuple[int, tuple[float, ...]]], after: int) -> _Front:
+def _joined(known: _Front, fresh: list[tuple[int, tuple[float, ...]]], after: int, completed: int) -> _Front:
     candidates = sorted([*zip(known.numbers, known.losses, strict=True), *fresh])  # of equal ones the earlier first
     kept = [candidates[place] for place in pareto.front([losses for _, losses in candidates])]
-    return _Front(after=after, numbers=[number for number, _ in kept], losses=[losses for _, losses in kept])
+    numbers, losses = [number for number, _ in kept], [losses for _, losses in kept]
+    return _Front(after=after, completed=completed, numbers=numbers, losses=losses)

@@ -105,7 +105,7 @@ class JobFile(_Part):
     command: str = Field(description="How a trial is started, in the program's folder: python train.py")
     space: dict[str, SpaceEntry]
     objective: Objectives
-    metric_constraints: list[Annotated[str, Field(max_length=300)]] = Field(
+    metric_constraints: list[Annotated[str, Field(max_length=200)]] = Field(
         default_factory=list,
         max_length=20,
         description="Limits on the last value of metrics that the program prints: latency_ms <= 20",

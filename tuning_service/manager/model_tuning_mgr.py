@@ -262,7 +262,8 @@ class ModelTuningMgr:
         """
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
-            numbers = self._fronts.of(scope, scope.job(job_id))
+            completed = scope.trial_counts([job_id])[job_id].get(TrialStatus.COMPLETED, 0)
+            numbers = self._fronts.of(scope, scope.job(job_id), completed)
             return FrontView(trials=scope.numbered_trials(job_id, numbers[:limit]), total=len(numbers))
 
     def trials(

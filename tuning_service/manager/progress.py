@@ -21,7 +21,8 @@ def views_of(scope: TenantScope, jobs: Sequence[TuningJob], fronts: Fronts, now:
         best = [] if several else scope.best_trials(job.id, job.spec.objective.goal, limit=1)
         progress = progress_of(job, counts[job.id], best[0] if best else None, seconds.get(job.id), now)
         if several:
-            progress = dataclasses.replace(progress, front_size=len(fronts.of(scope, job)))
+            front = fronts.of(scope, job, progress.completed)
+            progress = dataclasses.replace(progress, front_size=len(front))
         views.append(JobView(job=job, progress=progress))
     return views
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
 
 from tuning_service.domain.errors import LeaseLost
 from tuning_service.domain.job import TuningJob
@@ -54,13 +54,18 @@ _COUNTS = (
     )
     .group_by(trials.c.status)
 )
-_OPEN_TRIALS = (
-    select(trials)
-    .where(trials.c.job_id == bindparam("job"), trials.c.status.in_([str(s) for s in OPEN_TRIALS]))
-    .order_by(trials.c.number)
+# As its index has it: SQLAlchemy would write `= 1`, in which SQLite does not see the condition of that index.
+_UNSETTLED = text("tuning_tasks.unsettled")
+# Not ordered: SQLite would walk through all trials in the order of their numbers.
+_OPEN_TRIALS = select(trials).where(
+    trials.c.job_id == bindparam("job"), trials.c.status.in_([str(s) for s in OPEN_TRIALS])
 )
+# The job is named in each alternative, so that an index serves each.
 _WORK = select(tuning_tasks).where(
-    tuning_tasks.c.job_id == bindparam("job"), or_(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_tasks.c.unsettled)
+    or_(
+        and_(tuning_tasks.c.job_id == bindparam("job"), tuning_tasks.c.status.in_(_OPEN_TASKS)),
+        and_(tuning_tasks.c.job_id == bindparam("job"), _UNSETTLED),
+    )
 )
 _MEASUREMENTS = select(measurements).where(measurements.c.task_id == bindparam("task")).order_by(measurements.c.step)
 _FENCE = (
@@ -177,9 +182,7 @@ class ControlRows:
 
     def with_unsettled_tasks(self) -> set[str]:
         """Ids of jobs of which a task ended and nobody has drawn the conclusions."""
-        return set(
-            self._connection.execute(select(tuning_tasks.c.job_id).where(tuning_tasks.c.unsettled).distinct()).scalars()
-        )
+        return set(self._connection.execute(select(tuning_tasks.c.job_id).where(_UNSETTLED).distinct()).scalars())
 
     def open_work(self, job_id: str) -> OpenWork:
         """What a step has to look at: its size is bounded by the job's parallelism, not by its length."""
@@ -188,7 +191,7 @@ class ControlRows:
         tasks = self._connection.execute(_WORK, {"job": job_id})
         return OpenWork(
             counts={TrialStatus(status): count for status, count in counts},
-            trials=tuple(trial_from(row) for row in open_trials),
+            trials=tuple(sorted((trial_from(row) for row in open_trials), key=lambda trial: trial.number)),
             tasks=tuple(task_from(row) for row in tasks),
         )
 
