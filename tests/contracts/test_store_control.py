@@ -178,7 +178,7 @@ def test_open_work_is_what_is_not_finished(store, alice):
         work = unit.control.open_work(job.id)
         assert [t.number for t in work.trials] == [1, 2, 3]
         assert {t.id for t in work.tasks} == {tasks[1].id, tasks[2].id}
-        assert work.counts == {TrialStatus.RUNNING: 2, TrialStatus.QUEUED: 1, TrialStatus.STOPPED: 1}
+        assert work.open_counts == {TrialStatus.RUNNING: 2, TrialStatus.QUEUED: 1, TrialStatus.STOPPED: 1}
         assert unit.control.with_unsettled_tasks() == {job.id}
     with store.write() as unit:
         unit.control.settle(tasks[1])

@@ -145,7 +145,7 @@ class TuningJobCtrl:
         state = JobState(
             now=tools.clock(),
             job=job,
-            counts={**search.ended, **work.counts},
+            counts={**search.ended, **work.open_counts},
             trials=work.trials,
             tasks=work.tasks,
             results={},

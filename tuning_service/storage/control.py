@@ -94,7 +94,7 @@ class OpenWork:
 
     trials: tuple[Trial, ...]
     tasks: tuple[TuningTask, ...]
-    counts: Mapping[TrialStatus, int]  # of trials that have not ended for good: queued, running, stopped
+    open_counts: Mapping[TrialStatus, int]  # trials that have not ended for good: queued, running, stopped
 
 
 class ControlRows:
@@ -190,7 +190,7 @@ class ControlRows:
         open_trials = self._connection.execute(_OPEN_TRIALS, {"job": job_id})
         tasks = self._connection.execute(_WORK, {"job": job_id})
         return OpenWork(
-            counts={TrialStatus(status): count for status, count in counts},
+            open_counts={TrialStatus(status): count for status, count in counts},
             trials=tuple(sorted((trial_from(row) for row in open_trials), key=lambda trial: trial.number)),
             tasks=tuple(task_from(row) for row in tasks),
         )
