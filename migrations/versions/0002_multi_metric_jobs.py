@@ -33,9 +33,7 @@ def upgrade() -> None:
         sa.Column("params", sa.Text(), nullable=False),
         sa.Column("losses", sa.Text()),
         sa.Column("violations", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["job_id"], ["tuning_jobs.id"], name=op.f("fk_warm_trials_job_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["job_id"], ["tuning_jobs.id"], name=op.f("fk_warm_trials_job_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_warm_trials")),
     )
     _name_values()

@@ -131,7 +131,7 @@ class Search:
             o.number == given.number and o.losses is not None and o.is_feasible for o in self.history[self.warm :]
         ):
             return job
-        value = job.spec.objective.loss(given.loss)  # twice turned is as it was
+        value = job.spec.objective.loss(given.loss) + 0.0  # twice turned is as it was; and no -0
         if (given.number, value) == (job.model_best_trial, job.model_best_value):
             return job
         return dataclasses.replace(job, model_best_trial=given.number, model_best_value=value)
