@@ -94,19 +94,25 @@ class ProgressOut(Out):
 
 
 class ByModelOut(Out):
-    trial: int = Field(description="The trial that is best by the algorithm's model, which allows for noise")
-    value: Number = Field(description="What the model expects of it")
+    trial: int = Field(
+        description="The trial that is best by the algorithm's model, which allows for noise", examples=[4]
+    )
+    value: Number = Field(description="What the model expects of it", examples=[0.981])
 
 
 class WarmStartOut(Out):
     job: str = Field(description="An earlier job, of those named in warm_start")
     name: str
     used: int = Field(description="Trials that the algorithm learned from")
-    unused: dict[str, int] = Field(description="Why others were not used, and how many")
-    assumed: dict[str, bool | int | float | str] = Field(
-        description="Values given to parameters that the earlier trials did not have"
+    unused: dict[str, int] = Field(
+        description="Why others were not used, and how many", examples=[{"lr was out of range": 3}]
     )
-    ignored: list[str] = Field(description="Parameters of the earlier job that are not searched any more")
+    assumed: dict[str, bool | int | float | str] = Field(
+        description="Values given to parameters that the earlier trials did not have", examples=[{"depth": 4}]
+    )
+    ignored: list[str] = Field(
+        description="Parameters of the earlier job that are not searched any more", examples=[["momentum"]]
+    )
 
 
 class JobOut(Out):
