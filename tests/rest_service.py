@@ -241,7 +241,7 @@ class Run:
         self.log_bytes += len(log.encode())
         return self.post("report", report.to_json())
 
-    def finish(self, value: float | None) -> None:
+    def finish(self, value: float | None, *, values: dict[str, float] | None = None, violation: float = 0.0) -> None:
         """The program ends, and the controller draws the conclusion."""
         status = TaskStatus.SUCCEEDED if value is not None else TaskStatus.FAILED
         assert self.report(outcome=Outcome(status=status, exit_code=0 if value is not None else 1)).status_code == 200
@@ -249,6 +249,8 @@ class Run:
             self.trial,
             status=TrialStatus.COMPLETED if value is not None else TrialStatus.FAILED,
             value=value,
+            values=values or ({} if value is None else {"val_accuracy": value}),
+            violation=violation,
             metrics={} if value is None else {"val_accuracy": value},
             reason="" if value is not None else "the program ended with exit code 1",
             ended_at=time.time(),

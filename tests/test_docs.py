@@ -37,7 +37,8 @@ def fields_of(schema: dict, definitions: dict, prefix: str = "") -> list[str]:
     """Dotted names of all fields below an object's schema, without those of single parameters."""
     found = []
     for name, item in schema["properties"].items():
-        reference = item.get("$ref", "")
+        # One objective may stand alone, several as a list: their fields are the same.
+        reference = next((way["$ref"] for way in [item, *item.get("oneOf", [])] if "$ref" in way), "")
         inner = definitions[reference.rpartition("/")[2]] if reference else {}
         if "properties" in inner:
             found += fields_of(inner, definitions, f"{prefix}{name}.")
@@ -141,7 +142,7 @@ def shown(readings) -> str:
 
 
 def parser(patterns=()):
-    return build_parser({"formats": ["json", "pairs"], "patterns": list(patterns), "metric": "val_accuracy"})
+    return build_parser({"formats": ["json", "pairs"], "patterns": list(patterns), "metrics": ["val_accuracy"]})
 
 
 @pytest.mark.parametrize("block", blocks(JOB_FILE, "log"))

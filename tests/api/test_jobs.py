@@ -118,7 +118,12 @@ def test_trials_are_sorted_filtered_and_paged(service: Service, driver: Driver) 
 
 def test_a_job_without_completed_trials_has_no_best(service: Service, driver: Driver) -> None:
     with service.http() as http:
-        assert http.get(f"/v1/tuning-jobs/{driver.job_id}/best").json() == {"by_observation": None, "trials": []}
+        assert http.get(f"/v1/tuning-jobs/{driver.job_id}/best").json() == {
+            "by_observation": None,
+            "by_model": None,
+            "trials": [],
+            "note": "",
+        }
 
 
 def test_a_trial_shows_its_executions(service: Service, driver: Driver) -> None:
@@ -159,7 +164,7 @@ def test_a_claim_answers_with_the_plan_and_an_ended_task_is_gone(service: Servic
     run = driver.add_trial(0)
     plan = run.claim().json()
     assert plan["task_id"] == run.task_id
-    assert plan["objective"] == "val_accuracy"
+    assert plan["required"] == ["val_accuracy"]
     assert run.claim().json() == plan  # the same runner asks again
     with service.http(service.token(run.task_id)) as http:
         assert http.get(f"/v1/tasks/{run.task_id}/program").content == archive_bytes(service, plan["program"])

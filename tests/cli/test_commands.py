@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,76 @@ def test_points_are_added_from_options_and_from_a_file(shell: Shell, driver: Dri
     assert (
         "has no list of points" in shell.run("add-points", driver.job_id, str(tmp_path / "points.yaml"), code=2).stderr
     )
+
+
+SEVERAL = JOB.replace(
+    "objective: {metric: val_accuracy, goal: maximize}",
+    "objective: [{metric: acc, goal: maximize}, {metric: mb, goal: minimize}]\n"
+    "metric_constraints: [ms <= 20]\nstored_metrics: [train_loss]",
+)
+
+
+def test_several_objectives_are_shown_as_a_front(service: Service, shell: Shell, job_yaml: Path) -> None:
+    job_yaml.write_text(SEVERAL)
+    driver = Driver(service, shell.run("submit", str(job_yaml)).stdout.strip())
+    driver.set_status(JobStatus.RUNNING)
+    assert "No completed trial meets the metric_constraints" in shell.run("best", driver.job_id).stderr
+    for number, (acc, mb, ms) in enumerate([(0.9, 7, 1), (0.8, 3, 1), (0.7, 9, 1), (0.99, 1, 30)]):
+        run = driver.add_trial(number)
+        run.claim()
+        run.finish(acc, values={"acc": acc, "mb": mb, "ms": ms}, violation=max(0.0, ms / 20 - 1))
+    table = [line.split() for line in shell.run("best", driver.job_id).stdout.splitlines()]
+    assert [line[:3] for line in table] == [["trial", "acc", "mb"], ["0", "0.9", "7"], ["1", "0.8", "3"]]
+    assert shell.json("best", driver.job_id)["total"] == 2
+    assert "1 of 2 trials on the front" in shell.run("best", driver.job_id, "--limit", "1").stderr
+    shown = shell.run("show", driver.job_id).stdout
+    assert "2 on the front" in shown
+    assert "maximize acc\n              minimize mb\n" in shown
+    assert "ms <= 20.0" in shown
+    assert "train_loss" in shown
+    assert "2 on the front" in shell.run("list").stdout
+    rows = shell.run("trials", driver.job_id).stdout.splitlines()
+    assert ["exceeded" in row for row in rows[1:]] == [False, False, False, True]
+    assert "acc=0.9 mb=7 ms=1" in rows[1]
+    assert "violates a metric constraint" in shell.run("trials", driver.job_id, "3").stdout
+
+
+def test_the_best_by_model_is_shown_when_it_is_another(shell: Shell, driver: Driver) -> None:
+    for number, value in enumerate((0.9, 0.8)):
+        driver.add_trial(number).complete(value)
+
+    def say(trial: int, value: float) -> None:
+        def store(control: Any) -> None:
+            job = control.job(driver.job_id)
+            control.set_model_best(replace(job, model_best_trial=trial, model_best_value=value))
+
+        driver._write(store)
+
+    say(0, 0.88)
+    assert "Best configuration (trial 0, val_accuracy 0.9):" in shell.run("best", driver.job_id).stdout
+    assert "by model" not in shell.run("show", driver.job_id).stdout
+    say(1, 0.85)
+    both = shell.run("best", driver.job_id).stdout
+    assert "Best configuration by observation (trial 0, val_accuracy 0.9):" in both
+    assert "by model, which allows for noise (trial 1, val_accuracy 0.85 expected, 0.8 observed):" in both
+    assert "0.85 (trial 1), which allows for noise" in shell.run("show", driver.job_id).stdout
+
+
+def test_a_submission_tells_what_was_learned_of_earlier_jobs(shell: Shell, job_yaml: Path, driver: Driver) -> None:
+    driver.add_trial(0, {"lr": 0.01, "optimizer": "adam"}).complete(0.9)
+    driver.add_trial(1, {"lr": 0.02, "optimizer": "adam"}).complete(0.8)
+    space = "space: {lr: {type: float, min: 0.015, max: 1.0}, depth: {type: int, min: 1, max: 3}}"
+    lines = [space if line.startswith("space") else line for line in JOB.splitlines()]
+    job_yaml.write_text("\n".join([*lines, f"warm_start: [{driver.job_id}]"]))
+    submitted = shell.run("submit", str(job_yaml))
+    assert submitted.stdout.startswith("job_")
+    for told in (
+        f"Learned from 1 trials of {driver.job_id} (digits).",
+        "1 not used: lr was out of range.",
+        "Assumed, since those trials did not have it: depth=2.",
+        "left out: momentum, optimizer.",
+    ):
+        assert told in submitted.stderr
 
 
 def test_administration(service: Service) -> None:

@@ -119,6 +119,8 @@ def test_it_learns_from_an_earlier_job_whose_losses_lie_elsewhere(name):
     earlier = spaces.history(space, 40, job="earlier", offset=500.0)
     own = spaces.history(space, 1, seed=3)
     assert mean_distance([*earlier, *own]) < 0.7 * mean_distance(own)
+
+
 def test_a_huge_seed_is_accepted(name):
     space = accepted(name, spaces.ROOMY)
     algorithm = build(name, space, seed=2**63 - 1)

@@ -12,7 +12,7 @@ from tuning_service.domain.job import Goal, JobSpec
 from tuning_service.domain.principal import ApiKey, Principal, Tenant
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Measurement, Outcome
+from tuning_service.domain.trial import Measurement, Observation, Outcome
 from tuning_service.storage.tables import metadata
 from tuning_service.storage.tenant_scope import Program, TrialOrder
 
@@ -263,6 +263,89 @@ def test_the_best_trials_are_completed_and_the_earlier_of_equals_comes_first(sto
         assert [t.number for t in unit.for_tenant(alice).best_trials(job.id, goal, 3)] == best
 
 
+@pytest.mark.parametrize(("goal", "best"), [(Goal.MINIMIZE, [3, 1, 4, 2, 0]), (Goal.MAXIMIZE, [1, 3, 4, 0, 2])])
+def test_trials_beyond_the_limits_come_after_the_others_the_nearest_first(store, alice, goal, best):
+    job = stored_job(store, alice)
+    done = {"status": TrialStatus.COMPLETED}
+    figures = [(1.0, 0.5), (3.0, 0.0), (-9.0, 0.5), (2.0, 0.0), (9.0, 0.25)]
+    with store.write() as unit:
+        unit.control.add_trials(
+            [a_trial(job, i, value=value, violation=excess, **done) for i, (value, excess) in enumerate(figures)]
+            + [a_trial(job, 5, status=TrialStatus.FAILED)]
+        )
+    order = TrialOrder(column="value", descending=goal is Goal.MAXIMIZE, feasible_first=True)
+    with store.read() as unit:
+        scope = unit.for_tenant(alice)
+        for limit in range(1, 6):
+            assert [t.number for t in scope.best_trials(job.id, goal, limit)] == best[:limit]
+        assert [t.feasible for t in scope.best_trials(job.id, goal, 5)] == [True] * 2 + [False] * 3
+        walked, after = [], None
+        while page := scope.trials(job.id, order=order, after=after, limit=2):
+            walked += [t.number for t, _ in page]
+            after = page[-1][1]
+        assert walked == [*best, 5]
+
+
+def test_values_of_feasible_trials_are_read_once_each(store, alice, bob):
+    job = stored_job(store, alice)
+    made = [a_trial(job, i) for i in range(5)]
+
+    def end(number, place, status=TrialStatus.COMPLETED, **changes):
+        ended = dataclasses.replace(made[number], status=status, **changes)
+        with store.write() as unit:
+            unit.control.set_trial(ended, 9.0, settled=place)
+
+    def read(after, who=alice):
+        with store.read() as unit:
+            return unit.for_tenant(who).feasible_values(job.id, after=after)
+
+    with store.write() as unit:
+        unit.control.add_trials(made)
+    assert read(-1) == ([], -1)
+    end(3, 0, values={"a": 1.0})
+    end(0, 1, values={"a": 2.0}, violation=0.1)
+    end(1, 2, TrialStatus.FAILED)
+    assert read(-1) == ([(3, {"a": 1.0})], 2)
+    assert read(-1, bob) == ([], -1)
+    assert read(2) == ([], 2)
+    end(4, 3, values={"a": 3.0})
+    assert read(2) == ([(4, {"a": 3.0})], 3)
+    with store.read() as unit:
+        assert [t.number for t in unit.for_tenant(alice).numbered_trials(job.id, [4, 9, 0])] == [4, 0]
+        assert unit.for_tenant(bob).numbered_trials(job.id, [4]) == []
+
+
+def test_what_a_job_learned_of_earlier_ones_is_kept_with_it_alone(store, alice):
+    learned = [
+        Observation(number=-9, params={"lr": 0.1}, losses=(1.0, 2.0), violations=(-0.5,), job="job_old"),
+        Observation(number=-1, params={"lr": 0.2, "o": LONG}, losses=None, job="job_older"),
+    ]
+    job = a_job(alice.tenant_id, warm_start_report=({"job": "job_old", "unused": {SCRIPTS: 3}},))
+    with store.write() as unit:
+        unit.for_tenant(alice).add_job(job, learned)
+    with store.read() as unit:
+        assert unit.for_tenant(alice).job(job.id) == job
+        found = unit.control.warm_trials(job.id)
+    assert found == [dataclasses.replace(o, number=n) for o, n in zip(learned, (-2, -1), strict=True)]
+    with store.write() as unit:
+        unit.control.delete_job(job.id)
+    assert row_counts(store)["warm_trials"] == 0
+
+
+def test_the_best_by_model_is_stored_alone_and_with_the_job(store, alice):
+    job = stored_job(store, alice)
+    known = dataclasses.replace(job, model_best_trial=3, model_best_value=0.5)
+    later = dataclasses.replace(known, model_best_trial=4, status=JobStatus.RUNNING)
+    with store.write() as unit:
+        unit.control.set_model_best(known)
+    with store.read() as unit:
+        assert unit.control.job(job.id) == known
+    with store.write() as unit:
+        unit.control.set_job(later, 9.0)
+    with store.read() as unit:
+        assert unit.control.job(job.id) == later
+
+
 def test_the_mean_time_is_that_of_completed_trials(store, alice):
     job, idle = stored_job(store, alice), stored_job(store, alice)
     done = {"status": TrialStatus.COMPLETED, "started_at": 10.0}
@@ -361,6 +444,8 @@ def test_whoever_is_another_tenant_sees_and_changes_nothing(store, alice, bob):
             lambda s: s.trial_counts([job.id])[job.id],
             lambda s: s.mean_trial_seconds([job.id]),
             lambda s: s.best_trials(job.id, Goal.MINIMIZE, 9),
+            lambda s: s.numbered_trials(job.id, [0]),
+            lambda s: s.feasible_values(job.id, after=-1)[0],
             lambda s: s.trials(job.id, order=TrialOrder(), after=None, limit=9),
             lambda s: s.tasks(trial.id),
             lambda s: s.measurements(task.id, metric=None, after=None, limit=9),

@@ -173,12 +173,12 @@ def test_open_work_is_what_is_not_finished(store, alice):
         unit.control.set_trial(dataclasses.replace(trials[0], status=TrialStatus.FAILED), 5.0, settled=0)
         unit.runner.claim(dataclasses.replace(tasks[1], attempt=0), "n", 5.0)
         unit.runner.end(unit.runner.task(tasks[1].id), Outcome(status=TaskStatus.SUCCEEDED), 6.0)  # without
-        unit.control.add_trials([a_trial(job, 3)])
+        unit.control.add_trials([a_trial(job, 3), a_trial(job, 4, status=TrialStatus.STOPPED)])
     with store.read() as unit:
         work = unit.control.open_work(job.id)
         assert [t.number for t in work.trials] == [1, 2, 3]
         assert {t.id for t in work.tasks} == {tasks[1].id, tasks[2].id}
-        assert work.counts == {TrialStatus.FAILED: 1, TrialStatus.RUNNING: 2, TrialStatus.QUEUED: 1}
+        assert work.open_counts == {TrialStatus.RUNNING: 2, TrialStatus.QUEUED: 1, TrialStatus.STOPPED: 1}
         assert unit.control.with_unsettled_tasks() == {job.id}
     with store.write() as unit:
         unit.control.settle(tasks[1])

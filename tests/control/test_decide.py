@@ -7,7 +7,7 @@ import pytest
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
 from tuning_service.control.decide import STOP_GRACE_S, JobState, Result, decide, wanted
-from tuning_service.domain.job import Budget
+from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion
 
@@ -117,17 +117,53 @@ def test_queued_trials_go_before_new_ones():
 )
 def test_the_end_of_a_task_decides_where_its_trial_goes(outcome, value, status, final):
     trial, task = one_task(outcome.status, outcome=outcome, ended_at=NOW)
-    results = {task.id: Result(value=value, metrics={"m": 1.0})}
+    results = {task.id: Result(values={} if value is None else {"accuracy": value}, metrics={"m": 1.0})}
     [conclusion] = decide(a_state(trials=[trial], tasks=[task], results=results, slots=0)).conclusions
     assert (conclusion.trial.status, conclusion.final, conclusion.outcome) == (status, final, None)
     assert (conclusion.trial.value is None) == (status in {TrialStatus.FAILED, TrialStatus.QUEUED})
+
+
+TWO_AND_A_LIMIT = a_spec(
+    objectives=(Objective(metric="accuracy", goal=Goal.MAXIMIZE), Objective(metric="bytes", goal=Goal.MINIMIZE)),
+    metric_constraints=(MetricConstraint(metric="latency_ms", upper=True, limit=20.0),),
+)
+
+
+@pytest.mark.parametrize(
+    ("latency", "violation", "feasible"), [(19.0, 0.0, True), (20.0, 0.0, True), (25.0, 0.25, False)]
+)
+def test_a_trial_beyond_a_metric_constraint_completes_and_is_marked(latency, violation, feasible):
+    job = a_job(spec=TWO_AND_A_LIMIT, running_since=NOW - 60)
+    trial, task = one_task(TaskStatus.SUCCEEDED, outcome=Outcome(status=TaskStatus.SUCCEEDED), ended_at=NOW)
+    values = {"accuracy": 0.5, "bytes": 100.0, "latency_ms": latency}
+    results = {task.id: Result(values=values, metrics=values)}
+    [conclusion] = decide(a_state(job=job, trials=[trial], tasks=[task], results=results)).conclusions
+    after = conclusion.trial
+    assert (after.status, after.value, after.values) == (TrialStatus.COMPLETED, 0.5, values)
+    assert (after.feasible, after.violation) == (feasible, pytest.approx(violation))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"accuracy": 0.5, "bytes": 1.0}, "latency_ms has no finite value to count."),
+        ({"accuracy": 0.5}, "bytes, latency_ms have no finite value to count."),
+    ],
+)
+def test_a_trial_without_one_of_its_required_metrics_has_failed(values, reason):
+    job = a_job(spec=TWO_AND_A_LIMIT, running_since=NOW - 60)
+    trial, task = one_task(TaskStatus.SUCCEEDED, outcome=Outcome(status=TaskStatus.SUCCEEDED), ended_at=NOW)
+    results = {task.id: Result(values=values, metrics=values)}
+    [conclusion] = decide(a_state(job=job, trials=[trial], tasks=[task], results=results)).conclusions
+    assert (conclusion.trial.status, conclusion.trial.reason) == (TrialStatus.FAILED, reason)
+    assert (conclusion.trial.value, conclusion.trial.values) == (None, {})
 
 
 def test_a_lost_trial_is_launched_again_in_the_same_step_until_it_was_lost_too_often():
     outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
     trial, task = one_task(TaskStatus.LOST, outcome=outcome)
     for lost in range(1, MOST_LOST + 1):
-        results = {task.id: Result(value=None, metrics={}, lost=lost)}
+        results = {task.id: Result(values={}, metrics={}, lost=lost)}
         actions = decide(a_state(trials=[trial], tasks=[task], results=results))
         again = lost < MOST_LOST
         assert [t.trial_id for t in actions.launch] == [trial.id] * again

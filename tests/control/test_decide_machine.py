@@ -66,7 +66,9 @@ class ClusterMachine(RuleBasedStateMachine):
             end = end_of(task, state)
             if end is not None:
                 lost = self.lost[task.trial_id] + (end.fault is FaultKind.CLUSTER)
-                results[task.id] = Result(value=self.values.get(task.id), metrics={}, lost=lost)
+                value = self.values.get(task.id)
+                values = {} if value is None else {"accuracy": value}
+                results[task.id] = Result(values=values, metrics={}, lost=lost)
         return dataclasses.replace(state, results=results)
 
     def step(self, slots):

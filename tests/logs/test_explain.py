@@ -2,7 +2,7 @@ from tuning_service.logs import build_parser
 
 
 def explanation(*lines, metric="val_accuracy"):
-    parser = build_parser({"formats": ["json", "pairs"], "patterns": [], "metric": metric})
+    parser = build_parser({"formats": ["json", "pairs"], "patterns": [], "metrics": [metric]})
     for line in lines:
         parser.feed(line)
     parser.finish()
@@ -36,3 +36,12 @@ def test_silence_is_named():
 def test_explanation_is_bounded_whatever_the_log():
     lines = [f"name{i}={i} " + "val accuracy maybe " * 1000 for i in range(3000)]
     assert len(explanation(*lines)) < 8000
+
+
+def test_each_of_several_metrics_has_the_lines_that_come_near_it():
+    parser = build_parser({"formats": ["json", "pairs"], "patterns": [], "metrics": ["val_accuracy", "latency_ms"]})
+    for line in ("accuracy maybe 0.9", "latency about 20"):
+        parser.feed(line)
+    assert "accuracy maybe" in parser.explain("val_accuracy")
+    assert "latency about" not in parser.explain("val_accuracy").partition("Lines that come near")[2]
+    assert "come near:\n  latency about 20" in parser.explain("latency_ms")

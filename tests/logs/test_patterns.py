@@ -43,7 +43,7 @@ def test_unusable_patterns_are_refused_with_the_cause(pattern, message):
 
 def test_pattern_that_would_search_for_ever_is_interrupted():
     before = signal.getsignal(signal.SIGVTALRM)
-    parser = build_parser({"formats": ["pairs"], "patterns": [r"(?P<x>\d*\d*\d*\d*\d*\d*z)"], "metric": "loss"})
+    parser = build_parser({"formats": ["pairs"], "patterns": [r"(?P<x>\d*\d*\d*\d*\d*\d*z)"], "metrics": ["loss"]})
     begun = time.process_time()
     for _ in range(30):
         assert [r.value for r in parser.feed("loss=0.5 " + "1" * 1500)] == [0.5]

@@ -9,7 +9,7 @@ from tuning_service.logs import build_parser
 
 
 def parser(metric="val_accuracy", patterns=(), formats=("json", "pairs")):
-    return build_parser({"formats": list(formats), "patterns": list(patterns), "metric": metric})
+    return build_parser({"formats": list(formats), "patterns": list(patterns), "metrics": [metric]})
 
 
 def read(*lines, **options):
@@ -163,3 +163,23 @@ def test_hostile_lines_take_little_time(line):
     begun = time.process_time()
     one.feed(line)
     assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "patterns"),
+    [
+        ("Val Acc: 0.9, LATENCY-MS=12", ()),
+        ('{"VAL-ACC": 0.9, "latency ms": 12}', ()),
+        ("top1 0.9 after 12", (r"top1 (?P<Val_acc>[0-9.]+) after (?P<LATENCY_MS>\d+)",)),
+    ],
+)
+def test_each_metric_that_the_job_names_is_recognised_however_it_is_spelled(line, patterns):
+    parser = build_parser(
+        {"formats": ["json", "pairs"], "patterns": list(patterns), "metrics": ["val_acc", "latency_ms", "params"]}
+    )
+    assert {r.metric: r.value for r in parser.feed(line)} == {"val_acc": 0.9, "latency_ms": 12.0}
+
+
+def test_names_that_differ_in_case_only_are_told_apart_when_spelled_exactly():
+    parser = build_parser({"formats": ["pairs"], "patterns": [], "metrics": ["loss", "Loss"]})
+    assert {r.metric: r.value for r in parser.feed("loss=1 Loss=2")} == {"loss": 1.0, "Loss": 2.0}

@@ -173,8 +173,8 @@ def prepare(room, tmp_path, work):
                 "argv": argv,
                 "environment": {},
                 "files": files or {},
-                "parser": {"formats": ["json", "pairs"], "patterns": [], "metric": metric},
-                "objective": metric,
+                "parser": {"formats": ["json", "pairs"], "patterns": [], "metrics": [metric]},
+                "required": (metric,),
             }
             | plan
         )

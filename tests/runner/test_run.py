@@ -115,6 +115,29 @@ def test_objective_that_is_not_printed_is_explained(run, room):
 
 
 @pytest.mark.parametrize(
+    ("code", "reason", "explained"),
+    [
+        ("print('loss=1')", "the program ended without printing acc and latency_ms", ["acc", "latency_ms"]),
+        ("print('loss=1 acc=1')", "the program ended without printing latency_ms", ["latency_ms"]),
+        ("print('loss=1 acc=nan latency_ms=2')", "acc was never a finite number", []),
+        ("print('loss=inf acc=nan latency_ms=2')", "loss and acc were never a finite number", []),
+    ],
+)
+def test_each_required_metric_that_is_missing_is_named_and_explained(run, code, reason, explained):
+    names = ("loss", "acc", "latency_ms")
+    outcome = run(code, required=names, parser={"formats": ["pairs"], "patterns": [], "metrics": [*names, "extra"]})
+    assert outcome.status is TaskStatus.FAILED
+    assert outcome.reason == reason
+    assert outcome.explanation.count("No line of the output gave a value of") == len(explained)
+    assert all(f"gave a value of {name}." in outcome.explanation for name in explained)
+
+
+def test_a_stored_metric_may_be_missing(run):
+    parser = {"formats": ["pairs"], "patterns": [], "metrics": ["loss", "extra"]}
+    assert run("print('loss=1')", parser=parser).status is TaskStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
     ("argv", "reason"),
     [(("./absent",), "no such program"), (("absent-program",), "no such program"), (("./train.py",), "not executable")],
 )

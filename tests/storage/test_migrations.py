@@ -7,12 +7,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from tests.samples import a_tenant, stored_job
+from tests.samples import a_tenant, a_trial, stored_job
 from tuning_service.domain.errors import GiveUp
+from tuning_service.domain.state import TrialStatus
 from tuning_service.storage import engine as engines
 from tuning_service.storage.engine import check_schema, open_engine, upgrade_schema
 from tuning_service.storage.store import Store
 from tuning_service.storage.tables import metadata
+from tuning_service.storage.tenant_scope import TrialOrder
 
 
 @pytest.fixture
@@ -97,3 +99,18 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     with pytest.raises(GiveUp, match="not a database"):
         upgrade_schema(engine)
     engine.dispose()
+
+
+def test_trials_of_before_several_objectives_have_their_value_by_name(engine, database_url):
+    upgrade_schema(engine)
+    store = Store.open(database_url)
+    job = stored_job(store, alice := a_tenant(store, "a"))
+    trials = [a_trial(job, 0, status=TrialStatus.COMPLETED, value=0.25, values={"accuracy": 0.25}), a_trial(job, 1)]
+    with store.write() as unit:
+        unit.control.add_trials(trials)
+    command.downgrade(engines._alembic(engine), "0001")
+    upgrade_schema(engine)
+    with store.read() as unit:
+        found = unit.for_tenant(alice).trials(job.id, order=TrialOrder(), after=None, limit=9)
+    assert [trial for trial, _ in found] == trials
+    store.close()

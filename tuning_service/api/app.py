@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from tuning_service import __version__
 from tuning_service.api import (
+    best,
     catalogue,
     errors,
     events,
@@ -69,7 +70,7 @@ def create_app(
     app.state.tuning, app.state.access, app.state.metrics = tuning, access, metrics
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
     app.router.routes[:0] = runner_routes(desk, metrics)
-    for module in (programs, tuning_jobs, points, trials, logs, events, catalogue, keys, tenants, health):
+    for module in (programs, tuning_jobs, best, points, trials, logs, events, catalogue, keys, tenants, health):
         app.include_router(module.router)
     errors.install(app)
     # The last one added is the outermost.

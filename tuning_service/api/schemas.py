@@ -65,8 +65,10 @@ class ProgressOut(Out):
     failed: int
     stopped: int
     done: int = Field(description="Completed and failed")
-    best_value: Number | None
+    best_value: Number | None = Field(description="null with several objectives")
     best_trial: int | None
+    best_feasible: bool = Field(description="false: no trial meets the metric constraints, and the best is the nearest")
+    front_size: int | None = Field(description="Trials on the Pareto front; null with one objective")
     seconds_left: float | None = Field(description="Estimate; null while there is nothing to estimate from")
 
     model_config = ConfigDict(
@@ -82,10 +84,34 @@ class ProgressOut(Out):
                     "done": 10,
                     "best_value": 0.983,
                     "best_trial": 4,
+                    "best_feasible": True,
+                    "front_size": None,
                     "seconds_left": 41.0,
                 }
             ]
         }
+    )
+
+
+class ByModelOut(Out):
+    trial: int = Field(
+        description="The trial that is best by the algorithm's model, which allows for noise", examples=[4]
+    )
+    value: Number = Field(description="What the model expects of it", examples=[0.981])
+
+
+class WarmStartOut(Out):
+    job: str = Field(description="An earlier job, of those named in warm_start")
+    name: str
+    used: int = Field(description="Trials that the algorithm learned from")
+    unused: dict[str, int] = Field(
+        description="Why others were not used, and how many", examples=[{"lr was out of range": 3}]
+    )
+    assumed: dict[str, bool | int | float | str] = Field(
+        description="Values given to parameters that the earlier trials did not have", examples=[{"depth": 4}]
+    )
+    ignored: list[str] = Field(
+        description="Parameters of the earlier job that are not searched any more", examples=[["momentum"]]
     )
 
 
@@ -102,6 +128,8 @@ class JobOut(Out):
     spec: dict[str, Any] = Field(description="The job file, with all defaults")
     progress: ProgressOut
     queued_points: int = Field(description="Points that are tried next, before what the algorithm suggests")
+    by_model: ByModelOut | None = Field(description="null before the algorithm's model was asked, or without a model")
+    warm_start_report: list[WarmStartOut] = Field(description="What became of the trials of earlier jobs")
 
     @classmethod
     def of(cls, view: JobView) -> "JobOut":
@@ -119,7 +147,14 @@ class JobOut(Out):
             spec=job.spec.to_dict(),
             progress=progress_out(view),
             queued_points=job.queued_points,
+            by_model=_by_model(view),
+            warm_start_report=[WarmStartOut(**entry) for entry in job.warm_start_report],
         )
+
+
+def _by_model(view: JobView) -> ByModelOut | None:
+    trial, value = view.job.model_best_trial, view.job.model_best_value
+    return None if trial is None or value is None else ByModelOut(trial=trial, value=value)
 
 
 def progress_out(view: JobView) -> ProgressOut:
@@ -134,7 +169,11 @@ class _TrialBase(Out):
     id: str
     status: TrialStatus
     params: dict[str, bool | int | float | str] = Field(examples=[{"lr": 0.0123, "optimizer": "sgd"}])
-    value: Number | None = Field(description="The objective")
+    value: Number | None = Field(description="The objective; of several the first")
+    values: dict[str, Number] = Field(
+        description="What counts of each objective and each constraint's metric", examples=[{"val_accuracy": 0.983}]
+    )
+    feasible: bool = Field(description="false: it violates a metric constraint")
     metrics: dict[str, Number] = Field(description="Last value of each", examples=[{"val_accuracy": 0.983}])
     reason: str = Field(description="Why it failed or was stopped")
     explanation: str = Field(description="What was looked for in the log, and what came near")
@@ -205,20 +244,16 @@ def _trial_fields(trial: Trial) -> dict[str, Any]:
     if trial.started_at is not None:
         end = trial.ended_at if trial.ended_at is not None else time.time()
         elapsed = max(0.0, end - trial.started_at)
-    same = ("number", "id", "status", "value", "reason", "explanation", "source")
+    same = ("number", "id", "status", "value", "feasible", "reason", "explanation", "source")
     return {name: getattr(trial, name) for name in same} | {
         "params": dict(trial.params),
+        "values": dict(trial.values),
         "metrics": dict(trial.metrics),
         "created_at": moment(trial.created_at),
         "started_at": moment_or_none(trial.started_at),
         "ended_at": moment_or_none(trial.ended_at),
         "elapsed_s": elapsed,
     }
-
-
-class BestOut(Out):
-    by_observation: TrialOut | None = Field(description="The completed trial with the best value")
-    trials: list[TrialOut] = Field(description="The best ones, best first")
 
 
 class MeasurementOut(Out):

@@ -19,6 +19,7 @@ Number = Annotated[int, Path(ge=0, lt=2**31, description="The trial's number wit
 TaskNumber = Annotated[
     int | None, Query(alias="task", ge=0, lt=2**31, description="Which execution of the trial; default: the newest")
 ]
+_SORT = "`-`: descending; `best`: by the first objective, those first that meet the metric constraints"
 Sort = Literal["number", "-number", "value", "-value", "ended_at", "-ended_at", "best"]
 
 
@@ -28,12 +29,12 @@ def list_trials(
     who: Who,
     tuning: Tuning,
     status: Annotated[list[TrialStatus] | None, Query(description="Only these; may be repeated")] = None,
-    sort: Annotated[Sort, Query(description="`-`: descending; `best`: by value, as the job's goal says")] = "number",
+    sort: Annotated[Sort, Query(description=_SORT)] = "number",
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[TrialOut]:
     """List a job's trials. Those without what is sorted by come last."""
-    position = paging.decode(cursor, str, float, float, float)
+    position = paging.decode(cursor, str, float, float, float, float)
     if position is not None and position.pop(0) != sort:
         raise paging.bad_cursor()
     found = tuning.trials(
@@ -54,7 +55,7 @@ def list_trials(
 def _order(tuning: ModelTuningMgr, who: Principal, job_id: str, sort: Sort) -> TrialOrder:
     if sort == "best":
         goal = tuning.job(who, job_id).job.spec.objective.goal
-        return TrialOrder(column="value", descending=goal is Goal.MAXIMIZE)
+        return TrialOrder(column="value", descending=goal is Goal.MAXIMIZE, feasible_first=True)
     return TrialOrder(column=sort.removeprefix("-"), descending=sort.startswith("-"))
 
 

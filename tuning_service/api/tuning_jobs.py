@@ -8,7 +8,7 @@ from tuning_service.api import paging
 from tuning_service.api.deps import Counts, IdempotencyKey, Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.idempotency import answered_once
-from tuning_service.api.schemas import BestOut, JobOut, Page, TrialOut
+from tuning_service.api.schemas import JobOut, Page
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.job_file import JobFile
 
@@ -73,10 +73,3 @@ def resume_job(job_id: str, who: Who, tuning: Tuning) -> JobOut:
 def delete_job(job_id: str, who: Who, tuning: Tuning) -> JobOut:
     """Delete a job with its trials, measurements and logs, once its trainings have ended."""
     return JobOut.of(tuning.delete(who, job_id))
-
-
-@router.get("/{job_id}/best", responses=responses(404, 422))
-def best_trials(job_id: str, who: Who, tuning: Tuning, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> BestOut:
-    """Get the best completed trials, best first."""
-    trials = [TrialOut.of(trial) for trial in tuning.best(who, job_id, limit)]
-    return BestOut(by_observation=trials[0] if trials else None, trials=trials)

@@ -8,6 +8,7 @@ import typer
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
+_LISTS = (("constraints", "metric_constraints"), ("stored", "stored_metrics"), ("warm start", "warm_start"))
 # Where a job that is left alone goes, or stays: another target is worth a word.
 _HEADING = {
     "created": {"running"},
@@ -36,6 +37,8 @@ def submit(
     """
     with connect(url, key) as client:
         job = client.submit(job_file, program=program)
+        if not as_json:
+            output.show_warm_start(job["warm_start_report"])
         if not watch:
             if as_json:
                 output.print_json(job)
@@ -51,13 +54,18 @@ def submit(
             output.hint(f"The job goes on. End it with: tuning-service stop {job['id']}")
             raise
         best = client.best(job["id"])
+        several = len(output.objectives(job["spec"])) > 1
+        found = {"best": best} | ({"front": client.front(job["id"])} if several else {})
     if as_json:
-        output.print_json({"job": job, "best": best})
+        output.print_json({"job": job} | found)
     else:
         output.say(f"{job['status']}: {output.progress_text(job['progress'])}")
         if job["reason"]:
             output.say(job["reason"])
-        output.show_best(best, job["spec"]["objective"]["metric"])
+        if several:
+            output.show_front(found["front"], job["spec"])
+        else:
+            output.show_best(best, job["spec"])
     if job["status"] != "completed":
         raise typer.Exit(exits.JOB_FAILED)
 
@@ -79,12 +87,16 @@ def list_jobs(
             job["status"],
             f"{job['progress']['done']}/{job['progress']['total']}",
             job["progress"]["failed"],
-            job["progress"]["best_value"],
+            _best_cell(job["progress"]),
             output.when(job["created_at"]),
         )
         for job in jobs
     )
     output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, "There are no jobs."))
+
+
+def _best_cell(progress: output.JsonDict) -> object:
+    return progress["best_value"] if progress["front_size"] is None else f"{progress['front_size']} on the front"
 
 
 def show(
@@ -119,11 +131,13 @@ def show(
                 ("name", job["name"]),
                 ("status", status + (f": {job['reason']}" if job["reason"] else "")),
                 ("progress", output.progress_text(job["progress"])),
+                *_by_model(job),
                 ("created", output.when(job["created_at"])),
                 ("ended", output.when(job["ended_at"])),
                 ("command", spec["command"]),
                 ("framework", spec["framework"]),
-                ("objective", f"{spec['objective']['goal']} {spec['objective']['metric']}"),
+                ("objective", "\n".join(f"{o['goal']} {o['metric']}" for o in output.objectives(spec))),
+                *((name, "\n".join(spec[key])) for name, key in _LISTS if spec[key]),
                 ("algorithm", f"{spec['algorithm']['name']} {output.cell(spec['algorithm']['options'])}".rstrip()),
                 ("budget", spec["budget"]),
                 ("resources", spec["resources"]),
@@ -163,6 +177,14 @@ def add_points(
         queued = client.add_points(job_id, points)
     rows = ((point["source"], output.cell(point["params"])) for point in queued)
     output.listing(queued, as_json=as_json, show=lambda: output.table(("queued as", "configuration"), rows, ""))
+
+
+def _by_model(job: output.JsonDict) -> list[tuple[str, object]]:
+    """What the algorithm's model holds for the best, where that is another trial than the best by observation."""
+    by_model = job["by_model"]
+    if by_model is None or by_model["trial"] == job["progress"]["best_trial"]:
+        return []
+    return [("best by model", f"{output.cell(by_model['value'])} (trial {by_model['trial']}), which allows for noise")]
 
 
 def stop(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

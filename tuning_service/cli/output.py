@@ -90,7 +90,10 @@ def progress_text(progress: JsonDict) -> str:
     parts = [f"{progress['done']}/{progress['total']} trials", f"{progress['running']} running"]
     parts.append(f"{progress['failed']} failed")
     if progress["best_value"] is not None:
-        parts.append(f"best {cell(progress['best_value'])} (trial {progress['best_trial']})")
+        kind = "best" if progress["best_feasible"] else "beyond the limits, at best"
+        parts.append(f"{kind} {cell(progress['best_value'])} (trial {progress['best_trial']})")
+    if progress["front_size"] is not None:
+        parts.append(f"{progress['front_size']} on the front")
     if progress["seconds_left"] is not None:
         parts.append(f"{duration(progress['seconds_left'])} left")
     return " · ".join(parts)
@@ -129,15 +132,60 @@ def watch(client: "TuningClient", job_id: str, *, quiet: bool) -> JsonDict:
         return client.wait(job_id, on_change=show)
 
 
-def show_best(best: JsonDict, metric: str) -> None:
-    """The best configuration, parameter by parameter."""
-    trial = best["by_observation"]
+def objectives(spec: JsonDict) -> list[JsonDict]:
+    """A job's objectives, of which its file may name one without a list."""
+    written = spec["objective"]
+    return written if isinstance(written, list) else [written]
+
+
+def show_best(best: JsonDict, spec: JsonDict) -> None:
+    """The best configuration, parameter by parameter; and the best by the model, where that is another."""
+    trial, model = best["by_observation"], best["by_model"]
     if trial is None:
         hint("No trial has completed.")
         return
-    say(f"Best configuration (trial {trial['number']}, {metric} {cell(trial['value'])}):")
+    if best["note"]:
+        say(best["note"])
+    metric = objectives(spec)[0]["metric"]
+    differ = model is not None and model["trial"]["number"] != trial["number"]
+    by = " by observation" if differ else ""
+    say(f"Best configuration{by} (trial {trial['number']}, {metric} {cell(trial['value'])}):")
+    _show_params(trial)
+    if differ:
+        expected, seen = cell(model["expected"]), cell(model["trial"]["value"])
+        say(
+            "Best configuration by model, which allows for noise"
+            f" (trial {model['trial']['number']}, {metric} {expected} expected, {seen} observed):"
+        )
+        _show_params(model["trial"])
+
+
+def _show_params(trial: JsonDict) -> None:
     for name, value in trial["params"].items():
         say(f"  {name:<16}{cell(value)}")
+
+
+def show_front(front: JsonDict, spec: JsonDict) -> None:
+    """The Pareto front as a table."""
+    names = [objective["metric"] for objective in objectives(spec)]
+    rows = (
+        (trial["number"], *(trial["values"].get(name) for name in names), trial["params"]) for trial in front["trials"]
+    )
+    table(("trial", *names, "parameters"), rows, "No completed trial meets the metric_constraints, or none completed.")
+    if front["total"] > len(front["trials"]):
+        hint(f"{len(front['trials'])} of {front['total']} trials on the front.")
+
+
+def show_warm_start(report: Sequence[JsonDict]) -> None:
+    """What became of earlier jobs' trials, for people."""
+    for entry in report:
+        hint(f"Learned from {entry['used']} trials of {entry['job']} ({entry['name']}).")
+        for reason, count in entry["unused"].items():
+            hint(f"  {count} not used: {reason}.")
+        if entry["assumed"]:
+            hint(f"  Assumed, since those trials did not have it: {cell(entry['assumed'])}.")
+        if entry["ignored"]:
+            hint(f"  Not searched any more, and left out: {', '.join(entry['ignored'])}.")
 
 
 def listing(items: Sequence[JsonDict], *, as_json: bool, show: Callable[[], None]) -> None:

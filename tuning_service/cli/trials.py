@@ -8,12 +8,14 @@ import typer
 from tuning_service.cli import output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
-_COLUMNS = ("trial", "status", "value", "time", "parameters", "reason")
+_COLUMNS = ("trial", "status", "value", "limits", "time", "parameters", "reason")
 
 
 def _row(trial: output.JsonDict) -> tuple[object, ...]:
     time = output.duration(trial["elapsed_s"])
-    return trial["number"], trial["status"], trial["value"], time, trial["params"], trial["reason"]
+    value = trial["values"] if len(trial["values"]) > 1 else trial["value"]
+    limits = "" if trial["feasible"] else "exceeded"
+    return trial["number"], trial["status"], value, limits, time, trial["params"], trial["reason"]
 
 
 def trials(
@@ -46,7 +48,8 @@ def _show_trial(trial: output.JsonDict) -> None:
         [
             ("trial", trial["number"]),
             ("status", trial["status"] + (f": {trial['reason']}" if trial["reason"] else "")),
-            ("value", trial["value"]),
+            ("value", trial["values"] if len(trial["values"]) > 1 else trial["value"]),
+            *([] if trial["feasible"] else [("limits", "exceeded: it violates a metric constraint")]),
             ("parameters", "\n".join(f"{name}: {output.cell(v)}" for name, v in trial["params"].items())),
             ("metrics", trial["metrics"]),
             ("time", output.duration(trial["elapsed_s"])),
@@ -76,14 +79,18 @@ def best(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the best configuration, and the runners-up."""
+    """Show the best configuration, and the runners-up; of a job with several objectives the Pareto front."""
     with connect(url, key) as client:
+        spec = client.job(job_id)["spec"]
+        if len(output.objectives(spec)) > 1:
+            front = client.front(job_id, limit=limit)
+            output.print_json(front) if as_json else output.show_front(front, spec)
+            return
         found = client.best(job_id, limit=limit)
-        metric = "" if as_json else client.job(job_id)["spec"]["objective"]["metric"]
     if as_json:
         output.print_json(found)
         return
-    output.show_best(found, metric)
+    output.show_best(found, spec)
     if len(found["trials"]) > 1:
         output.say("")
         output.table(_COLUMNS[:-1], (_row(trial)[:-1] for trial in found["trials"]), "")

@@ -205,8 +205,16 @@ class TuningClient:
     # -- trials
 
     def best(self, job_id: str, limit: int = 5) -> JsonDict:
-        """{"by_observation": the best trial or None, "trials": the best ones}."""
+        """{"by_observation": the best trial or None, "by_model": {"trial", "expected"} or None, "trials", "note"}.
+
+        By the first objective. The algorithm's model allows for noise; an algorithm without one says None. `note` is
+        what has to be known of the order: that no trial meets the metric constraints, say.
+        """
         return self._dict("GET", f"{_job(job_id)}/best", params={"limit": limit})
+
+    def front(self, job_id: str, limit: int = 100) -> JsonDict:
+        """{"trials": the Pareto front, best first by the first objective, "total": how many are on it}."""
+        return self._dict("GET", f"{_job(job_id)}/front", params={"limit": limit})
 
     def trials(
         self, job_id: str, sort: str = "number", limit: int | None = None, status: str | None = None

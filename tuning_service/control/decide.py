@@ -16,9 +16,12 @@ STOP_GRACE_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What an ended task measured, and how often its trial was lost so far, this time included."""
+    """What an ended task measured, and how often its trial was lost so far, this time included.
 
-    value: float | None
+    `values` has what counts of the required metrics, as far as that is finite; `metrics` the last value of each.
+    """
+
+    values: Mapping[str, float]
     metrics: Mapping[str, float]
     lost: int = 0
 
@@ -213,7 +216,7 @@ def _conclusions(state: JobState) -> list[Conclusion]:
         if outcome is None or trial is None:
             continue
         by_runner = task.status not in OPEN_TASKS
-        result = state.results.get(task.id, Result(value=None, metrics={}))
+        result = state.results.get(task.id, Result(values={}, metrics={}))
         after, final = _after(trial, outcome, result, state)
         found.append(Conclusion(task=task, trial=after, outcome=None if by_runner else outcome, final=final))
     return found
@@ -221,23 +224,28 @@ def _conclusions(state: JobState) -> list[Conclusion]:
 
 def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> tuple[Trial, bool]:
     """The trial after a task of it ended so, and whether that is its end for good."""
+    spec = state.job.spec
+    missing = [name for name in spec.required_metrics if name not in result.values]
 
     def at(status: TrialStatus, *, reason: str = outcome.reason, explanation: str = "") -> Trial:
+        counts = status in {TrialStatus.COMPLETED, TrialStatus.STOPPED}
         return dataclasses.replace(
             trial,
             status=move(trial.status, status),
-            value=result.value if status in {TrialStatus.COMPLETED, TrialStatus.STOPPED} else None,
+            value=result.values.get(spec.objective.metric) if counts else None,
+            values=result.values if counts and not missing else {},
+            violation=spec.excess(result.values) if counts and not missing else 0.0,
             metrics=result.metrics,
             reason=reason,
             explanation=explanation,
             ended_at=None if status is TrialStatus.QUEUED else state.now,
         )
 
-    if outcome.status is TaskStatus.SUCCEEDED and result.value is not None:
+    if outcome.status is TaskStatus.SUCCEEDED and not missing:
         return at(TrialStatus.COMPLETED, reason=""), True
     if outcome.status is TaskStatus.SUCCEEDED:
-        metric = state.job.spec.objective.metric
-        return at(TrialStatus.FAILED, reason=f"{metric} has no finite value to count."), True
+        verb = "has" if len(missing) == 1 else "have"
+        return at(TrialStatus.FAILED, reason=f"{', '.join(missing)} {verb} no finite value to count."), True
     if outcome.status is TaskStatus.FAILED:
         return at(TrialStatus.FAILED, explanation=outcome.explanation), True
     if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST:

@@ -3,35 +3,34 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
 from tuning_service.compute.base import ComputeBackend, HandleStatus
+from tuning_service.control.asking import Search
 from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
 from tuning_service.control.results import summarise
 from tuning_service.control.shares import Demand
-from tuning_service.domain.errors import TryAgain, TuningError
+from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
-from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget, TrialStatus
-from tuning_service.domain.trial import FaultKind, Observation, QueuedPoint, Suggestion, Trial, TuningTask
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.trial import FaultKind, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
-from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
+from tuning_service.search.host import AlgorithmHost
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease, OpenWork
 from tuning_service.storage.store import Store, Unit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# How long a step waits for the algorithm before it lets other jobs have their turn: a cheap algorithm answers
-# sooner, and then its suggestion is launched in the step that asked for it.
-_PROMPT_S = 0.02
 _POLL_S = 1.0
 _MARK_S = 0.5
 _TENANT_S = 5.0
+_AT_WORK = frozenset({JobStatus.RUNNING, JobStatus.STOPPING})
+_ENDED = frozenset({JobStatus.COMPLETED, JobStatus.STOPPED, JobStatus.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,36 +52,6 @@ class StaleError(Exception):
     """What was decided upon has changed meanwhile: look again."""
 
 
-@dataclass(slots=True)
-class _Search:
-    """The algorithm's side of a job: what it was told, what it owes, what it gave."""
-
-    session: AlgorithmSession | None = None
-    history: list[Observation] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)  # reasons of the failures that end the history
-    ready: list[Suggestion] = field(default_factory=list)
-    asked: int = 0
-    answer: Future[list[Suggestion]] | None = None
-    exhausted: bool = False
-    error: str = ""
-
-    def collect(self) -> None:
-        """Take the answer in, when it is there."""
-        if self.answer is None or not self.answer.done():
-            return
-        try:
-            suggestions = self.answer.result()
-        except TryAgain as error:
-            log.warning("algorithm is asked again", reason=error.message, detail=error.detail)
-        except TuningError as error:
-            self.error = error.message
-            log.warning("algorithm failed", reason=error.message, detail=error.detail)
-        else:
-            self.exhausted = len(suggestions) < self.asked
-            self.ready += suggestions
-        self.answer, self.asked = None, 0
-
-
 class TuningJobCtrl:
     """One job under one lease. Used by one thread.
 
@@ -99,10 +68,10 @@ class TuningJobCtrl:
         self._handles: Mapping[str, HandleStatus] = {}
         self._known: set[str] = set()
         self._polled_at = 0.0
-        self._search: _Search | None = None
+        self._search: Search | None = None
+        self._opinion_is_new = False  # the algorithm's on the best trial, which is not stored yet
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
-        self._points: list[QueuedPoint] = []  # the user's that are tried next, as of the last look
         self._tenant: Tenant | None = None
         self._tenant_read_at = 0.0
 
@@ -123,10 +92,11 @@ class TuningJobCtrl:
         if actions.ask:
             state = self._ask(state, actions)
             actions = decide(state)
+        actions = self._with_last_word(state, actions)
         if actions.delete:
             # Before the rows: while those are there, somebody will try again.
             self._tools.artifacts.delete_job(state.job.tenant_id, state.job.id)
-        if actions.writes or self._marks_are_due():
+        if actions.writes or self._opinion_is_new or self._marks_are_due():
             try:
                 self._commit(state, actions)
             except StaleError:
@@ -138,12 +108,16 @@ class TuningJobCtrl:
         self.finished = actions.delete or (actions.job or state.job).status not in OPEN_JOBS
         if self.finished:
             self.close()
-        return not self.finished and actions.job is not None
+            return False
+        assert self._search is not None
+        if not self._search.has_news:
+            self._search.wonder(state.job, self._tools.algorithms, self._tools.notify)
+        return actions.job is not None or self._search.has_news
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
-        if self._search and self._search.session:
-            self._search.session.close()
+        if self._search:
+            self._search.close()
         self._search = None
 
     # -- looking
@@ -165,24 +139,24 @@ class TuningJobCtrl:
             search = self._search_of(unit, job)
             tenant = self._tenant_of(unit, job)
             # No more than one step can take.
-            self._points = unit.control.queued_points(job.id, job.spec.budget.parallel) if job.queued_points else []
+            search.points = unit.control.queued_points(job.id, job.spec.budget.parallel) if job.queued_points else []
         search.collect()
+        stored, job = job, search.opinion_of(job)
+        self._opinion_is_new = job is not stored
         self.target = job.target
+        counts = {**search.ended, **work.open_counts}
         state = JobState(
             now=tools.clock(),
             job=job,
-            counts=work.counts,
+            counts=counts,
             trials=work.trials,
             tasks=work.tasks,
             results={},
             handles={handle: self._handles[handle] for handle in self._known if handle in self._handles},
             failed_in_row=len(search.failures),
             last_failure=search.failures[-1] if search.failures else "",
-            ready=self._ready(search, job, work.counts),
-            asked=search.asked,
-            exhausted=search.exhausted,
-            algorithm_error=search.error,
             silent_s=tools.silent_s,
+            **search.state(_left(job, counts)),
         )
         state = dataclasses.replace(state, results=self._results(state))
         self.demand = Demand(
@@ -197,27 +171,16 @@ class TuningJobCtrl:
         self._remember_handles(work)
         return dataclasses.replace(state, slots=slots, waiting=waiting)
 
-    def _ready(self, search: _Search, job: TuningJob, counts: Mapping[TrialStatus, int]) -> tuple[Suggestion, ...]:
-        """What can be tried next: the user's points, then what the algorithm has suggested, as far as trials are left.
-
-        Suggestions that are left over, because points came in between, come to nothing.
-        """
-        points = [Suggestion(params=p.params, source=p.source) for p in self._points]
-        return (*points, *search.ready)[: max(0, job.spec.budget.trials - sum(counts.values()))]
-
     def _remember_handles(self, work: OpenWork) -> None:
         self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}
         if not self._handles.keys() >= self._known:
             # Tasks of an earlier controller: ask about them soon.
             self._polled_at = min(self._polled_at, time.monotonic() - _POLL_S + 0.1)
 
-    def _search_of(self, unit: Unit, job: TuningJob) -> _Search:
+    def _search_of(self, unit: Unit, job: TuningJob) -> Search:
         if self._search is None:
-            settled = unit.control.settled_trials(job.id)
-            search = _Search(history=[_observation(trial, job) for trial in settled])
-            for trial in settled[job.forgiven :]:
-                _count_failure(search, trial)
-            self._search = search
+            warm = unit.control.warm_trials(job.id) if job.spec.warm_start else []
+            self._search = Search.of(job, warm, unit.control.settled_trials(job.id))
         return self._search
 
     def _tenant_of(self, unit: Unit, job: TuningJob) -> Tenant:
@@ -234,55 +197,43 @@ class TuningJobCtrl:
         results = {}
         with self._tools.store.read() as unit:
             for task, outcome in ended:
-                value, metrics = summarise(state.job.spec.objective, unit.control.measurements(task.id))
+                values, metrics = summarise(state.job.spec, unit.control.measurements(task.id))
                 lost = 0
                 if outcome.fault is FaultKind.CLUSTER:
                     lost = unit.control.lost_tasks(task.trial_id) + (task.status in OPEN_TASKS)
-                results[task.id] = Result(value=value, metrics=metrics, lost=lost)
+                results[task.id] = Result(values=values, metrics=metrics, lost=lost)
         return results
 
     def _ask(self, state: JobState, actions: Actions) -> JobState:
         """Ask the algorithm, and wait a moment: a prompt answer is launched by the very step that asked for it."""
         tools, search, job = self._tools, self._search, state.job
         assert search is not None
-        if search.session is None:
-            spec = job.spec
-            setup = AlgorithmSetup(
-                space=spec.space,
-                objectives=spec.objectives,
-                algorithm=spec.algorithm,
-                seed=spec.seed,
-                constraints=spec.metric_constraints,
-            )
-            search.session = tools.algorithms.open(job.id, setup)
         ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
         open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
         pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
         first = sum(state.counts.values()) + len(actions.store)
         rest = state.ready[len(actions.store) :]
         pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(rest)]
-        history = search.history + [_observation(trial, job) for trial in ended.values()]
-        search.asked = actions.ask
-        search.answer = search.session.ask(actions.ask, history, pending)
-        try:
-            search.answer.exception(timeout=_PROMPT_S)
-        except TimeoutError:
-            search.answer.add_done_callback(lambda _: tools.notify(job.id))
-        search.collect()
-        return dataclasses.replace(
-            state,
-            ready=self._ready(search, job, state.counts),
-            asked=search.asked,
-            exhausted=search.exhausted,
-            algorithm_error=search.error,
-        )
+        search.ask(job, actions.ask, list(ended.values()), pending, tools.algorithms, tools.notify)
+        return dataclasses.replace(state, **search.state(_left(job, state.counts)))
+
+    def _with_last_word(self, state: JobState, actions: Actions) -> Actions:
+        """`actions`, without the job's end while the algorithm considers which trial is best."""
+        after, search, tools = actions.job, self._search, self._tools
+        if after is None or after.status not in _ENDED or state.job.status not in _AT_WORK:
+            return actions
+        assert search is not None
+        ended = [c.trial for c in actions.conclusions if c.final]
+        if not search.considers_end(state.job, ended, tools.algorithms, tools.notify):
+            return actions
+        return dataclasses.replace(actions, job=None)
 
     # -- storing
 
     def _commit(self, state: JobState, actions: Actions) -> None:
         now = state.now
         assert self._search is not None
-        place = len(self._search.history)
+        place = self._search.settled
         with self._tools.store.write() as unit:
             rows = unit.control
             if not rows.fence(self.lease, points=state.job.queued_points):
@@ -300,13 +251,16 @@ class TuningJobCtrl:
             rows.request_stop([task.id for task in actions.stop])
             rows.add_trials(actions.store)
             rows.take_points(
-                state.job.id, {p.position: t.number for p, t in zip(self._points, actions.store, strict=False)}
+                state.job.id,
+                {p.position: t.number for p, t in zip(self._search.points, actions.store, strict=False)},
             )
             rows.add_tasks(actions.launch)
             if actions.requeue_stopped:
                 rows.requeue_stopped(state.job.id)
             if actions.job is not None:
                 rows.set_job(actions.job, now)
+            elif self._opinion_is_new:
+                rows.set_model_best(state.job)
             if actions.delete:
                 rows.delete_job(state.job.id)
 
@@ -315,7 +269,7 @@ class TuningJobCtrl:
         search = self._search
         assert search is not None
         self._unmarked = []
-        del search.ready[: max(0, len(actions.store) - len(self._points))]
+        del search.ready[: max(0, len(actions.store) - len(search.points))]
         if actions.job is not None and actions.job.forgiven != state.job.forgiven:
             search.failures.clear()
         if actions.launch and self.demand is not None:
@@ -330,8 +284,7 @@ class TuningJobCtrl:
         for conclusion in actions.conclusions:
             trial = conclusion.trial
             if conclusion.final:
-                search.history.append(_observation(trial, state.job))
-                _count_failure(search, trial)
+                search.take(trial, state.job)
             log.info(
                 "trial ended" if conclusion.final else "task ended",
                 trial=trial.number,
@@ -377,18 +330,11 @@ class TuningJobCtrl:
         return bool(self._unmarked) and time.monotonic() - self._launched_at >= _MARK_S
 
 
-def _observation(trial: Trial, job: TuningJob) -> Observation:
-    losses = None if trial.value is None else (job.spec.objective.loss(trial.value),)
-    return Observation(number=trial.number, params=trial.params, losses=losses)
-
-
-def _count_failure(search: _Search, trial: Trial) -> None:
-    if trial.status is TrialStatus.FAILED:
-        search.failures.append(trial.reason)
-    else:
-        search.failures.clear()
-
-
 def _given(**values: object) -> dict[str, object]:
     """Those that say something: a log line without a reason has no field for it."""
     return {name: value for name, value in values.items() if value not in {None, ""}}
+
+
+def _left(job: TuningJob, counts: Mapping[TrialStatus, int]) -> int:
+    """Trials of the budget that are not stored yet."""
+    return max(0, job.spec.budget.trials - sum(counts.values()))

@@ -3,21 +3,25 @@
 import math
 from collections.abc import Iterable
 
-from tuning_service.domain.job import Objective, Summary
+from tuning_service.domain.job import JobSpec, Summary
 from tuning_service.domain.trial import Measurement
 
 
-def summarise(objective: Objective, points: Iterable[Measurement]) -> tuple[float | None, dict[str, float]]:
-    """The objective's value, None when there is no finite one; and the last value of each metric."""
+def summarise(spec: JobSpec, points: Iterable[Measurement]) -> tuple[dict[str, float], dict[str, float]]:
+    """What counts of each required metric, where that is finite; and the last value of each metric.
+
+    Of an objective its summary counts, of a constraint's metric the last value.
+    """
+    by_best = {o.metric: o for o in spec.objectives if o.summary is Summary.BEST}
+    best: dict[str, float] = {}
     last: dict[str, tuple[int, float]] = {}
-    best: float | None = None
     for point in points:
-        if point.metric not in last or point.step >= last[point.metric][0]:
-            last[point.metric] = (point.step, point.value)
-        if point.metric == objective.metric and math.isfinite(point.value):
-            best = point.value if best is None or objective.better(point.value, best) else best
+        name, value = point.metric, point.value
+        if name not in last or point.step >= last[name][0]:
+            last[name] = (point.step, value)
+        objective = by_best.get(name)
+        if objective is not None and math.isfinite(value):
+            best[name] = value if name not in best or objective.better(value, best[name]) else best[name]
     metrics = {name: value for name, (_, value) in last.items()}
-    if objective.summary is Summary.BEST:
-        return best, metrics
-    value = metrics.get(objective.metric, math.nan)
-    return (value if math.isfinite(value) else None), metrics
+    counted = {n: (best if n in by_best else metrics).get(n, math.nan) for n in spec.required_metrics}
+    return {name: value for name, value in counted.items() if math.isfinite(value)}, metrics

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -59,7 +59,10 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricConstraint:
-    """A metric's last value must stay on one side of a limit; written `latency_ms <= 20`."""
+    """A metric's last value must stay on one side of a limit; written `latency_ms <= 20`.
+
+    Of a metric that is an objective too, the value that counts there is meant.
+    """
 
     metric: str
     upper: bool  # True: at most `limit`; False: at least
@@ -92,6 +95,10 @@ class MetricConstraint:
     def violation(self, value: float) -> float:
         """By how much `value` is on the wrong side, in the metric's unit; 0 or less when it is not."""
         return value - self.limit if self.upper else self.limit - value
+
+    def excess(self, value: float) -> float:
+        """By how much `value` is on the wrong side, in parts of the limit where that is not 0; 0 when it is not."""
+        return max(0.0, self.violation(value)) / (abs(self.limit) or 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +179,9 @@ class JobSpec:
             "Make the least important ones metric_constraints or stored_metrics.",
         )
         seen: dict[str, str] = {}
+        wheres = ["objective"] if count == 1 else [f"objective.{i}" for i in range(count)]
         for where, metric in (
-            *((f"objective.{i}.metric", o.metric) for i, o in enumerate(self.objectives)),
+            *((f"{where}.metric", o.metric) for where, o in zip(wheres, self.objectives, strict=True)),
             *((f"stored_metrics.{i}", name) for i, name in enumerate(self.stored_metrics)),
         ):
             _require(metric not in seen, where, f"{metric!r} stands at {seen.get(metric)} too.", "Name it once.")
@@ -195,6 +203,18 @@ class JobSpec:
     def metrics(self) -> tuple[str, ...]:
         """All metrics that are named in the job: the required ones first."""
         return tuple(dict.fromkeys([*self.required_metrics, *self.stored_metrics]))
+
+    def losses(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """One for each objective, less is better, of a trial's summarised `values`. Raises KeyError."""
+        return tuple(o.loss(values[o.metric]) for o in self.objectives)
+
+    def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """One for each metric constraint, above zero where it is not met. Raises KeyError."""
+        return tuple(c.violation(values[c.metric]) for c in self.metric_constraints)
+
+    def excess(self, values: Mapping[str, float]) -> float:
+        """How far a trial is from meeting all metric constraints, in parts of their limits; 0 when it does."""
+        return sum(c.excess(values[c.metric]) for c in self.metric_constraints)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, in the shape of a job file, with `program` as a digest."""
@@ -258,11 +278,20 @@ class TuningJob:
     running_since: float | None = None
     forgiven: int = 0  # ended trials before the last resume: their failures are not held against the job
     queued_points: int = 0  # the user's points that have no trial yet
+    # The trial that is best by the algorithm's model, which allows for noise, and the value expected of it, in the
+    # user's own sign; None without a model, or before it was asked.
+    model_best_trial: int | None = None
+    model_best_value: float | None = None
+    warm_start_report: Sequence[Mapping[str, Any]] = ()  # one for each earlier job, see domain/warm_start.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A job in numbers. `best_value` and `best_trial` are None until a trial completed."""
+    """A job in numbers.
+
+    `best_value` and `best_trial` are None until a trial completed, and with several objectives, where `front_size`
+    says how many trials are on the Pareto front.
+    """
 
     total: int
     queued: int = 0
@@ -272,6 +301,8 @@ class Progress:
     stopped: int = 0
     best_value: float | None = None
     best_trial: int | None = None
+    best_feasible: bool = True  # False when no trial meets the metric constraints: the best is the nearest to them
+    front_size: int | None = None  # None with one objective
     seconds_left: float | None = None  # estimate; None while there is nothing to estimate from
 
     @property

@@ -85,7 +85,7 @@ class Trial:
     value: float | None = None  # the first objective, in the user's own sign
     # Summarised objectives and constraint metrics by name, in the user's own sign; empty while one is not known.
     values: Mapping[str, float] = field(default_factory=dict)
-    feasible: bool = True  # False when a metric constraint is violated
+    violation: float = 0.0  # by how much metric constraints are exceeded, in parts of their limits, summed
     metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
     reason: str = ""  # one line, why it failed or was stopped
     explanation: str = ""  # many lines: what was looked for in the log, and what came near
@@ -93,6 +93,11 @@ class Trial:
     created_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """False when a metric constraint is violated."""
+        return self.violation <= 0
 
 
 class FaultKind(StrEnum):
@@ -112,7 +117,7 @@ class Outcome:
     fault: FaultKind = FaultKind.NONE
     exit_code: int | None = None  # negative: ended by that signal
     reason: str = ""  # one line
-    explanation: str = ""  # from the log parser, when the objective never appeared
+    explanation: str = ""  # from the log parser, when a required metric never appeared
     log_tail: str = ""  # last 100 lines
     elapsed_s: float = 0.0
 
@@ -166,7 +171,7 @@ class LaunchPlan:
     environment: Mapping[str, str]
     files: Mapping[str, str]
     parser: Mapping[str, Any]  # what tuning_service.logs.build_parser() takes
-    objective: str  # metric whose absence makes the trial fail
+    required: tuple[str, ...]  # metrics without which the trial has failed
     time_limit_s: float | None = None
     heartbeat_s: float = 0.5  # longest silence between two reports
     log_limit_bytes: int = 4 * 2**20  # what is uploaded: the first half and the last half of this

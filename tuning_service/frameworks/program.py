@@ -48,7 +48,7 @@ class ProgramManager(TuningFrameworkMgr):
         return {
             "formats": ["json", "pairs"],
             "patterns": list(spec.log_patterns),
-            "metric": spec.objective.metric,
+            "metrics": list(spec.metrics),
         }
 
 

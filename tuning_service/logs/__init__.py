@@ -12,7 +12,8 @@ def build_parser(spec: Mapping[str, Any]) -> LogParser:
     """A fresh parser for one training's log.
 
     `spec` is what a framework manager's `log_parser` gave: `formats`, in the order in which they are tried (of
-    "json", "pairs"), `patterns`, the user's regular expressions, which go first, and `metric`, the objective's name.
+    "json", "pairs"), `patterns`, the user's regular expressions, which go first, and `metrics`, the names that the job
+    asks for.
 
     Raises:
         KeyError, ValueError: no framework manager made this.
@@ -22,10 +23,10 @@ def build_parser(spec: Mapping[str, Any]) -> LogParser:
     from tuning_service.logs.pairs import Pairs
     from tuning_service.logs.patterns import Patterns
 
-    metric = str(spec["metric"])
+    metrics = tuple(map(str, spec["metrics"]))
     makers = {"json": JsonLines, "pairs": Pairs}
-    patterns = [Patterns(tuple(spec["patterns"]), metric)] if spec["patterns"] else []
-    return CompositeParser([*patterns, *(makers[name](metric) for name in spec["formats"])], metric)
+    patterns = [Patterns(tuple(spec["patterns"]), metrics)] if spec["patterns"] else []
+    return CompositeParser([*patterns, *(makers[name](metrics) for name in spec["formats"])], metrics)
 
 
 def check_pattern(text: str) -> None:

@@ -17,10 +17,10 @@ class CompositeParser(LogParser):
     A step holds until the next one. Before there is any, each metric counts its own readings, from 0.
     """
 
-    def __init__(self, formats: Sequence[Format], objective: str) -> None:
+    def __init__(self, formats: Sequence[Format], metrics: Sequence[str]) -> None:
         self._formats = formats
-        self._objective = objective
-        self._seen = Seen(objective)
+        self._wanted = frozenset(metrics)
+        self._seen = Seen(metrics)
         self._step: int | None = None
         self._counts: dict[str, int] = {}
 
@@ -58,8 +58,8 @@ class CompositeParser(LogParser):
 
     def _reading(self, metric: str, value: float) -> Reading | None:
         count = self._counts.get(metric)
-        # A program that makes up names without end gets no more of them, but always its objective.
-        if count is None and len(self._counts) >= _MOST_NAMES and metric != self._objective:
+        # A program that makes up names without end gets no more of them, but always those that its job names.
+        if count is None and len(self._counts) >= _MOST_NAMES and metric not in self._wanted:
             return None
         self._counts[metric] = (count or 0) + 1
         return Reading(step=count or 0 if self._step is None else self._step, metric=metric, value=value)

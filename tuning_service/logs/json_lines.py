@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuning_service.logs.marks import Format, Mark, as_step, spelled_number, squash, step_rank, tidy
+from tuning_service.logs.marks import Format, Mark, Wanted, as_step, spelled_number, step_rank, tidy
 
 _TRIES = 4  # positions of "{" from which to try
 
@@ -17,9 +17,8 @@ class JsonLines(Format):
 
     exclusive = True
 
-    def __init__(self, objective: str) -> None:
-        self._objective = objective
-        self._squashed = squash(objective)
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._wanted = Wanted(metrics)
         self._decoder = json.JSONDecoder()
 
     def read(self, line: str) -> Sequence[Mark] | None:
@@ -34,8 +33,8 @@ class JsonLines(Format):
             found = {key: item for key, item in found.items() if key not in {"metric", "value"}}
         for key, number in _numbers(found):
             rank = step_rank(key)
-            # A step may itself be the objective: then it is measured like anything else.
-            if rank is None or squash(key) == self._squashed:
+            # A step may itself be an objective: then it is measured like anything else.
+            if rank is None or self._wanted.get(key):
                 marks.append(Mark(self._named(key), number))
             elif (step := as_step(number)) is not None:
                 steps.append((rank, step))
@@ -55,7 +54,7 @@ class JsonLines(Format):
         return None
 
     def _named(self, name: str) -> str:
-        return self._objective if squash(name) == self._squashed else tidy(name)
+        return self._wanted.get(name) or tidy(name)
 
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,5})?|(?:nan|NaN|NAN|inf(?:inity)?|Inf(?:inity)?|INF))"
@@ -38,6 +38,20 @@ def tidy(name: str) -> str:
     """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold."""
     short = re.sub(r"\s+", "_", name.strip())[:_LONGEST_NAME]
     return short if short.isprintable() else "".join(c if c.isprintable() else "_" for c in short)
+
+
+class Wanted:
+    """Metrics that a job names, which are recognised however their names are spelled in the log."""
+
+    def __init__(self, names: Sequence[str], key: Callable[[str], str] = squash) -> None:
+        """Names with an equal `key` are one to the reader; of several that are, an exact spelling tells them apart."""
+        self._key = key
+        self._exact = frozenset(names)
+        self._by_key = {key(name): name for name in reversed(names)}
+
+    def get(self, name: str) -> str | None:
+        """The metric, as the job spells it, that `name` means; None when it means none of them."""
+        return name if name in self._exact else self._by_key.get(self._key(name))
 
 
 def step_rank(name: str) -> int | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tuning_service.logs.marks import NUMBER, Format, Mark, as_step, squash, step_rank, tidy
+from tuning_service.logs.marks import NUMBER, Format, Mark, Wanted, as_step, squash, step_rank, tidy
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
 _PAIR = re.compile(
@@ -35,13 +35,12 @@ _NOISE = frozenset(
 class Pairs(Format):
     """A name, `=` or `:`, a number.
 
-    A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). The objective is recognised
-    in either case. The first step on a line holds for what stands before it, too, each for what follows it.
+    A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). What the job names is
+    recognised in either case. The first step on a line holds for what stands before it, too, each for what follows it.
     """
 
-    def __init__(self, objective: str) -> None:
-        self._objective = objective
-        self._squashed = squash(objective)
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._wanted = Wanted(metrics)
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
         self._names: dict[tuple[str, str, bool], str | None] = {}
 
@@ -79,8 +78,10 @@ class Pairs(Format):
             kept.insert(0, words.pop().lstrip("#>"))
         if not kept:
             return None
-        if squash(" ".join(kept)) == self._squashed or squash(kept[-1]) == self._squashed == squash(segment):
-            return self._objective
+        if named := self._wanted.get(" ".join(kept)):
+            return named
+        if squash(kept[-1]) == squash(segment) and (named := self._wanted.get(kept[-1])):
+            return named
         attached = separator[0] not in "\"' "
         if len(kept) > _WORDS or ("=" in separator and attached):
             kept = kept[-1:]
@@ -88,8 +89,8 @@ class Pairs(Format):
         if separator == ":" and whole and ("." in kept[-1] or kept[-1] == "localhost"):
             return None
         name = " ".join(kept)
-        if squash(name) == self._squashed:
-            return self._objective
+        if named := self._wanted.get(name):
+            return named
         return None if step_rank(name) is not None or step_rank(kept[-1]) is not None else tidy(name)
 
 

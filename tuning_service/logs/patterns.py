@@ -10,7 +10,7 @@ from re import _constants as op  # type: ignore[attr-defined]  # the parsed form
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-from tuning_service.logs.marks import Format, Mark, as_step, squash, step_rank, tidy
+from tuning_service.logs.marks import Format, Mark, Wanted, as_step, squash, step_rank, tidy
 
 LONGEST_PATTERN = 500
 _LOOKED_AT = 2000  # characters of a line
@@ -74,9 +74,8 @@ def _bodies(argument: Any) -> Iterator[Any]:
 class Patterns(Format):
     """Each pattern is searched for once a line. A group is a metric's name; `metric` and `value` name it in the log."""
 
-    def __init__(self, patterns: Sequence[str], objective: str) -> None:
-        self._objective = objective
-        self._squashed = re.sub(r"\W", "_", squash(objective))  # as near as a group's name can come
+    def __init__(self, patterns: Sequence[str], metrics: Sequence[str]) -> None:
+        self._wanted = Wanted(metrics, _as_group)
         self._patterns = [re.compile(pattern) for pattern in patterns]
         self._reach = [_LOOKED_AT] * len(self._patterns)
 
@@ -97,18 +96,21 @@ class Patterns(Format):
         if "metric" in groups:
             name, value = groups.pop("metric"), _number(groups.pop("value", None))
             if name and value is not None:
-                yield Mark(self._objective if self._is_objective(name) else tidy(name), value)
+                yield Mark(self._wanted.get(name) or tidy(name), value)
         for name, text in groups.items():
             value = _number(text)
             if value is None:
                 continue
-            if step_rank(name) is None or self._is_objective(name):
-                yield Mark(self._objective if self._is_objective(name) else name, value)
+            named = self._wanted.get(name)
+            if named or step_rank(name) is None:
+                yield Mark(named or name, value)
             elif (step := as_step(value)) is not None:
                 yield Mark(None, step)
 
-    def _is_objective(self, name: str) -> bool:
-        return re.sub(r"\W", "_", squash(name)) == self._squashed
+
+def _as_group(name: str) -> str:
+    """As near to `name` as a group's name can come."""
+    return re.sub(r"\W", "_", squash(name))
 
 
 class _TooSlow(Exception):

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections import deque
+from collections.abc import Iterator, Sequence
 
 from tuning_service.logs.marks import squash
 
@@ -13,18 +14,36 @@ _NEAR = 3  # lines kept from the beginning, and as many from the end
 _LAST = 5
 
 
-class Seen:
-    """What a log held: names of metrics, lines that mention the words of the objective, the last lines."""
+class _Near:
+    """Lines that mention the words of one metric's name: some from the beginning, some from the end."""
 
-    def __init__(self, objective: str) -> None:
-        self._objective = objective
-        words = sorted((w for w in re.split(r"[\W_]+", objective.lower()) if len(w) > 2), key=len, reverse=True)
-        self._words = tuple(words[:2]) or (objective.lower(),)
+    def __init__(self, metric: str) -> None:
+        words = sorted((w for w in re.split(r"[\W_]+", metric.lower()) if len(w) > 2), key=len, reverse=True)
+        self._words = tuple(words[:2]) or (metric.lower(),)
+        self._first: list[str] = []
+        self._latest: deque[str] = deque(maxlen=_NEAR)
+
+    def line(self, text: str, low: str) -> None:
+        """Remember a line, `low` in lower case, when it comes near."""
+        if any(word in low for word in self._words):
+            if len(self._first) < _NEAR:
+                self._first.append(text[: _LINE * 2])
+            else:
+                self._latest.append(text[: _LINE * 2])
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._first
+        yield from self._latest
+
+
+class Seen:
+    """What a log held: names of metrics, lines that mention the words of those that are wanted, the last lines."""
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._near = {metric: _Near(metric) for metric in metrics}
         self._names: dict[str, int] = {}
         self._samples: dict[str, str] = {}
         self._more_names = False
-        self._first_near: list[str] = []
-        self._last_near: deque[str] = deque(maxlen=_NEAR)
         self._last: deque[str] = deque(maxlen=_LAST)
         self._lines = 0
 
@@ -35,11 +54,8 @@ class Seen:
         self._lines += 1
         self._last.append(text)
         low = text.lower()
-        if any(word in low for word in self._words):
-            if len(self._first_near) < _NEAR:
-                self._first_near.append(text[: _LINE * 2])
-            else:
-                self._last_near.append(text[: _LINE * 2])
+        for near in self._near.values():
+            near.line(text, low)
 
     def metric(self, name: str, line: str) -> None:
         """Remember that `line` gave a value of `name`."""
@@ -68,7 +84,7 @@ class Seen:
             parts.append(f"Metrics that were read: {', '.join(shown)}{more}.")
         else:
             parts.append("No metric at all was read.")
-        near = [line for line in [*self._first_near, *self._last_near] if line[:_LINE] not in self._samples.values()]
+        near = [line for line in self._near.get(metric, ()) if line[:_LINE] not in self._samples.values()]
         if near:
             parts.append("Lines that come near:")
             parts += [f"  {_cut(line)}" for line in near]
@@ -76,7 +92,8 @@ class Seen:
             parts.append("The last lines of the output:")
             parts += [f"  {_cut(line)}" for line in self._last]
         if alike:
-            parts.append(f"If {alike[0]} is what you mean, write that as objective.metric.")
+            where = "objective.metric, or where else the job file names it"
+            parts.append(f"If {alike[0]} is what you mean, write that instead of {metric}: {where}.")
         parts.append(_remedy(metric))
         return "\n".join(parts)
 

@@ -2,13 +2,24 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, Resources, Summary
+from tuning_service.domain.job import (
+    AlgorithmChoice,
+    Budget,
+    Goal,
+    JobSpec,
+    MetricConstraint,
+    Objective,
+    Resources,
+    Summary,
+)
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
 from tuning_service.manager.points import points_of
@@ -23,6 +34,8 @@ from tuning_service.manager.space_entries import (
     SpaceEntry,
 )
 
+DEFAULT_ALGORITHM = "auto"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -34,8 +47,20 @@ class ObjectiveEntry(_Part):
     summary: Summary = Field(Summary.BEST, description="best: the best value over all steps; last: the last one")
 
 
+def _how_many(written: object) -> str:
+    return "several" if isinstance(written, (list, tuple)) else "one"
+
+
+Objectives = Annotated[
+    Annotated[ObjectiveEntry, Tag("one")] | Annotated[list[ObjectiveEntry], Tag("several")],
+    Discriminator(_how_many),
+    Field(description="What is optimised; a list of up to four makes a Pareto front"),
+]
+MetricName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class AlgorithmEntry(_Part):
-    name: str = "tpe"
+    name: str = DEFAULT_ALGORITHM
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -66,7 +91,18 @@ class JobFile(_Part):
     points: list[Point] = Field(
         default_factory=list, description="Configurations that are tried first; what one leaves out has its default"
     )
-    objective: ObjectiveEntry
+    objective: Objectives
+    metric_constraints: list[Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Limits on the last value of metrics that the program prints: latency_ms <= 20",
+    )
+    stored_metrics: list[MetricName] = Field(
+        default_factory=list, max_length=50, description="Metrics that are recognised in the log and kept, no more"
+    )
+    warm_start: list[Annotated[str, Field(max_length=40)]] = Field(
+        default_factory=list, max_length=200, description="Ids of earlier jobs whose trials the algorithm learns from"
+    )
     algorithm: AlgorithmEntry = Field(default_factory=AlgorithmEntry)
     budget: BudgetEntry
     resources: ResourcesEntry = ResourcesEntry(cpus=1, gpus=0)
@@ -122,7 +158,12 @@ class JobFile(_Part):
 
         written = {name: entry.written for name, entry in self.space.items()}
         space = built(lambda: Space.from_dict(written, self.constraints))
-        objective = built(lambda: Objective(**self.objective.model_dump()))
+        objectives = [built(make) for make in self._objectives()]
+        limits = [
+            built(partial(MetricConstraint.parse, text, f"metric_constraints.{i}"))
+            for i, text in enumerate(self.metric_constraints)
+        ]
+        problems += _repeats("warm_start", self.warm_start)
         budget = built(lambda: Budget(**self.budget.model_dump()))
         resources = built(lambda: Resources(**self.resources.model_dump()))
         points = built(lambda: points_of(space, self.points, budget)) if space and budget else ()
@@ -134,7 +175,10 @@ class JobFile(_Part):
             program=self.program,
             command=self.command,
             space=space,
-            objectives=(objective,),
+            objectives=tuple(objectives),
+            metric_constraints=tuple(limits),
+            stored_metrics=tuple(self.stored_metrics),
+            warm_start=tuple(self.warm_start),
             algorithm=AlgorithmChoice(name=self.algorithm.name, options=self.algorithm.options),
             budget=budget,
             resources=resources,
@@ -142,6 +186,32 @@ class JobFile(_Part):
             log_patterns=tuple(self.log_patterns),
             points=points,
         )
+
+    def _objectives(self) -> Iterator[Callable[[], Objective]]:
+        """Makers of the objectives; what they raise names the field as its author wrote it."""
+        if isinstance(self.objective, ObjectiveEntry):
+            yield partial(Objective, **self.objective.model_dump())
+            return
+        for i, entry in enumerate(self.objective):
+            yield partial(_at, f"objective.{i}", partial(Objective, **entry.model_dump()))
+
+
+def _at(where: str, make: Callable[[], Objective]) -> Objective:
+    """What `make` makes. Raises what it raises, with the fields of `objective` as those of `where`."""
+    try:
+        return make()
+    except InvalidRequest as error:
+        raise InvalidRequest(
+            *(replace(problem, field=problem.field.replace("objective", where, 1)) for problem in error.problems)
+        ) from None
+
+
+def _repeats(field: str, values: Sequence[str]) -> list[FieldProblem]:
+    return [
+        FieldProblem(field=f"{field}.{i}", message=f"{value!r} is named twice.", remedy="Name it once.")
+        for i, value in enumerate(values)
+        if value in values[:i]
+    ]
 
 
 class PointsFile(_Part):
@@ -166,6 +236,7 @@ def parse_job_file(data: object) -> JobFile:
 
 _PYDANTIC_SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should ")
 _UNION = frozenset({"bool", "int", "float", "str"})
+_MANY = frozenset({"one", "several"})
 _PARTS: Mapping[str, type[BaseModel]] = {
     "objective": ObjectiveEntry,
     "algorithm": AlgorithmEntry,
@@ -213,6 +284,8 @@ def _as_written(loc: Sequence[str]) -> str:
     parts = list(loc[:-1] if _is_of_union(loc) else loc)
     if parts[:1] == ["space"]:
         del parts[2:3]  # the type
+    if parts[:1] == ["objective"]:
+        parts = [parts[0], *(part for part in parts[1:] if part not in _MANY)]
     return ".".join(parts)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge
@@ -13,11 +12,13 @@ from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
-from tuning_service.manager.progress import progress_of
-from tuning_service.manager.views import LogPiece, TrialView
+from tuning_service.manager.progress import views_of
+from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
+from tuning_service.manager.warm_start import warm_start
 from tuning_service.runner import bundle
 from tuning_service.search.options import check_choice
 from tuning_service.storage.artifacts import ArtifactStore
@@ -25,14 +26,6 @@ from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, Program, TrialOrder
 
 MAX_PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobView:
-    """A job with its numbers."""
-
-    job: TuningJob
-    progress: Progress
 
 
 class ModelTuningMgr:
@@ -58,6 +51,7 @@ class ModelTuningMgr:
         self._limits = bundle_limits
         self.max_upload_bytes = max_upload_bytes
         self._clock = clock
+        self._fronts = Fronts()
 
     # -- programs
 
@@ -130,8 +124,11 @@ class ModelTuningMgr:
         principal.require(Role.MEMBER)
         spec = file.to_spec()
         check_feasible(spec)  # before the transaction: it may take a second
+        with self._store.read() as unit:
+            warm = warm_start(unit.for_tenant(principal), spec)
         with self._store.write() as unit:
-            spec = self._checked(spec, unit.for_tenant(principal).program(spec.program), principal)
+            program = unit.for_tenant(principal).program(spec.program)
+            spec = self._checked(spec, program, principal, warm.problems)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,
@@ -141,17 +138,21 @@ class ModelTuningMgr:
                 reason="",
                 owner=principal.key_id,
                 created_at=self._clock(),
+                warm_start_report=warm.report,
             )
             queue = first_queue(spec)
-            unit.for_tenant(principal).add_job(job)
+            unit.for_tenant(principal).add_job(job, warm.observations)
             unit.for_tenant(principal).add_points(job.id, queue)
         self._notify(job.id)
         job = dataclasses.replace(job, queued_points=len(queue))
-        return JobView(job=job, progress=Progress(total=spec.budget.trials))
+        front_size = 0 if len(spec.objectives) > 1 else None
+        return JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
 
-    def _checked(self, spec: JobSpec, program: Program | None, principal: Principal) -> JobSpec:
-        """`spec` with the algorithm's defaults filled in. Raises InvalidRequest with all problems at once."""
-        problems: list[FieldProblem] = []
+    def _checked(
+        self, spec: JobSpec, program: Program | None, principal: Principal, found: Sequence[FieldProblem]
+    ) -> JobSpec:
+        """`spec` with the algorithm's defaults filled in. Raises InvalidRequest with all problems, `found` too."""
+        problems = list(found)
         quota = principal.tenant.max_parallel if principal.tenant else 0
         if spec.budget.parallel > quota:
             message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
@@ -262,29 +263,38 @@ class ModelTuningMgr:
         return view
 
     def _views(self, unit: Unit, principal: Principal, jobs: Sequence[TuningJob]) -> list[JobView]:
-        scope = unit.for_tenant(principal)
-        counts = scope.trial_counts([job.id for job in jobs])
-        seconds = scope.mean_trial_seconds([job.id for job in jobs])
-        views = []
-        for job in jobs:
-            best = scope.best_trials(job.id, job.spec.objective.goal, limit=1)
-            views.append(
-                JobView(
-                    job=job,
-                    progress=progress_of(
-                        job, counts[job.id], best[0] if best else None, seconds.get(job.id), self._clock()
-                    ),
-                )
-            )
-        return views
+        return views_of(unit.for_tenant(principal), jobs, self._fronts, self._clock())
 
     # -- trials
 
-    def best(self, principal: Principal, job_id: str, limit: int = 1) -> Sequence[Trial]:
-        """Completed trials, best first by their observed value; of equal ones the earlier. Raises NotFound."""
+    def best(self, principal: Principal, job_id: str, limit: int = 1) -> BestView:
+        """Completed trials, best first by the first objective's value; of equal ones the earlier. Raises NotFound.
+
+        Those that meet the metric constraints come first.
+        """
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
-            return scope.best_trials(job_id, scope.job(job_id).spec.objective.goal, limit)
+            job = scope.job(job_id)
+            trials = scope.best_trials(job_id, job.spec.objective.goal, limit)
+            number = job.model_best_trial
+            by_model = scope.numbered_trials(job_id, [] if number is None else [number])
+        return BestView(
+            trials=trials,
+            by_model=by_model[0] if by_model else None,
+            model_value=job.model_best_value,
+            note=BestView.note_on(job.spec, trials),
+        )
+
+    def front(self, principal: Principal, job_id: str, limit: int) -> FrontView:
+        """Trials that meet all metric constraints and that no other dominates. Raises NotFound.
+
+        With one objective that is the best trial, and those that equal it.
+        """
+        with self._store.read() as unit:
+            scope = unit.for_tenant(principal)
+            completed = scope.trial_counts([job_id])[job_id].get(TrialStatus.COMPLETED, 0)
+            numbers = self._fronts.of(scope, scope.job(job_id), completed)
+            return FrontView(trials=scope.numbered_trials(job_id, numbers[:limit]), total=len(numbers))
 
     def trials(
         self,
@@ -376,4 +386,15 @@ def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, tas
     raise NotFound(f"Trial {number} has no task {task}.")
 
 
-__all__ = ["MAX_PAGE", "Event", "JobView", "LogPiece", "ModelTuningMgr", "Program", "TrialOrder", "TrialView"]
+__all__ = [
+    "MAX_PAGE",
+    "BestView",
+    "Event",
+    "FrontView",
+    "JobView",
+    "LogPiece",
+    "ModelTuningMgr",
+    "Program",
+    "TrialOrder",
+    "TrialView",
+]

@@ -1,11 +1,30 @@
 """How far a job is, in numbers."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.state import JobStatus, TrialStatus
 from tuning_service.domain.trial import Trial
+from tuning_service.manager.fronts import Fronts
+from tuning_service.manager.views import JobView
+from tuning_service.storage.tenant_scope import TenantScope
+
+
+def views_of(scope: TenantScope, jobs: Sequence[TuningJob], fronts: Fronts, now: float) -> list[JobView]:
+    """The jobs, each with its numbers."""
+    counts = scope.trial_counts([job.id for job in jobs])
+    seconds = scope.mean_trial_seconds([job.id for job in jobs])
+    views = []
+    for job in jobs:
+        several = len(job.spec.objectives) > 1
+        best = [] if several else scope.best_trials(job.id, job.spec.objective.goal, limit=1)
+        progress = progress_of(job, counts[job.id], best[0] if best else None, seconds.get(job.id), now)
+        if several:
+            front = fronts.of(scope, job, progress.completed)
+            progress = dataclasses.replace(progress, front_size=len(front))
+        views.append(JobView(job=job, progress=progress))
+    return views
 
 
 def progress_of(
@@ -22,6 +41,7 @@ def progress_of(
         stopped=counts.get(TrialStatus.STOPPED, 0),
         best_value=best.value if best else None,
         best_trial=best.number if best else None,
+        best_feasible=best is None or best.feasible,
     )
     if job.status is not JobStatus.RUNNING or mean_s is None:
         return progress

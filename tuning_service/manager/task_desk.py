@@ -134,7 +134,7 @@ class TaskDesk:
             },
             files=prepared.files,
             parser=manager.log_parser(spec),
-            objective=spec.objective.metric,
+            required=spec.required_metrics,
             time_limit_s=None if limit is None else 60 * limit,
             heartbeat_s=self._heartbeat_s,
             log_limit_bytes=self._log_limit_bytes,

@@ -29,8 +29,8 @@ class Follower:
         self._lines = LineSplitter(LogParser.MAX_LINE)
         self._begun = time.monotonic()
         self._decision = Decision.CONTINUE
-        self._seen = False
-        self._finite = False
+        self._seen: set[str] = set()
+        self._finite: set[str] = set()
 
     def follow(self, training: Training) -> tuple[Outcome, Exit]:
         """How it ended; nothing of it is left then.
@@ -93,9 +93,10 @@ class Follower:
             self._measure(reading.step, reading.metric, reading.value)
 
     def _measure(self, step: int, metric: str, value: float) -> None:
-        if metric == self._plan.objective:
-            self._seen = True
-            self._finite = self._finite or math.isfinite(value)
+        if metric in self._plan.required:
+            self._seen.add(metric)
+            if math.isfinite(value):
+                self._finite.add(metric)
         elapsed_s = round(time.monotonic() - self._begun, 4)
         self._reporter.measure(Measurement(step=step, metric=metric, value=value, elapsed_s=elapsed_s))
 
@@ -104,10 +105,9 @@ class Follower:
             Ended(
                 exit=end,
                 decision=self._decision,
-                objective=self._plan.objective,
-                objective_seen=self._seen,
-                objective_finite=self._finite,
-                explanation="" if self._seen else self._parser.explain(self._plan.objective),
+                missing=tuple(m for m in self._plan.required if m not in self._seen),
+                never_finite=tuple(m for m in self._plan.required if m in self._seen - self._finite),
+                explain=self._parser.explain,
                 log_tail=self._reporter.log.tail(),
                 elapsed_s=round(time.monotonic() - self._begun, 4),
                 time_limit_s=self._plan.time_limit_s,

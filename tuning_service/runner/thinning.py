@@ -10,7 +10,7 @@ _DENSE = 1000  # points of one metric before every second, then every fourth …
 class Thinner:
     """Passes on the first thousand points of each metric; after each thousand, half as many of what follows.
 
-    A new least or greatest value always passes, and so does the last one, at the end: whichever way the objective is
+    A new least or greatest value always passes, and so does the last one, at the end: whichever way an objective is
     summarised, its value is what it would be without thinning.
     """
 

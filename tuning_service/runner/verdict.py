@@ -3,6 +3,7 @@
 import errno
 import re
 import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tuning_service.domain.state import Decision, TaskStatus
@@ -19,10 +20,9 @@ class Training:
 
     exit: Exit
     decision: Decision
-    objective: str
-    objective_seen: bool
-    objective_finite: bool
-    explanation: str  # why the objective was not found; used when it was not
+    missing: Sequence[str]  # required metrics that were never printed
+    never_finite: Sequence[str]  # those that were, and never with a finite value
+    explain: Callable[[str], str]  # why a metric was not found
     log_tail: str
     elapsed_s: float
     time_limit_s: float | None
@@ -39,26 +39,34 @@ def judge(training: Training) -> Outcome:
         reason = f"timed out after {training.time_limit_s:g} s"
     elif training.exit.code:
         reason = _crash(training.exit.code, training.log_tail)
-    elif not training.objective_seen:
-        reason = f"the program ended without printing {training.objective}"
-    elif not training.objective_finite:
-        reason = f"{training.objective} was never a finite number"
+    elif training.missing:
+        reason = f"the program ended without printing {_listed(training.missing)}"
+    elif training.never_finite:
+        reason = f"{_listed(training.never_finite)} {_was(training.never_finite)} never a finite number"
     else:
         return _outcome(training, TaskStatus.SUCCEEDED, FaultKind.NONE, "")
     return _outcome(training, TaskStatus.FAILED, FaultKind.PROGRAM, reason)
 
 
 def _outcome(training: Training, status: TaskStatus, fault: FaultKind, reason: str) -> Outcome:
-    explain = status is TaskStatus.FAILED and not training.objective_seen
+    missing = training.missing if status is TaskStatus.FAILED else ()
     return Outcome(
         status=status,
         fault=fault,
         exit_code=training.exit.code,
         reason=reason[:500],
-        explanation=training.explanation if explain else "",
+        explanation="\n\n".join(map(training.explain, missing)),
         log_tail=training.log_tail,
         elapsed_s=training.elapsed_s,
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _was(names: Sequence[str]) -> str:
+    return "was" if len(names) == 1 else "were"
 
 
 def _crash(code: int, log_tail: str) -> str:

@@ -140,6 +140,11 @@ class HPTAlgorithm(ABC):
         last = self._untried.first(count - len(accepted), self._tried, taken)
         return accepted + [Suggestion(params=params, source=source) for params in last]
 
+    @classmethod
+    def has_model(cls) -> bool:
+        """Whether `recommend` is worth asking."""
+        return cls.recommend is not HPTAlgorithm.recommend
+
     def recommend(self) -> Recommendation | None:
         """The trial of this job that is best by what the algorithm's model makes of noise; None without a model.
 

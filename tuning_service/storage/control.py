@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
 
 from tuning_service.domain.errors import LeaseLost
 from tuning_service.domain.job import TuningJob
@@ -18,7 +18,15 @@ from tuning_service.domain.state import (
     TaskStatus,
     TrialStatus,
 )
-from tuning_service.domain.trial import FaultKind, Measurement, Outcome, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import (
+    FaultKind,
+    Measurement,
+    Observation,
+    Outcome,
+    QueuedPoint,
+    Trial,
+    TuningTask,
+)
 from tuning_service.storage.rows import (
     job_from,
     job_values,
@@ -29,6 +37,7 @@ from tuning_service.storage.rows import (
     tenant_from,
     trial_from,
     trial_values,
+    warm_from,
 )
 from tuning_service.storage.tables import (
     measurements,
@@ -37,6 +46,7 @@ from tuning_service.storage.tables import (
     trials,
     tuning_jobs,
     tuning_tasks,
+    warm_trials,
 )
 from tuning_service.storage.writes import add_event
 
@@ -45,14 +55,27 @@ _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
 # Built once: making a statement costs more than running it, and these run for every step.
 _JOB = select(tuning_jobs).where(tuning_jobs.c.id == bindparam("job"))
-_COUNTS = select(trials.c.status, func.count()).where(trials.c.job_id == bindparam("job")).group_by(trials.c.status)
-_OPEN_TRIALS = (
-    select(trials)
-    .where(trials.c.job_id == bindparam("job"), trials.c.status.in_([str(s) for s in OPEN_TRIALS]))
-    .order_by(trials.c.number)
+# Not of trials that ended for good: a long job has many, and counting them would take longer than the rest of a step.
+_COUNTS = (
+    select(trials.c.status, func.count())
+    .where(
+        trials.c.job_id == bindparam("job"),
+        trials.c.status.in_([str(s) for s in (*OPEN_TRIALS, TrialStatus.STOPPED)]),
+    )
+    .group_by(trials.c.status)
 )
+# As its index has it: SQLAlchemy would write `= 1`, in which SQLite does not see the condition of that index.
+_UNSETTLED = text("tuning_tasks.unsettled")
+# Not ordered: SQLite would walk through all trials in the order of their numbers.
+_OPEN_TRIALS = select(trials).where(
+    trials.c.job_id == bindparam("job"), trials.c.status.in_([str(s) for s in OPEN_TRIALS])
+)
+# The job is named in each alternative, so that an index serves each.
 _WORK = select(tuning_tasks).where(
-    tuning_tasks.c.job_id == bindparam("job"), or_(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_tasks.c.unsettled)
+    or_(
+        and_(tuning_tasks.c.job_id == bindparam("job"), tuning_tasks.c.status.in_(_OPEN_TASKS)),
+        and_(tuning_tasks.c.job_id == bindparam("job"), _UNSETTLED),
+    )
 )
 _MEASUREMENTS = select(measurements).where(measurements.c.task_id == bindparam("task")).order_by(measurements.c.step)
 _FENCE = (
@@ -67,6 +90,8 @@ _POINTS = (
     .order_by(queued_points.c.position)
     .limit(bindparam("most"))
 )
+# Columns of a job that a controller leaves alone.
+_OF_SUBMISSION = ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at", "warm_start_report")
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
 
@@ -86,7 +111,7 @@ class OpenWork:
 
     trials: tuple[Trial, ...]
     tasks: tuple[TuningTask, ...]
-    counts: Mapping[TrialStatus, int]
+    open_counts: Mapping[TrialStatus, int]  # trials that have not ended for good: queued, running, stopped
 
 
 class ControlRows:
@@ -178,9 +203,7 @@ class ControlRows:
 
     def with_unsettled_tasks(self) -> set[str]:
         """Ids of jobs of which a task ended and nobody has drawn the conclusions."""
-        return set(
-            self._connection.execute(select(tuning_tasks.c.job_id).where(tuning_tasks.c.unsettled).distinct()).scalars()
-        )
+        return set(self._connection.execute(select(tuning_tasks.c.job_id).where(_UNSETTLED).distinct()).scalars())
 
     def open_work(self, job_id: str) -> OpenWork:
         """What a step has to look at: its size is bounded by the job's parallelism, not by its length."""
@@ -188,8 +211,8 @@ class ControlRows:
         open_trials = self._connection.execute(_OPEN_TRIALS, {"job": job_id})
         tasks = self._connection.execute(_WORK, {"job": job_id})
         return OpenWork(
-            counts={TrialStatus(status): count for status, count in counts},
-            trials=tuple(trial_from(row) for row in open_trials),
+            open_counts={TrialStatus(status): count for status, count in counts},
+            trials=tuple(sorted((trial_from(row) for row in open_trials), key=lambda trial: trial.number)),
             tasks=tuple(task_from(row) for row in tasks),
         )
 
@@ -203,6 +226,13 @@ class ControlRows:
             select(trials).where(trials.c.job_id == job_id, trials.c.settled.is_not(None)).order_by(trials.c.settled)
         )
         return [trial_from(row) for row in rows]
+
+    def warm_trials(self, job_id: str) -> list[Observation]:
+        """What the job's algorithm learned of earlier jobs, in order; numbered from below zero up to -1."""
+        rows = self._connection.execute(
+            select(warm_trials).where(warm_trials.c.job_id == job_id).order_by(warm_trials.c.position)
+        ).all()
+        return [warm_from(row, row.position - len(rows)) for row in rows]
 
     def measurements(self, task_id: str) -> list[Measurement]:
         """All of one task, by step."""
@@ -226,7 +256,7 @@ class ControlRows:
         A job that failed by itself is wanted to rest, so that a later resume is a change of its target.
         """
         values = job_values(job)
-        for name in ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at"):
+        for name in _OF_SUBMISSION:
             del values[name]
         self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(**values))
         if job.status is JobStatus.FAILED:
@@ -236,6 +266,14 @@ class ControlRows:
                 .values(target=str(JobTarget.STOPPED))
             )
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": job.reason}, now)
+
+    def set_model_best(self, job: TuningJob) -> None:
+        """Store which trial is best by the algorithm's model."""
+        self._connection.execute(
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job.id)
+            .values(model_best_trial=job.model_best_trial, model_best_value=job.model_best_value)
+        )
 
     def add_trials(self, new: Sequence[Trial]) -> None:
         if new:

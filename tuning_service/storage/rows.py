@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.principal import ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.runner.protocol import number_to_json, outcome_from_json
 
 AnyRow = Row[Any]
@@ -55,6 +55,9 @@ def job_from(row: AnyRow) -> TuningJob:
         running_since=row.running_since,
         forgiven=row.forgiven,
         queued_points=row.queued_points,
+        model_best_trial=row.model_best_trial,
+        model_best_value=row.model_best_value,
+        warm_start_report=tuple(row.warm_start_report or ()),
     )
 
 
@@ -71,6 +74,9 @@ def job_values(job: TuningJob) -> dict[str, Any]:
         "used_s": job.used_s,
         "running_since": job.running_since,
         "forgiven": job.forgiven,
+        "model_best_trial": job.model_best_trial,
+        "model_best_value": job.model_best_value,
+        "warm_start_report": list(job.warm_start_report) or None,
     }
 
 
@@ -89,7 +95,7 @@ def trial_from(row: AnyRow) -> Trial:
         source=row.source,
         value=row.value,
         values=row.values,
-        feasible=row.feasible,
+        violation=row.violation,
         metrics={name: float(value) for name, value in row.metrics.items()},
         reason=row.reason,
         explanation=row.explanation,
@@ -107,6 +113,27 @@ def trial_values(trial: Trial) -> dict[str, Any]:
         "status": str(trial.status),
         "values": dict(trial.values),
         "metrics": {name: number_to_json(value) for name, value in trial.metrics.items()},
+    }
+
+
+def warm_from(row: AnyRow, number: int) -> Observation:
+    return Observation(
+        number=number,
+        params=row.params,
+        losses=None if row.losses is None else tuple(row.losses),
+        violations=tuple(row.violations),
+        job=row.source_job,
+    )
+
+
+def warm_values(job_id: str, position: int, observation: Observation) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "position": position,
+        "source_job": observation.job,
+        "params": dict(observation.params),
+        "losses": None if observation.losses is None else list(observation.losses),
+        "violations": list(observation.violations),
     }
 
 

@@ -21,7 +21,6 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
-    true,
 )
 from sqlalchemy.engine import Dialect
 
@@ -117,6 +116,9 @@ tuning_jobs = Table(
     Column("forgiven", Integer, nullable=False),
     # How many rows of queued_points have no trial: most jobs have none, and then their controllers look no further.
     Column("queued_points", Integer, nullable=False, server_default=text("0")),
+    Column("model_best_trial", Integer),
+    Column("model_best_value", Double),
+    Column("warm_start_report", Json),
     ForeignKeyConstraint(["tenant_id", "program"], ["programs.tenant_id", "programs.digest"]),
     Column("lease_owner", String(80)),
     Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
@@ -156,7 +158,7 @@ trials = Table(
     Column("source", Text, nullable=False),
     Column("value", Double),
     Column("values", Json, nullable=False, server_default=text("'{}'")),
-    Column("feasible", Boolean, nullable=False, server_default=true()),
+    Column("violation", Double, nullable=False, server_default=text("0")),
     Column("metrics", Json, nullable=False),
     Column("reason", Text, nullable=False),
     Column("explanation", Text, nullable=False),
@@ -167,7 +169,20 @@ trials = Table(
     Column("started_at", Double),
     Column("ended_at", Double),
     UniqueConstraint("job_id", "number"),
-    Index("ix_trials_job_id_status", "job_id", "status"),
+    # Counts by status, and the best trials without sorting all.
+    Index("ix_trials_best", "job_id", "status", "violation", "value"),
+)
+
+# What a job's algorithm learned of earlier jobs, frozen at submission.
+warm_trials = Table(
+    "warm_trials",
+    metadata,
+    _of("job_id", "tuning_jobs.id", primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("source_job", String(40), nullable=False),
+    Column("params", Json, nullable=False),
+    Column("losses", Json),  # NULL: it failed
+    Column("violations", Json, nullable=False),
 )
 
 tuning_tasks = Table(

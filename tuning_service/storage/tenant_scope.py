@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound, TryAgain
 from tuning_service.domain.job import Goal, TuningJob
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
-from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.storage.rows import (
     AnyRow,
     job_from,
@@ -19,6 +19,7 @@ from tuning_service.storage.rows import (
     point_from,
     task_from,
     trial_from,
+    warm_values,
 )
 from tuning_service.storage.tables import (
     events,
@@ -28,6 +29,7 @@ from tuning_service.storage.tables import (
     trials,
     tuning_jobs,
     tuning_tasks,
+    warm_trials,
 )
 from tuning_service.storage.writes import add_event, insert_if_new
 
@@ -59,6 +61,7 @@ class TrialOrder:
 
     column: str = "number"
     descending: bool = False
+    feasible_first: bool = False  # those that meet the metric constraints, then those that nearly do
 
 
 class TenantScope:
@@ -121,13 +124,17 @@ class TenantScope:
 
     # -- jobs
 
-    def add_job(self, job: TuningJob) -> None:
+    def add_job(self, job: TuningJob, warm: Sequence[Observation] = ()) -> None:
+        """Store a job, and what it learned of earlier ones. Raises TryAgain."""
         values = job_values(job) | {"tenant_id": self._tenant_id}
         try:
             self._connection.execute(insert(tuning_jobs).values(**values))
         except IntegrityError as error:
             raise TryAgain("This job's program is being deleted.", detail=str(error)) from error
         add_event(self._connection, job.id, "job", {"status": str(job.status), "reason": ""}, job.created_at)
+        rows = [warm_values(job.id, place, observation) for place, observation in enumerate(warm)]
+        if rows:
+            self._connection.execute(insert(warm_trials), rows)
 
     def job(self, job_id: str, *, lock: bool = False) -> TuningJob:
         """`lock`: nobody else writes the job's row until the transaction ends. Raises NotFound."""
@@ -232,15 +239,44 @@ class TenantScope:
         return {job_id: seconds for job_id, seconds in rows if seconds is not None}
 
     def best_trials(self, job_id: str, goal: Goal, limit: int) -> list[Trial]:
-        """Completed trials, best first; of equal ones the earlier."""
+        """Completed trials, best first by the first objective; of equal ones the earlier.
+
+        Those that violate metric constraints come after those that do not, the nearest to meeting them first.
+        """
         order = trials.c.value.asc() if goal is Goal.MINIMIZE else trials.c.value.desc()
-        rows = self._connection.execute(
-            self._trials(job_id)
-            .where(trials.c.status == str(TrialStatus.COMPLETED))
-            .order_by(order, trials.c.number)
-            .limit(limit)
-        )
+        completed = self._trials(job_id).where(trials.c.status == str(TrialStatus.COMPLETED))
+        # Two questions, so that an index answers each.
+        feasible = completed.where(trials.c.violation == 0).order_by(order, trials.c.number).limit(limit)
+        found = self._connection.execute(feasible).all()
+        if len(found) < limit:
+            rest = completed.where(trials.c.violation > 0).order_by(trials.c.violation, order, trials.c.number)
+            found = [*found, *self._connection.execute(rest.limit(limit - len(found)))]
+        return [trial_from(row) for row in found]
+
+    def failed_trials(self, job_id: str, limit: int) -> list[Trial]:
+        """Newest first."""
+        failed = self._trials(job_id).where(trials.c.status == str(TrialStatus.FAILED))
+        rows = self._connection.execute(failed.order_by(trials.c.number.desc()).limit(limit))
         return [trial_from(row) for row in rows]
+
+    def feasible_values(self, job_id: str, *, after: int) -> tuple[list[tuple[int, dict[str, float]]], int]:
+        """Number and values of trials that met all constraints, of those that ended after the `after`-th one.
+
+        And which end was the last: what to give as `after` the next time; -1 to begin with. Ends are stored one by one.
+        """
+        rows = self._connection.execute(
+            select(trials.c.number, trials.c.settled, trials.c["values"], trials.c.violation, trials.c.status).where(
+                trials.c.job_id == job_id, trials.c.tenant_id == self._tenant_id, trials.c.settled > after
+            )
+        ).all()
+        values = [(r.number, r[2]) for r in rows if r.status == str(TrialStatus.COMPLETED) and r.violation == 0]
+        return values, max((row.settled for row in rows), default=after)
+
+    def numbered_trials(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
+        """In the order of `numbers`; those that are not there are left out."""
+        rows = self._connection.execute(self._trials(job_id).where(trials.c.number.in_(list(numbers))))
+        by_number = {row.number: trial_from(row) for row in rows}
+        return [by_number[number] for number in numbers if number in by_number]
 
     # -- trials
 
@@ -261,6 +297,7 @@ class TenantScope:
         sign = -1 if order.descending else 1
         keys: list[ColumnElement[Any]] = [
             func.coalesce(column * 0, 1),  # 1 where there is no value: those come last
+            trials.c.violation if order.feasible_first else literal(0.0),
             func.coalesce(column * sign, 0),
             trials.c.number,  # of equal ones the earlier, as in `best_trials`
         ]
@@ -270,7 +307,7 @@ class TenantScope:
         if after is not None:
             query = query.where(tuple_(*keys) > tuple_(*after))
         rows = self._connection.execute(query.order_by(*keys).limit(limit))
-        return [(trial_from(row), [row.key_0, row.key_1, row.key_2]) for row in rows]
+        return [(trial_from(row), [row.key_0, row.key_1, row.key_2, row.key_3]) for row in rows]
 
     def trial(self, job_id: str, number: int) -> Trial:
         """Raises NotFound."""
