@@ -23,7 +23,7 @@ def a_spec(*, budget: Budget | None = None, **changes: Any) -> JobSpec:
         program=DIGEST,
         command="python train.py",
         space=Space.from_dict({"lr": {"type": "float", "min": 1e-4, "max": 0.1, "scale": "log"}}),
-        objective=Objective(metric="accuracy", goal=Goal.MAXIMIZE),
+        objectives=(Objective(metric="accuracy", goal=Goal.MAXIMIZE),),
         algorithm=AlgorithmChoice(name="random"),
         budget=budget or Budget(trials=4, parallel=2),
     )

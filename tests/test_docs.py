@@ -144,14 +144,14 @@ def test_the_algorithm_of_the_guide_works(monkeypatch):
             "y": {"type": "float", "min": 0, "max": 1, "when": {"kind": ["a"]}},
         }
     )
-    choice = check_choice(AlgorithmChoice(name="climb", options={"reach": 0.05}), space)
-    objective = Objective(metric="loss", goal=Goal.MINIMIZE)
-    climb = build(AlgorithmSetup(space=space, objective=objective, algorithm=choice, seed=3))
+    objectives = (Objective(metric="loss", goal=Goal.MINIMIZE),)
+    choice = check_choice(AlgorithmChoice(name="climb", options={"reach": 0.05}), space, objectives)
+    climb = build(AlgorithmSetup(space=space, objectives=objectives, algorithm=choice, seed=3))
     losses = []
     for number in range(60):
         (suggestion,) = climb.suggest(1, [])
         losses.append(abs(suggestion.params["x"] - 1))
-        climb.observe([Observation(number=number, params=suggestion.params, loss=losses[-1])])
+        climb.observe([Observation.of(number=number, params=suggestion.params, loss=losses[-1])])
     assert min(losses[30:]) < 0.1 < losses[0]
 
 

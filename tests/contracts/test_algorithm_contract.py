@@ -12,7 +12,7 @@ from tuning_service.domain.trial import Observation
 from tuning_service.search.base import PendingTrial, algorithms
 from tuning_service.search.transform import SpaceTransform
 
-OBJECTIVE = Objective(metric="loss", goal=Goal.MINIMIZE)
+OBJECTIVES = (Objective(metric="loss", goal=Goal.MINIMIZE),)
 # Few random draws first, so that the model is what is tested.
 QUICK = {"random": {}, "tpe": {"startup_trials": 4}, "bayesian": {"initial_points": 4}}
 
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.parametrize("name", sorted(algorithms()))
 
 def build(name, space=SPACE, seed=5):
     cls = algorithms()[name]
-    return cls(space, OBJECTIVE, cls.options_type(**QUICK.get(name, {})), seed)
+    return cls(space, OBJECTIVES, cls.options_type(**QUICK.get(name, {})), seed)
 
 
 def loss_of(params):
@@ -56,7 +56,7 @@ def history_of(count, space=SPACE, loss=loss_of):
     transform = SpaceTransform(space)
     rng = np.random.default_rng(11)
     sampled = [transform.sample(rng) for _ in range(count)]
-    return [Observation(number=i, params=p, loss=loss(p)) for i, p in enumerate(sampled)]
+    return [Observation.of(number=i, params=p, loss=loss(p)) for i, p in enumerate(sampled)]
 
 
 def pending_of(suggestions, first):
@@ -74,7 +74,7 @@ def search(name, space, steps, loss=loss_of, seed=5):
     history = []
     for number in range(steps):
         (suggestion,) = algorithm.suggest(1, [])
-        history.append(Observation(number=number, params=suggestion.params, loss=loss(suggestion.params)))
+        history.append(Observation.of(number=number, params=suggestion.params, loss=loss(suggestion.params)))
         algorithm.observe(history[-1:])
     return history
 
@@ -161,7 +161,7 @@ def test_a_small_space_is_tried_completely_without_repeats_and_then_exhausted(na
 
 def test_fewer_are_suggested_when_fewer_are_left_pending_ones_counted(name):
     everything = list(SpaceTransform(SMALL).enumerate())
-    history = [Observation(number=i, params=p, loss=loss_of(p)) for i, p in enumerate(everything[:10])]
+    history = [Observation.of(number=i, params=p, loss=loss_of(p)) for i, p in enumerate(everything[:10])]
     pending = [PendingTrial(number=10 + i, params=p) for i, p in enumerate(everything[10:15])]
     suggestions = suggested(name, history, pending, count=8, space=SMALL)
 

@@ -5,7 +5,8 @@ import pytest
 
 from tuning_service.domain.errors import InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, Resources
-from tuning_service.domain.space import FloatParameter, Space
+from tuning_service.domain.parameters import FloatParameter
+from tuning_service.domain.space import Space
 from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import Trial
 from tuning_service.frameworks import frameworks
@@ -21,7 +22,7 @@ def spec(command="python train.py", patterns=(), cpus=1):
         program="0" * 64,
         command=command,
         space=Space(parameters=(FloatParameter(name="lr", min=0.1, max=1.0),)),
-        objective=Objective(metric="val_accuracy", goal=Goal.MAXIMIZE),
+        objectives=(Objective(metric="val_accuracy", goal=Goal.MAXIMIZE),),
         algorithm=AlgorithmChoice(name="random"),
         budget=Budget(trials=1),
         resources=Resources(cpus=cpus),

@@ -10,7 +10,7 @@ from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial
 from tuning_service.search.random_search import RandomSearch
 
-OBJECTIVE = Objective(metric="loss", goal=Goal.MINIMIZE)
+OBJECTIVES = (Objective(metric="loss", goal=Goal.MINIMIZE),)
 LARGE = Space.from_dict({f"n{i}": {"type": "int", "min": 1, "max": 10} for i in range(7)})
 SMALL = Space.from_dict({"n": {"type": "int", "min": 1, "max": 200}})
 
@@ -50,7 +50,7 @@ class Strays(Stubborn):
 
 
 def build(cls, space):
-    return cls(space, OBJECTIVE, Options(), 1)
+    return cls(space, OBJECTIVES, Options(), 1)
 
 
 def test_an_algorithm_that_repeats_itself_is_asked_again_and_then_draws_take_its_place():
@@ -58,13 +58,13 @@ def test_an_algorithm_that_repeats_itself_is_asked_again_and_then_draws_take_its
     suggestions = algorithm.suggest(4, [])
 
     assert len({tuple(s.params.values()) for s in suggestions}) == 4
-    assert [s.source for s in suggestions] == ["", *["random draw: stubborn repeated itself"] * 3]
+    assert [s.source for s in suggestions] == ["", *["random draw: stubborn proposed nothing new"] * 3]
     assert 1 < algorithm.asked < 5
 
 
 def test_being_asked_again_means_other_randomness():
     tried = [PendingTrial(number=0, params={"n": 1})]
-    sources = [RandomSearch(SMALL, OBJECTIVE, Options(), seed).suggest(1, tried)[0].source for seed in range(40)]
+    sources = [RandomSearch(SMALL, OBJECTIVES, Options(), seed).suggest(1, tried)[0].source for seed in range(40)]
     assert set(sources) == {""}
     wanderer = build(Wanders, SMALL)
     assert wanderer.suggest(1, tried)[0].params["n"] != 1
@@ -72,11 +72,14 @@ def test_being_asked_again_means_other_randomness():
 
 def test_the_last_untried_configurations_are_found_in_a_finite_space():
     algorithm = build(Stubborn, SMALL)
-    algorithm.observe([Observation(number=n, params={"n": n}, loss=None) for n in range(1, 200)])
+    algorithm.observe([Observation.of(number=n, params={"n": n}, loss=None) for n in range(1, 200)])
     (suggestion,) = algorithm.suggest(3, [])
 
     assert suggestion.params == {"n": 200}
-    assert suggestion.source in {"random draw: stubborn repeated itself", "last untried: stubborn repeated itself"}
+    assert suggestion.source in {
+        "random draw: stubborn proposed nothing new",
+        "last untried: stubborn proposed nothing new",
+    }
 
 
 def test_an_algorithm_that_is_done_is_not_helped_out():
@@ -92,7 +95,7 @@ def test_a_proposal_outside_the_space_is_an_error():
 def test_a_large_finite_space_with_a_long_history_is_answered_quickly():
     algorithm = build(Stubborn, LARGE)
     configurations = islice(algorithm.transform.enumerate(), 5000)
-    algorithm.observe([Observation(number=i, params=p, loss=0.0) for i, p in enumerate(configurations)])
+    algorithm.observe([Observation.of(number=i, params=p, loss=0.0) for i, p in enumerate(configurations)])
     start = time.process_time()
     assert len(algorithm.suggest(3, [])) == 3
     assert time.process_time() - start < 2
@@ -102,6 +105,6 @@ def test_a_random_draw_depends_on_seed_and_trial_number_alone():
     space = Space.from_dict({"x": {"type": "float", "min": 0, "max": 1}})
     batch = build(RandomSearch, space).suggest(3, [])
     other = build(RandomSearch, space)
-    other.observe([Observation(number=0, params={"x": 0.123}, loss=1.0)])
+    other.observe([Observation.of(number=0, params={"x": 0.123}, loss=1.0)])
 
     assert other.suggest(1, [PendingTrial(number=1, params={"x": 0.9})]) == batch[2:]

@@ -26,7 +26,7 @@ SPACE = Space.from_dict(
 def setup(name="random", *, seed=3, space=SPACE, **options):
     return AlgorithmSetup(
         space=space,
-        objective=Objective(metric="loss", goal=Goal.MINIMIZE),
+        objectives=(Objective(metric="loss", goal=Goal.MINIMIZE),),
         algorithm=AlgorithmChoice(name=name, options=options),
         seed=seed,
     )
@@ -60,7 +60,9 @@ def search(session, steps, history=()):
     history = list(history)
     for _ in range(steps):
         (suggestion,) = session.ask(1, history, ()).result(60)
-        history.append(Observation(number=len(history), params=suggestion.params, loss=float(suggestion.params["lr"])))
+        history.append(
+            Observation.of(number=len(history), params=suggestion.params, loss=float(suggestion.params["lr"]))
+        )
     return history
 
 
@@ -126,7 +128,7 @@ def test_an_algorithm_that_failed_once_is_shown_the_whole_history_again(host, br
     with pytest.raises(AlgorithmFailed, match="at two"):
         session.ask(1, history, []).result(60)
 
-    history.append(Observation(number=2, params=history[0].params, loss=None))
+    history.append(Observation.of(number=2, params=history[0].params, loss=None))
     (suggestion,) = session.ask(1, history, []).result(60)
 
     assert suggestion.source == "seen [0, 1, 2]"
@@ -185,7 +187,7 @@ def test_losses_that_json_cannot_write_count_as_failures(host, broken_algorithm)
     session = host.open("job", broken_algorithm("pass"))
     history = search(session, 1)
     history += [
-        Observation(number=1 + i, params=history[0].params, loss=loss)
+        Observation.of(number=1 + i, params=history[0].params, loss=loss)
         for i, loss in enumerate([float("nan"), float("inf"), float("-inf"), None])
     ]
 

@@ -19,7 +19,7 @@ SPACE = Space.from_dict(
 
 def build(name, space=SPACE, **options):
     cls = algorithms()[name]
-    return cls(space, Objective(metric="loss", goal=Goal.MINIMIZE), cls.options_type(**options), 3)
+    return cls(space, (Objective(metric="loss", goal=Goal.MINIMIZE),), cls.options_type(**options), 3)
 
 
 def test_tpe_learns_nothing_about_a_parameter_from_trials_in_which_it_was_inactive():
@@ -28,7 +28,7 @@ def test_tpe_learns_nothing_about_a_parameter_from_trials_in_which_it_was_inacti
     rng = np.random.default_rng(0)
     sampled = [SpaceTransform(SPACE).sample(rng) for _ in range(60)]
     history = [
-        Observation(number=i, params=p, loss=abs(p["momentum"] - 0.9) if "momentum" in p else 0.5)
+        Observation.of(number=i, params=p, loss=abs(p["momentum"] - 0.9) if "momentum" in p else 0.5)
         for i, p in enumerate(sampled)
     ]
     algorithm = build("tpe")
@@ -48,7 +48,7 @@ def test_a_long_history_keeps_its_best_and_its_latest_trials_and_is_answered():
     rng = np.random.default_rng(0)
     xs = rng.random(2 * MOST_FITTED).tolist()
     xs[17] = 0.7  # the best of all, long ago
-    algorithm.observe([Observation(number=i, params={"x": x}, loss=(x - 0.7) ** 2) for i, x in enumerate(xs)])
+    algorithm.observe([Observation.of(number=i, params={"x": x}, loss=(x - 0.7) ** 2) for i, x in enumerate(xs)])
     points, losses = algorithm._fitted_on()
 
     assert len(points) == len(losses) == MOST_FITTED

@@ -5,25 +5,26 @@ import sys
 import pytest
 
 from tuning_service.domain.errors import InvalidRequest
-from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.job import AlgorithmChoice, Goal, Objective
 from tuning_service.domain.space import Space
 from tuning_service.search.options import check_choice, describe
 
+OBJECTIVES = (Objective(metric="loss", goal=Goal.MINIMIZE),)
 SPACE = Space.from_dict({"x": {"type": "float", "min": 0, "max": 1}})
 
 
 def problem_of(name, options, space=SPACE):
     with pytest.raises(InvalidRequest) as caught:
-        check_choice(AlgorithmChoice(name=name, options=options), space)
+        check_choice(AlgorithmChoice(name=name, options=options), space, OBJECTIVES)
     (problem,) = caught.value.problems
     return problem
 
 
 def test_defaults_are_filled_in():
-    choice = check_choice(AlgorithmChoice(name="tpe", options={"candidates": 50}), SPACE)
+    choice = check_choice(AlgorithmChoice(name="tpe", options={"candidates": 50}), SPACE, OBJECTIVES)
 
     assert choice.options == {"candidates": 50, "startup_trials": 10, "gamma": 0.25, "prior_weight": 1.0}
-    assert check_choice(choice, SPACE) == choice
+    assert check_choice(choice, SPACE, OBJECTIVES) == choice
     json.dumps(choice.options)
 
 
@@ -66,7 +67,7 @@ def test_more_categories_than_a_gaussian_process_bears_are_refused_for_bayesian_
     space = Space.from_dict({"c": {"type": "categorical", "values": list(range(101))}})
 
     assert problem_of("bayesian", {}, space).field == "space.c.values"
-    check_choice(AlgorithmChoice(name="tpe"), space)
+    check_choice(AlgorithmChoice(name="tpe"), space, OBJECTIVES)
 
 
 def test_each_algorithm_describes_itself_and_each_of_its_options():

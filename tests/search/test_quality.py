@@ -25,7 +25,7 @@ def loss_of(params):
 
 def best_of(name, *, seed, trials=30, parallel=1, fails=lambda _: False):
     cls = algorithms()[name]
-    algorithm = cls(SPACE, Objective(metric="loss", goal=Goal.MINIMIZE), cls.options_type(), seed)
+    algorithm = cls(SPACE, (Objective(metric="loss", goal=Goal.MINIMIZE),), cls.options_type(), seed)
     running, losses = [], []
     for number in range(trials):
         (suggestion,) = algorithm.suggest(1, running)
@@ -33,7 +33,7 @@ def best_of(name, *, seed, trials=30, parallel=1, fails=lambda _: False):
         if len(running) == parallel:
             ended = running.pop(0)
             loss = None if fails(ended.params) else loss_of(ended.params)
-            algorithm.observe([Observation(number=ended.number, params=ended.params, loss=loss)])
+            algorithm.observe([Observation.of(number=ended.number, params=ended.params, loss=loss)])
             losses += [] if loss is None else [loss]
     return min(losses)
 

@@ -236,7 +236,13 @@ class TuningJobCtrl:
         assert search is not None
         if search.session is None:
             spec = job.spec
-            setup = AlgorithmSetup(space=spec.space, objective=spec.objective, algorithm=spec.algorithm, seed=spec.seed)
+            setup = AlgorithmSetup(
+                space=spec.space,
+                objectives=spec.objectives,
+                algorithm=spec.algorithm,
+                seed=spec.seed,
+                constraints=spec.metric_constraints,
+            )
             search.session = tools.algorithms.open(job.id, setup)
         ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
         open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
@@ -357,8 +363,8 @@ class TuningJobCtrl:
 
 
 def _observation(trial: Trial, job: TuningJob) -> Observation:
-    loss = None if trial.value is None else job.spec.objective.loss(trial.value)
-    return Observation(number=trial.number, params=trial.params, loss=loss)
+    losses = None if trial.value is None else (job.spec.objective.loss(trial.value),)
+    return Observation(number=trial.number, params=trial.params, losses=losses)
 
 
 def _count_failure(search: _Search, trial: Trial) -> None:

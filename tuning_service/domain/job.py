@@ -1,14 +1,20 @@
 """A tuning job as stored, and what the user asked for in it."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.parameters import Params
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, JobTarget
+
+# Beyond these a front can be neither searched nor looked at.
+MOST_OBJECTIVES = 4
+_METRIC_CONSTRAINT = re.compile(r"(?P<metric>\S.*?)\s*(?P<sign><=|>=)\s*(?P<limit>[-+]?[\d.]+(?:[eE][-+]?\d+)?)")
 
 
 def _require(ok: bool, where: str, message: str, remedy: str) -> None:
@@ -52,8 +58,46 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricConstraint:
+    """A metric's last value must stay on one side of a limit; written `latency_ms <= 20`."""
+
+    metric: str
+    upper: bool  # True: at most `limit`; False: at least
+    limit: float
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> "MetricConstraint":
+        """The constraint that `text` writes.
+
+        Raises:
+            InvalidRequest: about the field `where`.
+        """
+        found = _METRIC_CONSTRAINT.fullmatch(text.strip())
+        limit = float(found["limit"]) if found else math.nan
+        if found is None or not math.isfinite(limit):
+            raise InvalidRequest(
+                FieldProblem(
+                    field=where,
+                    message=f"{text!r} is no constraint on a metric.",
+                    remedy="Write a metric's name, <= or >=, and a number: latency_ms <= 20.",
+                )
+            )
+        return cls(metric=found["metric"].strip(), upper=found["sign"] == "<=", limit=limit)
+
+    @property
+    def text(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.metric} {'<=' if self.upper else '>='} {self.limit!r}"
+
+    def violation(self, value: float) -> float:
+        """By how much `value` is on the wrong side, in the metric's unit; 0 or less when it is not."""
+        return value - self.limit if self.upper else self.limit - value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlgorithmChoice:
     name: str
+    version: str = ""  # of a plug-in; "" for what is built in
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -107,20 +151,64 @@ class JobSpec:
     program: str  # digest of the bundle, 64 hex digits
     command: str
     space: Space
-    objective: Objective
+    objectives: tuple[Objective, ...]
     algorithm: AlgorithmChoice
     budget: Budget
     resources: Resources = field(default_factory=Resources)
     seed: int = 0
     log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
+    metric_constraints: tuple[MetricConstraint, ...] = ()
+    stored_metrics: tuple[str, ...] = ()  # looked for in the log and kept, and guide nothing
+    points: tuple[Params, ...] = ()  # complete configurations that are tried first
+    warm_start: tuple[str, ...] = ()  # ids of earlier jobs whose trials the algorithm learns from
+
+    def __post_init__(self) -> None:
+        count = len(self.objectives)
+        _require(count > 0, "objective", "is empty.", "Name a metric to optimise.")
+        _require(
+            count <= MOST_OBJECTIVES,
+            "objective",
+            f"has {count} entries; {MOST_OBJECTIVES} at most can be searched.",
+            "Make the least important ones metric_constraints or stored_metrics.",
+        )
+        seen: dict[str, str] = {}
+        for where, metric in (
+            *((f"objective.{i}.metric", o.metric) for i, o in enumerate(self.objectives)),
+            *((f"stored_metrics.{i}", name) for i, name in enumerate(self.stored_metrics)),
+        ):
+            _require(metric not in seen, where, f"{metric!r} stands at {seen.get(metric)} too.", "Name it once.")
+            seen[metric] = where
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective: the only one of most jobs."""
+        return self.objectives[0]
+
+    @property
+    def required_metrics(self) -> tuple[str, ...]:
+        """Metrics without which a trial has failed: of objectives, then of constraints; each once."""
+        return tuple(
+            dict.fromkeys([*(o.metric for o in self.objectives), *(c.metric for c in self.metric_constraints)])
+        )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All metrics that are named in the job: the required ones first."""
+        return tuple(dict.fromkeys([*self.required_metrics, *self.stored_metrics]))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, in the shape of a job file, with `program` as a digest."""
         data = {name: getattr(self, name) for name in ("name", "framework", "program", "command", "seed")}
         return data | {
             "space": self.space.to_dict(),
-            "objective": asdict(self.objective),
-            "algorithm": {"name": self.algorithm.name, "options": dict(self.algorithm.options)},
+            "constraints": [c.text for c in self.space.constraints],
+            # One objective as its author wrote it: not as a list of one.
+            "objective": asdict(self.objective) if len(self.objectives) == 1 else [asdict(o) for o in self.objectives],
+            "metric_constraints": [c.text for c in self.metric_constraints],
+            "stored_metrics": list(self.stored_metrics),
+            "points": [dict(p) for p in self.points],
+            "warm_start": list(self.warm_start),
+            "algorithm": asdict(self.algorithm) | {"options": dict(self.algorithm.options)},
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
             "log_patterns": list(self.log_patterns),
@@ -129,15 +217,21 @@ class JobSpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":
         """The spec that `to_dict` wrote."""
-        objective = data["objective"]
+        written = data["objective"]
         return cls(
             **{name: data[name] for name in ("name", "framework", "program", "command", "seed")},
-            space=Space.from_dict(data["space"]),
-            objective=Objective(
-                metric=objective["metric"],
-                goal=Goal(objective["goal"]),
-                summary=Summary(objective["summary"]),
+            space=Space.from_dict(data["space"], data.get("constraints", ())),
+            objectives=tuple(
+                Objective(metric=o["metric"], goal=Goal(o["goal"]), summary=Summary(o["summary"]))
+                for o in (written if isinstance(written, list) else [written])
             ),
+            metric_constraints=tuple(
+                MetricConstraint.parse(text, f"metric_constraints.{i}")
+                for i, text in enumerate(data.get("metric_constraints", ()))
+            ),
+            stored_metrics=tuple(data.get("stored_metrics", ())),
+            points=tuple(data.get("points", ())),
+            warm_start=tuple(data.get("warm_start", ())),
             algorithm=AlgorithmChoice(**data["algorithm"]),
             budget=Budget(**data["budget"]),
             resources=Resources(**data["resources"]),

@@ -1,145 +1,25 @@
-"""The search space: parameters, scales, conditions. Values are valid once built."""
+"""The search space: parameters, conditions between them, constraints. Valid once built."""
 
-import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-
-ParamValue = bool | int | float | str
-Params = Mapping[str, ParamValue]
-Scale = Literal["linear", "log", "pow2"]
+from tuning_service.domain.expressions import Expression
+from tuning_service.domain.parameters import (
+    Parameter,
+    Params,
+    ParamValue,
+    identity,
+    parameter_from_dict,
+    parameter_to_dict,
+    problem,
+)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-# Far beyond any network's parameter, and exactly representable in a double and in SQL's bigint.
-_LARGEST_INT = 2**53
-
-
-def _problem(where: str, message: str, remedy: str) -> InvalidRequest:
-    return InvalidRequest(FieldProblem(field=where, message=message, remedy=remedy))
-
-
-def identity(value: object) -> tuple[bool, object]:
-    """Equal for values that are one to a user: 1 and 1.0 are, 1 and true are not, though they are to Python."""
-    return isinstance(value, bool), value
-
-
-def _check_range(where: str, low: float, high: float, scale: Scale) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise _problem(where, "min and max must be finite numbers.", "Write ordinary numbers.")
-    if low > high:
-        raise _problem(f"{where}.min", f"min {low} is greater than max {high}.", "Swap them.")
-    if scale in {"log", "pow2"} and low <= 0:
-        raise _problem(
-            f"{where}.min",
-            f"scale {scale} needs min above zero, not {low}.",
-            "Raise min (1.0e-6, say), or use scale: linear.",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """The parameter is active only while the active `parent` has one of `values`."""
-
-    parent: str
-    values: tuple[ParamValue, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FloatParameter:
-    name: str
-    min: float
-    max: float
-    scale: Literal["linear", "log"] = "linear"
-    when: tuple[Condition, ...] = ()  # all must hold
-
-    def __post_init__(self) -> None:
-        where = f"space.{self.name}"
-        if self.scale not in {"linear", "log"}:
-            raise _problem(f"{where}.scale", f"a float has no scale {self.scale!r}.", "Use linear or log.")
-        _check_range(where, self.min, self.max, self.scale)
-
-    def contains(self, value: object) -> bool:
-        """True for a number within bounds."""
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and self.min <= value <= self.max
-
-    @property
-    def choices(self) -> tuple[float, ...] | None:
-        """All values in order, or None when there are too many to list."""
-        return (self.min,) if self.min == self.max else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntParameter:
-    name: str
-    min: int
-    max: int
-    scale: Scale = "linear"  # pow2: powers of two from min to max, both powers of two themselves
-    when: tuple[Condition, ...] = ()
-
-    def __post_init__(self) -> None:
-        where = f"space.{self.name}"
-        if self.scale not in {"linear", "log", "pow2"}:
-            raise _problem(f"{where}.scale", f"an int has no scale {self.scale!r}.", "Use linear, log or pow2.")
-        _check_range(where, self.min, self.max, self.scale)
-        if max(abs(self.min), abs(self.max)) > _LARGEST_INT:
-            raise _problem(where, f"bounds beyond {_LARGEST_INT} are not supported.", "Narrow the range.")
-        if self.scale == "pow2":
-            for end in ("min", "max"):
-                value = getattr(self, end)
-                if value & (value - 1):
-                    low = 1 << (value.bit_length() - 1)
-                    raise _problem(f"{where}.{end}", f"{value} is no power of two.", f"Use {low} or {2 * low}.")
-
-    def contains(self, value: object) -> bool:
-        """True for an integer within bounds that the scale can produce."""
-        if isinstance(value, bool) or not isinstance(value, int) or not self.min <= value <= self.max:
-            return False
-        return self.scale != "pow2" or value & (value - 1) == 0
-
-    @property
-    def choices(self) -> tuple[int, ...] | None:
-        """All values in order, or None when there are too many to list."""
-        if self.scale == "pow2":
-            return tuple(1 << e for e in range(self.min.bit_length() - 1, self.max.bit_length()))
-        return tuple(range(self.min, self.max + 1)) if self.max - self.min < 1000 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CategoricalParameter:
-    name: str
-    values: tuple[ParamValue, ...]
-    when: tuple[Condition, ...] = ()
-
-    def __post_init__(self) -> None:
-        where = f"space.{self.name}.values"
-        if not self.values:
-            raise _problem(where, "there are no values to choose from.", "List at least one.")
-        if len({identity(v) for v in self.values}) < len(self.values):
-            raise _problem(where, "a value is listed twice.", "List each once.")
-        for value in self.values:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise _problem(where, f"{value} is not a finite number.", "Remove it.")
-
-    def contains(self, value: object) -> bool:
-        """True for one of the values."""
-        return any(identity(v) == identity(value) for v in self.values)
-
-    @property
-    def choices(self) -> tuple[ParamValue, ...] | None:
-        """All values in the order written."""
-        return self.values
-
-
-Parameter = FloatParameter | IntParameter | CategoricalParameter
-_TYPES: dict[str, type[Parameter]] = {
-    "float": FloatParameter,
-    "int": IntParameter,
-    "categorical": CategoricalParameter,
-}
-_TYPE_NAMES = {cls: name for name, cls in _TYPES.items()}
+# Words that mean something else in a constraint.
+_RESERVED = frozenset({"and", "or", "not", "in", "is", "if", "else", "lambda", "true", "false", "none"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,28 +27,41 @@ class Space:
     """What is searched. Parameters keep the order written; `topological` has parents before children."""
 
     parameters: tuple[Parameter, ...]
+    constraints: tuple[Expression, ...] = ()  # all must hold; one that mentions an inactive parameter does
     topological: tuple[Parameter, ...] = field(init=False, repr=False, compare=False)
+    written: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)  # as its author wrote it
 
     def __post_init__(self) -> None:
         if not self.parameters:
-            raise _problem("space", "the space is empty.", "Name at least one parameter to search.")
+            raise problem("space", "the space is empty.", "Name at least one parameter to search.")
         self._check_names()
         object.__setattr__(self, "topological", self._sorted())
+        self._check_constraints()
 
     def _check_names(self) -> None:
         seen: dict[str, str] = {}
         for parameter in self.parameters:
             where = f"space.{parameter.name}"
             if not _NAME.fullmatch(parameter.name):
-                raise _problem(
+                raise problem(
                     where,
                     f"{parameter.name!r} cannot be a parameter's name.",
                     "Use a letter, then up to 63 letters, digits or underscores.",
                 )
+            if self.constraints and parameter.name.lower() in _RESERVED:
+                raise problem(where, f"{parameter.name!r} is a word of the constraints' grammar.", "Rename it.")
             # The program sees TUNING_PARAM_<NAME> in capitals, so names that differ in case only would clash.
             other = seen.setdefault(parameter.name.upper(), parameter.name)
             if other != parameter.name:
-                raise _problem(where, f"differs from {other!r} in case only.", "Rename one of them.")
+                raise problem(where, f"differs from {other!r} in case only.", "Rename one of them.")
+
+    def _check_constraints(self) -> None:
+        names = {p.name for p in self.parameters}
+        for i, constraint in enumerate(self.constraints):
+            where = f"constraints.{i}"
+            if unknown := sorted(constraint.names - names):
+                raise problem(where, f"there is no parameter {unknown[0]!r}.", f"Use one of {sorted(names)}.")
+            constraint.check_types({p.name: p.middle for p in self.parameters}, where)
 
     def _sorted(self) -> tuple[Parameter, ...]:
         by_name = {p.name: p for p in self.parameters}
@@ -178,22 +71,22 @@ class Space:
                 where = f"space.{parameter.name}.when.{condition.parent}"
                 parent = by_name.get(condition.parent)
                 if parent is None:
-                    raise _problem(
+                    raise problem(
                         where,
                         f"there is no parameter {condition.parent!r}.",
                         f"Use one of {sorted(by_name)}.",
                     )
                 if not condition.values:
-                    raise _problem(where, "the list of values is empty.", "Name at least one value.")
+                    raise problem(where, "the list of values is empty.", "Name at least one value.")
                 for value in condition.values:
                     if not parent.contains(value):
-                        raise _problem(where, f"{condition.parent} never is {value!r}.", "Use values that it can take.")
+                        raise problem(where, f"{condition.parent} never is {value!r}.", "Use values that it can take.")
         rest = list(self.parameters)
         while rest:
             ready = [p for p in rest if all(c.parent in done for c in p.when)]
             if not ready:
                 names = ", ".join(p.name for p in rest)
-                raise _problem(
+                raise problem(
                     f"space.{rest[0].name}.when",
                     f"the conditions of {names} form a cycle.",
                     "A parameter cannot depend on itself, directly or through others.",
@@ -251,6 +144,15 @@ class Space:
                 )
         known = {p.name for p in self.parameters}
         problems += [
+            FieldProblem(
+                field=f"params.{min(constraint.names)}",
+                message=f"the constraint {constraint.text!r} does not hold.",
+                remedy="Use values for which it does.",
+            )
+            for constraint in ([] if problems else self.constraints)
+            if not constraint.holds(params)
+        ]
+        problems += [
             FieldProblem(field=f"params.{name}", message="is not in the space.", remedy="Remove it.")
             for name in params
             if name not in known
@@ -258,42 +160,55 @@ class Space:
         if problems:
             raise InvalidRequest(*problems)
 
+    def allows(self, params: Params) -> bool:
+        """True when all constraints hold for a configuration that is valid otherwise."""
+        return all(constraint.holds(params) for constraint in self.constraints)
+
+    def completed(self, params: Params) -> dict[str, ParamValue]:
+        """`params` in topological order, each active parameter that is missing at its default, or else at its middle.
+
+        What is inactive or not in the space stays, for `check` to find.
+        """
+        full: dict[str, ParamValue] = {}
+        for parameter in self.topological:
+            if parameter.name in params:
+                full[parameter.name] = params[parameter.name]
+            elif self.is_active(parameter, full):
+                full[parameter.name] = parameter.middle if parameter.default is None else parameter.default
+        return full | {name: value for name, value in params.items() if name not in full}
+
+    @property
+    def default_point(self) -> dict[str, ParamValue] | None:
+        """The configuration that the defaults make; None when no parameter has one."""
+        return self.completed({}) if any(p.default is not None for p in self.parameters) else None
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """The space as it stands in a job file; `from_dict` reads it back equal."""
-        return {p.name: _parameter_to_dict(p) for p in self.parameters}
+        """The parameters as they stand in a job file, word for word where they came from one."""
+        if self.written is not None:
+            return {name: dict(entry) for name, entry in self.written.items()}
+        return {p.name: parameter_to_dict(p) for p in self.parameters}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Mapping[str, Any]]) -> "Space":
-        """The space that `to_dict` wrote. For data of ours; a user's goes through the job-file schema first.
+    def from_dict(cls, data: Mapping[str, Mapping[str, Any]], constraints: Sequence[str] = ()) -> "Space":
+        """The space of a job file's `space` and `constraints`, whose shape has been checked.
 
         Raises:
-            InvalidRequest: the values make no valid space.
+            InvalidRequest: with every problem of single parameters and constraints, or the first of the whole.
         """
-        return cls(parameters=tuple(parameter_from_dict(name, item) for name, item in data.items()))
-
-
-def parameter_from_dict(name: str, data: Mapping[str, Any]) -> Parameter:
-    """One parameter from its entry in a job file, whose shape has been checked.
-
-    Raises:
-        InvalidRequest: min > max, log over zero and the like.
-    """
-    values = dict(data)
-    cls = _TYPES[values.pop("type")]
-    when = tuple(
-        Condition(parent=parent, values=tuple(allowed)) for parent, allowed in (values.pop("when", None) or {}).items()
-    )
-    if "values" in values:
-        values["values"] = tuple(values["values"])
-    return cls(name=name, when=when, **values)
-
-
-def _parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
-    data: dict[str, Any] = {"type": _TYPE_NAMES[type(parameter)]}
-    if isinstance(parameter, CategoricalParameter):
-        data["values"] = list(parameter.values)
-    else:
-        data |= {"min": parameter.min, "max": parameter.max, "scale": parameter.scale}
-    if parameter.when:
-        data["when"] = {c.parent: list(c.values) for c in parameter.when}
-    return data
+        problems: list[FieldProblem] = []
+        parameters: list[Parameter] = []
+        expressions: list[Expression] = []
+        for name, item in data.items():
+            try:
+                parameters.append(parameter_from_dict(name, item))
+            except InvalidRequest as error:
+                problems += error.problems
+        for i, text in enumerate(constraints):
+            try:
+                expressions.append(Expression.parse(text, f"constraints.{i}"))
+            except InvalidRequest as error:
+                problems += error.problems
+        if problems:
+            raise InvalidRequest(*problems)
+        space = cls(parameters=tuple(parameters), constraints=tuple(expressions))
+        return replace(space, written=data)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tuning_service.domain.space import ParamValue
+from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.state import TaskStatus, TrialStatus
 
 # Executions of one trial that the cluster may lose before the trial has failed.
@@ -24,13 +24,41 @@ class Suggestion:
 class Observation:
     """What an algorithm learns of one ended trial.
 
-    `loss` is less-is-better, None when the trial failed or was stopped without a finite value. `number` is the
-    trial's number within its job; observations arrive in any order of it.
+    `losses` has one value for each objective, less is better in all; None when the trial failed or was stopped
+    without finite values. `violations` has one for each metric constraint, in the metric's own unit: above zero, the
+    limit is exceeded by that much. `number` is the trial's number within its job; observations arrive in any order of
+    it. An observation of an earlier job (warm start) has that job's id as `job`; its losses may have another offset
+    and scale, and its configuration may be tried again.
     """
 
     number: int
     params: Mapping[str, ParamValue]
-    loss: float | None
+    losses: tuple[float, ...] | None
+    violations: tuple[float, ...] = ()
+    job: str = ""
+
+    @classmethod
+    def of(cls, *, number: int, params: Mapping[str, ParamValue], loss: float | None) -> "Observation":
+        """Of a trial with one objective and no constraints."""
+        return cls(number=number, params=params, losses=None if loss is None else (loss,))
+
+    @property
+    def loss(self) -> float | None:
+        """Of the first objective."""
+        return None if self.losses is None else self.losses[0]
+
+    @property
+    def is_feasible(self) -> bool:
+        """True when no metric constraint is violated."""
+        return all(v <= 0 for v in self.violations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """The tried trial that an algorithm's model holds for the best, and the loss that it expects of it."""
+
+    number: int
+    loss: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +72,10 @@ class Trial:
     params: Mapping[str, ParamValue]
     status: TrialStatus
     source: str = ""
-    value: float | None = None  # the objective, in the user's own sign
+    value: float | None = None  # the first objective, in the user's own sign
+    # Summarised objectives and constraint metrics by name, in the user's own sign; empty while one is not known.
+    values: Mapping[str, float] = field(default_factory=dict)
+    feasible: bool = True  # False when a metric constraint is violated
     metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
     reason: str = ""  # one line, why it failed or was stopped
     explanation: str = ""  # many lines: what was looked for in the log, and what came near

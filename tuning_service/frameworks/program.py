@@ -7,7 +7,7 @@ from typing import Any
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import JobSpec
-from tuning_service.domain.space import ParamValue
+from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.trial import Trial
 from tuning_service.frameworks.base import Preparation, TuningFrameworkMgr
 from tuning_service.frameworks.commands import command_problems, split_command

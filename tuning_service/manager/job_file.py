@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, Resources, Summary
-from tuning_service.domain.space import Parameter, ParamValue, Space, parameter_from_dict
+from tuning_service.domain.parameters import ParamValue
+from tuning_service.domain.space import Space
 
 When = Annotated[
     dict[str, list[bool | int | float | str]],
@@ -127,13 +128,8 @@ class JobFile(_Part):
                 problems.extend(error.problems)
                 return None
 
-        parameters: list[Parameter | None] = [
-            built(lambda name=name, entry=entry: parameter_from_dict(name, entry.model_dump()))
-            for name, entry in self.space.items()
-        ]
-        # Conditions can be checked only once each parameter is right by itself.
-        sound = [p for p in parameters if p is not None]
-        space = built(lambda: Space(parameters=tuple(sound))) if len(sound) == len(parameters) else None
+        written = {name: entry.model_dump(exclude_unset=True) for name, entry in self.space.items()}
+        space = built(lambda: Space.from_dict(written))
         objective = built(lambda: Objective(**self.objective.model_dump()))
         budget = built(lambda: Budget(**self.budget.model_dump()))
         resources = built(lambda: Resources(**self.resources.model_dump()))
@@ -145,7 +141,7 @@ class JobFile(_Part):
             program=self.program,
             command=self.command,
             space=space,
-            objective=objective,
+            objectives=(objective,),
             algorithm=AlgorithmChoice(name=self.algorithm.name, options=self.algorithm.options),
             budget=budget,
             resources=resources,

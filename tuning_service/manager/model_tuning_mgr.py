@@ -188,7 +188,9 @@ class ModelTuningMgr:
             except InvalidRequest as error:
                 problems.extend(error.problems)
         try:
-            spec = dataclasses.replace(spec, algorithm=check_choice(spec.algorithm, spec.space))
+            spec = dataclasses.replace(
+                spec, algorithm=check_choice(spec.algorithm, spec.space, spec.objectives, spec.metric_constraints)
+            )
         except InvalidRequest as error:
             problems.extend(error.problems)
         if problems:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from tuning_service.domain.job import Objective
-from tuning_service.domain.space import ParamValue, Space
-from tuning_service.domain.trial import Observation, Suggestion
+from tuning_service.domain.job import MetricConstraint, Objective
+from tuning_service.domain.parameters import ParamValue
+from tuning_service.domain.space import Space
+from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 
 if TYPE_CHECKING:  # numpy stays out of processes that only look up names and options
     import numpy as np
@@ -51,13 +52,25 @@ class HPTAlgorithm(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]  # one line for people who choose an algorithm
     options_type: ClassVar[type[Options]]
+    # What it can take into account. Whoever proposes without looking at losses can say 4 and True.
+    most_objectives: ClassVar[int] = 1
+    takes_constraints: ClassVar[bool] = False  # limits on metrics; those on parameters are everybody's
 
-    def __init__(self, space: Space, objective: Objective, options: Options, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[Objective],
+        options: Options,
+        seed: int,
+        *,
+        constraints: Sequence[MetricConstraint] = (),
+    ) -> None:
         """`seed` is any non-negative integer below 2**63."""
         from tuning_service.search.transform import SpaceTransform
 
         self.space = space
-        self.objective = objective
+        self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
         self.options = options
         self.seed = seed
         self.transform = SpaceTransform(space)
@@ -74,19 +87,24 @@ class HPTAlgorithm(ABC):
         """
 
     def observe(self, observations: Sequence[Observation]) -> None:
-        """Take note of trials that have ended, failures (loss None) included; each is shown once."""
+        """Take note of trials that have ended, failures (losses None) included; each is shown once.
+
+        Those of earlier jobs (`Observation.job`) come before the first of this one. They are no trials of this job:
+        what was tried there may be proposed again.
+        """
         for observation in observations:
-            self._tried.add(self.transform.key(observation.params))
-            self._last_number = max(self._last_number, observation.number)
-        self._observe([o if o.loss is None or math.isfinite(o.loss) else replace(o, loss=None) for o in observations])
+            if not observation.job:
+                self._tried.add(self.transform.key(observation.params))
+                self._last_number = max(self._last_number, observation.number)
+        self._observe([_finite(o) for o in observations])
 
     def suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         """`count` new configurations, or fewer when the space is exhausted.
 
-        Each is valid in the space, holds exactly its active parameters, and repeats neither one another nor a
-        pending or observed trial while untried ones remain. An algorithm that repeats itself is asked again with
-        other randomness; then random draws, and at last the untried rest of a finite space, take its place, which
-        `Suggestion.source` tells.
+        Each is valid in the space, holds exactly its active parameters, meets the space's constraints, and repeats
+        neither one another nor a pending or observed trial while untried ones remain. An algorithm that repeats itself
+        or breaks constraints is asked again with other randomness; then random draws, and at last the untried rest of
+        a finite space, take its place, which `Suggestion.source` tells.
 
         Raises:
             InvalidRequest: the algorithm proposed what is not in the space.
@@ -110,6 +128,13 @@ class HPTAlgorithm(ABC):
                 return accepted
         return accepted + self._new_ones(self._enumerated(), taken, most=count - len(accepted))
 
+    def recommend(self) -> Recommendation | None:
+        """The trial of this job that is best by what the algorithm's model makes of noise; None without a model.
+
+        With one objective only. Among trials that were observed and violate no constraint.
+        """
+        return None
+
     def next_number(self, pending: Sequence[PendingTrial]) -> int:
         """The number that the first trial to be suggested will have in its job."""
         return max([self._last_number, *(p.number for p in pending)]) + 1
@@ -127,6 +152,8 @@ class HPTAlgorithm(ABC):
 
         def new() -> Iterator[Suggestion]:
             for suggestion in proposed:
+                if not self.space.allows(suggestion.params):
+                    continue
                 self.space.check(suggestion.params)
                 key = self.transform.key(suggestion.params)
                 if key not in taken:
@@ -137,20 +164,26 @@ class HPTAlgorithm(ABC):
 
     def _drawn(self, number: int) -> Suggestion:
         return Suggestion(
-            params=self.transform.sample(self.rng(number)), source=f"random draw: {self.name} repeated itself"
+            params=self.transform.sample(self.rng(number)), source=f"random draw: {self.name} proposed nothing new"
         )
 
     def _enumerated(self) -> Iterator[Suggestion]:
-        source = f"last untried: {self.name} repeated itself"
+        source = f"last untried: {self.name} proposed nothing new"
         return (Suggestion(params=params, source=source) for params in self.transform.enumerate())
 
     @abstractmethod
     def _observe(self, observations: Sequence[Observation]) -> None:
-        """As `observe`; no loss is nan or inf."""
+        """As `observe`; all losses and violations are finite numbers."""
 
     @abstractmethod
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         """`count` proposals, valid in the space; fewer when the algorithm is done, whatever is untried."""
+
+
+def _finite(observation: Observation) -> Observation:
+    """`observation`, failed when one of its numbers is nan or inf."""
+    numbers = (*(observation.losses or ()), *observation.violations)
+    return observation if all(map(math.isfinite, numbers)) else replace(observation, losses=None, violations=())
 
 
 def _with_accepted(pending: Sequence[PendingTrial], accepted: Sequence[Suggestion], number: int) -> list[PendingTrial]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.space import CategoricalParameter, Params, ParamValue, Space
+from tuning_service.domain.parameters import CategoricalParameter, Params, ParamValue
+from tuning_service.domain.space import Space
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, algorithm
 

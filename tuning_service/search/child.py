@@ -44,20 +44,29 @@ class Sessions:
             case "close":
                 self._algorithms.pop(key, None)
             case "ask":
-                algorithm = self._algorithms[key]
-                if question["observe"]:
-                    algorithm.observe([messages.observation_from_json(o) for o in question["observe"]])
+                algorithm = self._shown(question)
                 pending = [messages.pending_from_json(p) for p in question["pending"]]
                 suggestions = algorithm.suggest(question["count"], pending)
                 return {"suggestions": [messages.suggestion_to_json(s) for s in suggestions]}
+            case "recommend":
+                return {"recommendation": messages.recommendation_to_json(self._shown(question).recommend())}
         return {}
+
+    def _shown(self, question: Mapping[str, Any]) -> HPTAlgorithm:
+        """The session's algorithm, which has been shown what the question brings."""
+        algorithm = self._algorithms[question["session"]]
+        if question["observe"]:
+            algorithm.observe([messages.observation_from_json(o) for o in question["observe"]])
+        return algorithm
 
 
 def build(setup: messages.AlgorithmSetup) -> HPTAlgorithm:
     """A fresh algorithm as `setup` says."""
     cls = find_algorithm(setup.algorithm.name)
     options = cls.options_type.model_validate(dict(setup.algorithm.options))
-    return cls(setup.space, setup.objective, options, setup.seed)
+    # Left out where there are none, so that an algorithm which takes none need not name them in its constructor.
+    limits = {"constraints": setup.constraints} if setup.constraints else {}
+    return cls(setup.space, setup.objectives, options, setup.seed, **limits)
 
 
 def _read_all(source: BinaryIO, questions: "queue.SimpleQueue[bytes]") -> None:

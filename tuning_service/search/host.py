@@ -11,10 +11,10 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from tuning_service.domain.errors import InvalidRequest, TryAgain, TuningError
-from tuning_service.domain.trial import Observation, Suggestion
+from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 from tuning_service.search import messages
 from tuning_service.search.base import PendingTrial
 from tuning_service.search.messages import AlgorithmSetup
@@ -24,6 +24,7 @@ __all__ = ["AlgorithmFailed", "AlgorithmHost", "AlgorithmSession", "AlgorithmSet
 
 _log = logging.getLogger(__name__)
 _Job = Callable[[ChildProcess], None]
+_Answer = TypeVar("_Answer")
 
 
 class AlgorithmFailed(TuningError):
@@ -141,14 +142,31 @@ class AlgorithmSession:
             AlgorithmFailed: it raised, proposed what is not in the space, took too long, or its process died twice.
             TryAgain: the host was closed meanwhile, or the machine could not start a process.
         """
-        future: Future[list[Suggestion]] = Future()
-        observed, waiting = list(history), list(pending)
+        waiting = [messages.pending_to_json(p) for p in pending]
+        question = {"do": "ask", "count": count, "pending": waiting}
+        return self._put(question, history, lambda answer: self._suggestions(answer, count))
+
+    def recommend(self, history: Sequence[Observation]) -> "Future[Recommendation | None]":
+        """A future of the trial that is best by the algorithm's model; None when it has no model. Never blocks.
+
+        `history` and the future's errors are as for `ask`.
+        """
+        return self._put(
+            {"do": "recommend"}, history, lambda answer: messages.recommendation_from_json(answer["recommendation"])
+        )
+
+    def _put(
+        self, question: dict[str, Any], history: Sequence[Observation], read: Callable[[dict[str, Any]], _Answer]
+    ) -> "Future[_Answer]":
+        """A future of what `read` makes of the answer to `question`."""
+        future: Future[_Answer] = Future()
+        observed = list(history)
 
         def job(process: ChildProcess) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(self._ask(process, count, observed, waiting))
+                future.set_result(read(self._ask(process, question, observed)))
             except Exception as error:  # noqa: BLE001  # whatever it is belongs to the caller
                 future.set_exception(error)
 
@@ -171,17 +189,15 @@ class AlgorithmSession:
             except (ChildDied, ChildTimedOut):
                 _log.debug("session %s ended with its child process", self._key)
 
-    def _ask(
-        self, process: ChildProcess, count: int, history: list[Observation], pending: list[PendingTrial]
-    ) -> list[Suggestion]:
+    def _ask(self, process: ChildProcess, question: dict[str, Any], history: list[Observation]) -> dict[str, Any]:
         try:
             try:
-                answer = self._converse(process, count, history, pending)
+                return self._converse(process, question, history)
             except ChildDied as error:
                 if self._worker.is_closed:
                     raise
                 _log.warning("algorithm process died, asking again: %s\n%s", error, process.last_words())
-                answer = self._converse(process, count, history, pending)
+                return self._converse(process, question, history)
         except ChildDied as error:
             if self._worker.is_closed:
                 raise TryAgain("The service is stopping.") from None
@@ -190,6 +206,8 @@ class AlgorithmSession:
             raise self._failed(
                 f"it gave no answer within {self._timeout_s:g} s.", detail=process.last_words()
             ) from None
+
+    def _suggestions(self, answer: dict[str, Any], count: int) -> list[Suggestion]:
         suggestions = [messages.suggestion_from_json(s) for s in answer["suggestions"]]
         for suggestion in suggestions:
             try:
@@ -198,9 +216,7 @@ class AlgorithmSession:
                 raise self._failed(f"it proposed what is not in the space: {error.message}") from None
         return suggestions[:count]
 
-    def _converse(
-        self, process: ChildProcess, count: int, history: list[Observation], pending: list[PendingTrial]
-    ) -> dict[str, Any]:
+    def _converse(self, process: ChildProcess, question: dict[str, Any], history: list[Observation]) -> dict[str, Any]:
         try:
             process.start()
         except OSError as error:
@@ -209,16 +225,8 @@ class AlgorithmSession:
             setup = messages.setup_to_json(self._setup)
             self._send(process, {"do": "open", "session": self._key, "setup": setup})
             self._opened_in, self._seen = process.starts, 0
-        answer = self._send(
-            process,
-            {
-                "do": "ask",
-                "session": self._key,
-                "count": count,
-                "observe": [messages.observation_to_json(o) for o in history[self._seen :]],
-                "pending": [messages.pending_to_json(p) for p in pending],
-            },
-        )
+        unseen = [messages.observation_to_json(o) for o in history[self._seen :]]
+        answer = self._send(process, question | {"session": self._key, "observe": unseen})
         self._seen = max(self._seen, len(history))
         return answer
 

@@ -1,7 +1,8 @@
 """What travels between the host and a child process: one line of JSON for each question and each answer.
 
     {"do": "open", "session", "setup"}                          -> {}
-    {"do": "ask", "session", "count", "observe", "pending"}     -> {"suggestions"}
+    {"do": "ask", "session", "observe", "count", "pending"}     -> {"suggestions"}
+    {"do": "recommend", "session", "observe"}                   -> {"recommendation"}
     {"do": "close", "session"}                                  -> {}
 
 Any of them may be answered {"error": {"reason", "detail"}}; after that the session is closed.
@@ -13,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuning_service.domain.job import AlgorithmChoice, Goal, Objective, Summary
+from tuning_service.domain.job import AlgorithmChoice, Goal, MetricConstraint, Objective, Summary
 from tuning_service.domain.space import Space
-from tuning_service.domain.trial import Observation, Suggestion
+from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 from tuning_service.search.base import PendingTrial
 
 
@@ -24,9 +25,10 @@ class AlgorithmSetup:
     """All that an algorithm is built from."""
 
     space: Space
-    objective: Objective
+    objectives: tuple[Objective, ...]
     algorithm: AlgorithmChoice
     seed: int
+    constraints: tuple[MetricConstraint, ...] = ()
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -38,34 +40,47 @@ def setup_to_json(setup: AlgorithmSetup) -> dict[str, Any]:
     """JSON-ready."""
     return {
         "space": setup.space.to_dict(),
-        "objective": [setup.objective.metric, str(setup.objective.goal), str(setup.objective.summary)],
-        "algorithm": [setup.algorithm.name, dict(setup.algorithm.options)],
+        "space_constraints": [c.text for c in setup.space.constraints],
+        "objectives": [[o.metric, str(o.goal), str(o.summary)] for o in setup.objectives],
+        "constraints": [c.text for c in setup.constraints],
+        "algorithm": [setup.algorithm.name, setup.algorithm.version, dict(setup.algorithm.options)],
         "seed": setup.seed,
     }
 
 
 def setup_from_json(data: Mapping[str, Any]) -> AlgorithmSetup:
     """The setup that `setup_to_json` wrote."""
-    metric, goal, summary = data["objective"]
-    name, options = data["algorithm"]
+    name, version, options = data["algorithm"]
     return AlgorithmSetup(
-        space=Space.from_dict(data["space"]),
-        objective=Objective(metric=metric, goal=Goal(goal), summary=Summary(summary)),
-        algorithm=AlgorithmChoice(name=name, options=options),
+        space=Space.from_dict(data["space"], data["space_constraints"]),
+        objectives=tuple(
+            Objective(metric=metric, goal=Goal(goal), summary=Summary(summary))
+            for metric, goal, summary in data["objectives"]
+        ),
+        constraints=tuple(MetricConstraint.parse(text, "metric_constraints") for text in data["constraints"]),
+        algorithm=AlgorithmChoice(name=name, version=version, options=options),
         seed=data["seed"],
     )
 
 
 def observation_to_json(observation: Observation) -> list[Any]:
-    """JSON-ready; a loss that is nan or inf becomes None, a failure."""
-    loss = observation.loss if observation.loss is not None and math.isfinite(observation.loss) else None
-    return [observation.number, dict(observation.params), loss]
+    """JSON-ready; with a number that is nan or inf, which JSON cannot write, it becomes a failure."""
+    losses, violations = observation.losses, observation.violations
+    if losses is None or not all(map(math.isfinite, (*losses, *violations))):
+        losses, violations = None, ()
+    return [observation.number, dict(observation.params), losses, violations, observation.job]
 
 
 def observation_from_json(data: Sequence[Any]) -> Observation:
     """The observation that `observation_to_json` wrote."""
-    number, params, loss = data
-    return Observation(number=number, params=params, loss=loss)
+    number, params, losses, violations, job = data
+    return Observation(
+        number=number,
+        params=params,
+        losses=None if losses is None else tuple(losses),
+        violations=tuple(violations),
+        job=job,
+    )
 
 
 def pending_to_json(pending: PendingTrial) -> list[Any]:
@@ -88,3 +103,15 @@ def suggestion_from_json(data: Sequence[Any]) -> Suggestion:
     """The suggestion that `suggestion_to_json` wrote."""
     params, source = data
     return Suggestion(params=params, source=source)
+
+
+def recommendation_to_json(recommendation: Recommendation | None) -> list[Any] | None:
+    """JSON-ready; None for one whose loss JSON cannot write."""
+    if recommendation is None or not math.isfinite(recommendation.loss):
+        return None
+    return [recommendation.number, recommendation.loss]
+
+
+def recommendation_from_json(data: Sequence[Any] | None) -> Recommendation | None:
+    """The recommendation that `recommendation_to_json` wrote."""
+    return None if data is None else Recommendation(number=data[0], loss=data[1])

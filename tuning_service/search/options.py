@@ -1,6 +1,6 @@
 """Which algorithms there are and whether a user's choice of one is right. Loads none of their libraries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.job import AlgorithmChoice, MetricConstraint, Objective
 from tuning_service.domain.space import Space
 from tuning_service.search.base import HPTAlgorithm, algorithms
 
@@ -33,11 +33,17 @@ def find_algorithm(name: str) -> type[HPTAlgorithm]:
     return known[name]
 
 
-def check_choice(choice: AlgorithmChoice, space: Space) -> AlgorithmChoice:
+def check_choice(
+    choice: AlgorithmChoice,
+    space: Space,
+    objectives: Sequence[Objective],
+    constraints: Sequence[MetricConstraint] = (),
+) -> AlgorithmChoice:
     """`choice` with all defaults filled in.
 
     Raises:
-        InvalidRequest: no such algorithm, an unknown or bad option, or a space that it cannot search.
+        InvalidRequest: no such algorithm, an unknown or bad option, or what it cannot do: search this space, that many
+            objectives, or within limits on metrics.
     """
     cls = find_algorithm(choice.name)
     try:
@@ -45,14 +51,45 @@ def check_choice(choice: AlgorithmChoice, space: Space) -> AlgorithmChoice:
     except ValidationError as error:
         known = cls.options_type.model_fields
         raise InvalidRequest(*(_problem(dict(item), known) for item in error.errors())) from None
+    _check_abilities(cls, objectives, constraints)
     cls.check_space(space)
     return replace(choice, options=options.model_dump(mode="json"))
+
+
+def _check_abilities(
+    cls: type[HPTAlgorithm], objectives: Sequence[Objective], constraints: Sequence[MetricConstraint]
+) -> None:
+    needs = []
+    if len(objectives) > cls.most_objectives:
+        needs.append(f"{len(objectives)} objectives" if cls.most_objectives == 1 else f"over {cls.most_objectives}")
+    if constraints and not cls.takes_constraints:
+        needs.append("metric_constraints")
+    if not needs:
+        return
+    able = sorted(
+        name
+        for name, other in algorithms().items()
+        if len(objectives) <= other.most_objectives and (other.takes_constraints or not constraints)
+    )
+    raise InvalidRequest(
+        FieldProblem(
+            field="algorithm.name",
+            message=f"{cls.name} cannot search with {' and '.join(needs)}.",
+            remedy=f"Those that can: {', '.join(able)}." if able else "No algorithm can.",
+        )
+    )
 
 
 def describe() -> list[dict[str, Any]]:
     """Name, summary and options (as JSON schema) of each algorithm, by name. JSON-ready."""
     return [
-        {"name": name, "summary": cls.summary, "options": cls.options_type.model_json_schema()}
+        {
+            "name": name,
+            "summary": cls.summary,
+            "most_objectives": cls.most_objectives,
+            "takes_constraints": cls.takes_constraints,
+            "options": cls.options_type.model_json_schema(),
+        }
         for name, cls in sorted(algorithms().items())
     ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tuning_service.domain.job import MOST_OBJECTIVES
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, algorithm
 
@@ -17,6 +18,9 @@ class RandomOptions(Options):
 )
 class RandomSearch(HPTAlgorithm):
     """Trial n's draw depends on the seed and n alone, unless it repeats an earlier one."""
+
+    most_objectives = MOST_OBJECTIVES
+    takes_constraints = True
 
     def _observe(self, observations: Sequence[Observation]) -> None:
         pass

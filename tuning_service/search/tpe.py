@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tuning_service.domain.space import Params
+from tuning_service.domain.parameters import Params
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, Options, PendingTrial, algorithm
 

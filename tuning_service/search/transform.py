@@ -11,18 +11,27 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning_service.domain.space import (
+from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.parameters import (
+    BoolParameter,
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     Params,
     ParamValue,
-    Space,
     identity,
 )
+from tuning_service.domain.space import Space
 
 Vector = NDArray[np.float64]
+
+# Rejected draws after which a walk from a place that is allowed takes over, and that walk's steps.
+_DRAWS = 50
+_WALK_STEPS = 60
+# Effort after which constraints count as infeasible.
+_SEARCH_DRAWS = 2000
+_SEARCH_STEPS = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +56,7 @@ class Axis:
     @property
     def is_category(self) -> bool:
         """True when neighbouring coordinates say nothing about each other."""
-        return isinstance(self.parameter, CategoricalParameter)
+        return isinstance(self.parameter, (CategoricalParameter, BoolParameter))
 
     def values(self) -> Iterator[ParamValue]:
         """All values in order, of a discrete axis."""
@@ -67,22 +76,28 @@ def _clamp(unit: float) -> float:
     return min(1.0, max(0.0, unit))
 
 
-def _steps(
-    parameter: Parameter, size: int, index_of: Callable[[ParamValue], int], value_at: Callable[[int], ParamValue]
-) -> Axis:
+def _steps(parameter: Parameter) -> Axis:
+    """Of a parameter whose values have places: each owns an equal share."""
+    size = parameter.size or 1
+    places = {identity(v): i for i, v in enumerate(parameter.choices or ())}
+
+    def index_of(value: ParamValue) -> int:
+        found = places.get(identity(value))
+        return parameter.index_of(value) if found is None else found  # type: ignore[arg-type]
+
     return Axis(
         parameter=parameter,
         size=size,
         to_unit=lambda value: (index_of(value) + 0.5) / size,
-        from_unit=lambda unit: value_at(min(size - 1, int(_clamp(unit) * size))),
-        value_at=value_at,
+        from_unit=lambda unit: parameter.value_at(min(size - 1, int(_clamp(unit) * size))),
+        value_at=parameter.value_at,
     )
 
 
 def _float_axis(parameter: FloatParameter) -> Axis:
     low, high = float(parameter.min), float(parameter.max)
-    if low == high:
-        return _steps(parameter, 1, lambda _: 0, lambda _: low)
+    if parameter.size is not None:
+        return _steps(parameter)
     is_log = parameter.scale == "log"
     start, end = (math.log(low), math.log(high)) if is_log else (low, high)
 
@@ -121,18 +136,9 @@ def _log_int_axis(parameter: IntParameter) -> Axis:
 def _axis(parameter: Parameter) -> Axis:
     if isinstance(parameter, FloatParameter):
         return _float_axis(parameter)
-    if isinstance(parameter, CategoricalParameter):
-        values = parameter.values
-        places = {identity(v): i for i, v in enumerate(values)}
-        return _steps(parameter, len(values), lambda v: places[identity(v)], lambda i: values[i])
-    if parameter.scale == "log":
+    if isinstance(parameter, IntParameter) and parameter.scale == "log":
         return _log_int_axis(parameter)
-    if parameter.scale == "pow2":
-        first = parameter.min.bit_length()
-        size = parameter.max.bit_length() - first + 1
-        return _steps(parameter, size, lambda v: int(v).bit_length() - first, lambda i: parameter.min << i)
-    low = parameter.min
-    return _steps(parameter, parameter.max - low + 1, lambda v: int(v) - low, lambda i: low + i)
+    return _steps(parameter)
 
 
 class SpaceTransform:
@@ -159,8 +165,75 @@ class SpaceTransform:
         return params
 
     def sample(self, rng: np.random.Generator) -> dict[str, ParamValue]:
-        """A uniform draw from the cube as a configuration."""
-        return self.from_unit(rng.random(len(self.axes)))
+        """A draw as a configuration: uniform in the part of the cube that the space's constraints allow, or nearly so
+        where that part is small.
+
+        Raises:
+            InvalidRequest: no configuration was found that the constraints allow.
+        """
+        for _ in range(_DRAWS if self.space.constraints else 1):
+            params = self.from_unit(rng.random(len(self.axes)))
+            if self.space.allows(params):
+                return params
+        return self.from_unit(self._walk(self._anchor, rng))
+
+    def feasible(self, units: Vector) -> NDArray[np.bool_]:
+        """For each row of `units` (n, d): do the space's constraints allow what stands there?"""
+        if not self.space.constraints:
+            return np.ones(len(units), dtype=bool)
+        return np.array([self.space.allows(self.from_unit(unit)) for unit in units], dtype=bool)
+
+    @cached_property
+    def _anchor(self) -> Vector:
+        """Some place that the constraints allow: the least violated of many draws, moved towards less violation."""
+        rng = np.random.default_rng(0)
+        units = rng.random((_SEARCH_DRAWS, len(self.axes)))
+        violations = [self._violation(unit) for unit in units]
+        place = int(np.argmin(violations))
+        unit: Vector = units[place]
+        violation = violations[place]
+        width = 0.5
+        for i in range(_SEARCH_STEPS):
+            if violation == 0:
+                return unit
+            mask = rng.random(len(unit)) < max(0.3, 1 / len(unit))
+            trial = np.clip(unit + mask * rng.normal(size=len(unit)) * width, 0, 1)
+            found = self._violation(trial)
+            if found <= violation:
+                unit, violation = trial, found
+            if i % 50 == 49:
+                width = max(0.01, width * 0.8)
+        if violation == 0:
+            return unit
+        params = self.from_unit(unit)
+        failing = [i for i, c in enumerate(self.space.constraints) if not c.holds(params)]
+        raise InvalidRequest(
+            *(
+                FieldProblem(
+                    field=f"constraints.{i}",
+                    message=f"no configuration was found for which {self.space.constraints[i].text!r} holds"
+                    + (" together with the others." if len(self.space.constraints) > 1 else "."),
+                    remedy="Loosen it, or widen the parameters' ranges.",
+                )
+                for i in failing
+            )
+        )
+
+    def _violation(self, unit: Vector) -> float:
+        params = self.from_unit(unit)
+        return sum(c.violation(params) for c in self.space.constraints)
+
+    def _walk(self, start: Vector, rng: np.random.Generator) -> Vector:
+        """Where a random walk ends that started at `start` and never left what the constraints allow."""
+        unit = start
+        for i in range(_WALK_STEPS):
+            step = rng.normal(size=len(unit)) * 0.5 ** (1 + i % 6)
+            trial = unit + step
+            trial = np.abs(trial) % 2  # reflected at the faces of the cube
+            trial = np.where(trial > 1, 2 - trial, trial)
+            if self.space.allows(self.from_unit(trial)):
+                unit = trial
+        return unit
 
     def key(self, params: Params) -> Hashable:
         """Equal for configurations that are the same."""
@@ -173,7 +246,8 @@ class SpaceTransform:
 
     def _enumerate(self, place: int, params: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
         if place == len(self.axes):
-            yield dict(params)
+            if self.space.allows(params):
+                yield dict(params)
             return
         axis = self.axes[place]
         if not self.space.is_active(axis.parameter, params):

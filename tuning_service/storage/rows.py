@@ -83,6 +83,8 @@ def trial_from(row: AnyRow) -> Trial:
         status=TrialStatus(row.status),
         source=row.source,
         value=row.value,
+        values=row.values,
+        feasible=row.feasible,
         metrics={name: float(value) for name, value in row.metrics.items()},
         reason=row.reason,
         explanation=row.explanation,
@@ -98,6 +100,7 @@ def trial_values(trial: Trial) -> dict[str, Any]:
     return {name: getattr(trial, name) for name in Trial.__slots__} | {
         "params": dict(trial.params),
         "status": str(trial.status),
+        "values": dict(trial.values),
         "metrics": {name: number_to_json(value) for name, value in trial.metrics.items()},
     }
 

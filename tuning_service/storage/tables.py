@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.engine import Dialect
 
@@ -134,6 +135,8 @@ trials = Table(
     Column("status", String(16), nullable=False),
     Column("source", Text, nullable=False),
     Column("value", Double),
+    Column("values", Json, nullable=False, server_default=text("'{}'")),
+    Column("feasible", Boolean, nullable=False, server_default=true()),
     Column("metrics", Json, nullable=False),
     Column("reason", Text, nullable=False),
     Column("explanation", Text, nullable=False),
