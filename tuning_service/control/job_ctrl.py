@@ -12,14 +12,16 @@ from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
 from tuning_service.control.results import summarise
 from tuning_service.control.shares import Demand
-from tuning_service.domain.errors import TryAgain, TuningError
+from tuning_service.domain.errors import NotFound, TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget, TrialStatus
 from tuning_service.domain.trial import FaultKind, Observation, Suggestion, Trial, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
-from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
+from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSession, AlgorithmSetup
+from tuning_service.search.plugins.cache import PluginCache, PreparedPlugin
+from tuning_service.search.plugins.manifest import Manifest
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease, OpenWork
 from tuning_service.storage.store import Store, Unit
@@ -47,6 +49,7 @@ class Tools:
     notify: Callable[[str], None]  # have another look at this job
     clock: Callable[[], float] = time.time
     silent_s: float = 60.0
+    plugins: PluginCache | None = None  # needed for jobs that name a plug-in
 
 
 class StaleError(Exception):
@@ -64,6 +67,8 @@ class _Search:
     asked: int = 0
     answer: Future[list[Suggestion]] | None = None
     exhausted: bool = False
+    ending: str = ""  # what to say when exhausted
+    plugin: str = ""  # name and version, when the algorithm is one
     error: str = ""
 
     def collect(self) -> None:
@@ -75,10 +80,13 @@ class _Search:
         except TryAgain as error:
             log.warning("algorithm is asked again", reason=error.message, detail=error.detail)
         except TuningError as error:
-            self.error = error.message
+            explanation = error.explanation if isinstance(error, AlgorithmFailed) else ""
+            self.error = "\n".join(filter(None, [error.message, explanation]))
             log.warning("algorithm failed", reason=error.message, detail=error.detail)
         else:
             self.exhausted = len(suggestions) < self.asked
+            if self.exhausted and self.plugin:
+                self.ending = f"{self.plugin} suggests no more: asked for {self.asked}, it gave {len(suggestions)}."
             self.ready += suggestions
         self.answer, self.asked = None, 0
 
@@ -178,6 +186,7 @@ class TuningJobCtrl:
             ready=tuple(search.ready),
             asked=search.asked,
             exhausted=search.exhausted,
+            ending=search.ending,
             algorithm_error=search.error,
             silent_s=tools.silent_s,
         )
@@ -243,7 +252,9 @@ class TuningJobCtrl:
                 seed=spec.seed,
                 constraints=spec.metric_constraints,
             )
-            search.session = tools.algorithms.open(job.id, setup)
+            search.session = tools.algorithms.open(job.id, setup, self._plugin_of(job))
+            if spec.algorithm.version:
+                search.plugin = f"Plug-in {spec.algorithm.name} {spec.algorithm.version}"
         ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
         open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
         pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
@@ -263,8 +274,29 @@ class TuningJobCtrl:
             ready=tuple(search.ready),
             asked=search.asked,
             exhausted=search.exhausted,
+            ending=search.ending,
             algorithm_error=search.error,
         )
+
+    def _plugin_of(self, job: TuningJob) -> Callable[[], PreparedPlugin] | None:
+        """What makes the job's plug-in ready to start, in minutes at worst; None for a built-in algorithm."""
+        tools, choice, cache = self._tools, job.spec.algorithm, self._tools.plugins
+        if not choice.version or cache is None:
+            return None
+
+        def prepare() -> PreparedPlugin:
+            with tools.store.read() as unit:
+                versions = unit.plugins_of(job.tenant_id).visible(choice.name)
+            plugin = next((p for p in versions if p.version == choice.version), None)
+            if plugin is None:
+                raise NotFound("it was deleted.")
+            return cache.prepare(
+                Manifest.from_json(plugin.manifest),
+                plugin.digest,
+                lambda: tools.artifacts.plugin(plugin.tenant_id, plugin.digest),
+            )
+
+        return prepare
 
     # -- storing
 

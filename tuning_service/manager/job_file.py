@@ -55,6 +55,7 @@ class ObjectiveEntry(_Part):
 
 class AlgorithmEntry(_Part):
     name: str = "tpe"
+    version: str = ""  # of a plug-in; the newest when left out
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -142,7 +143,9 @@ class JobFile(_Part):
             command=self.command,
             space=space,
             objectives=(objective,),
-            algorithm=AlgorithmChoice(name=self.algorithm.name, options=self.algorithm.options),
+            algorithm=AlgorithmChoice(
+                name=self.algorithm.name, options=self.algorithm.options, version=self.algorithm.version
+            ),
             budget=budget,
             resources=resources,
             seed=self.seed,

@@ -23,7 +23,7 @@ class Packed:
 
 
 def read(source: bytes | Path, *, name: str = "", version: str = "") -> Packed:
-    """The plug-in in a folder, in an archive file, or in an archive's bytes. `name` and `version` as in `manifest.read`.
+    """The plug-in in a folder, in an archive file, or in its bytes. `name` and `version` as in `manifest.read`.
 
     A single folder at the top level, as zip programs like to make, counts as the plug-in's own.
 

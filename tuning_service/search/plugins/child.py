@@ -4,6 +4,7 @@ It limits itself before it loads anything of the plug-in, and answers what comes
 working folder: the questions of `search.messages`, and those of `check`.
 """
 
+import faulthandler
 import json
 import os
 import resource
@@ -16,19 +17,28 @@ from typing import Any, BinaryIO
 
 from tuning_service.search import messages
 from tuning_service.search.base import HPTAlgorithm
-from tuning_service.search.child import construct, serve
 from tuning_service.search.child import Sessions as _Sessions
-from tuning_service.search.plugins import loader
+from tuning_service.search.child import construct, serve
+from tuning_service.search.plugins import dli, loader
 from tuning_service.search.plugins.manifest import Manifest
 
 
 class Sessions(_Sessions):
     """The one algorithm of this process, and what the checks ask about its class."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, answer_s: float) -> None:
         super().__init__()
         self._folder = folder
         self._manifest = manifest
+        self._answer_s = answer_s
+
+    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        # Shortly before this process is killed for its silence, it prints what it is at.
+        faulthandler.dump_traceback_later(max(self._answer_s * 0.9, self._answer_s - 5))
+        try:
+            return super().answer(question)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def build(self, setup: messages.AlgorithmSetup) -> HPTAlgorithm:
         return construct(loader.load(self._folder, self._manifest), setup)
@@ -45,7 +55,14 @@ class Sessions(_Sessions):
                 from tuning_service.search.plugins.conformance import results
 
                 return {"results": results(loader.load(self._folder, self._manifest), self._manifest)}
-        return super()._answer(question)
+        answer = super()._answer(question)
+        algorithm = self._algorithms.get(question["session"])
+        if isinstance(algorithm, dli.Adapted):
+            if question["do"] == "open" and question.get("state"):
+                algorithm.restore(question["state"])
+            elif question["do"] == "ask":
+                answer["state"] = algorithm.snapshot()
+        return answer
 
 
 def _limit(what: int, most: int) -> None:
@@ -67,12 +84,13 @@ def main() -> None:
     start = json.loads(sys.argv[1])
     sys.argv = [start["manifest"]["name"]]
     os.umask(0o077)
+    faulthandler.enable()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, start["file_bytes"])
     _limit(resource.RLIMIT_AS, start["memory_bytes"])
     warnings.simplefilter("ignore")
     source, sink = _channel()
-    serve(source, sink, Sessions(Path(start["folder"]), Manifest.from_json(start["manifest"])))
+    serve(source, sink, Sessions(Path(start["folder"]), Manifest.from_json(start["manifest"]), start["answer_s"]))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ Such an optimizer keeps a state of its own and knows neither conditions nor runn
 """
 
 import base64
-import json
+import contextlib
 import logging
+import math
 import pickle
 import random
 import sys
@@ -19,10 +20,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tuning_service.domain.job import Goal
-from tuning_service.domain.space import FloatParameter, IntParameter, Parameter, ParamValue
+from tuning_service.domain.parameters import FloatParameter, IntParameter, Parameter, ParamValue
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, PendingTrial
 from tuning_service.search.plugins.errors import BadPlugin
+from tuning_service.search.plugins.manifest import as_text
 
 _MOST_STATE = 2**20
 _NEARLY = 1e-9  # of a range: what rounding may put a value outside of it
@@ -85,7 +87,7 @@ class Adapted(HPTAlgorithm):
         super().__init__(*arguments, **named)
         random.seed(self.seed)
         np.random.seed(self.seed % 2**32)  # noqa: NPY002  # what optimizers of that time draw from
-        options = {name: _as_text(value) for name, value in self.options.model_dump().items()}
+        options = {name: as_text(value) for name, value in self.options.model_dump().items()}
         self._columns = {p.name: p for p in self.space.topological}
         form = [_form(p) for p in self.space.topological]
         self._optimizer: Any = self.optimizer(self.name, form, **options)
@@ -156,7 +158,9 @@ class Adapted(HPTAlgorithm):
         unknown = sorted(str(name) for name in item if name not in self._columns)
         missing = [name for name in self._columns if name not in item]
         if unknown or missing:
-            wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"holds unknown {', '.join(unknown)}"] * bool(unknown)
+            wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"holds unknown {', '.join(unknown)}"] * bool(
+                unknown
+            )
             raise BadPlugin(f"its search returned a set of hyper-parameters that {' and '.join(wrong)}: {item!r:.200}")
         return {name: _inward(parameter, item[name]) for name, parameter in self._columns.items()}
 
@@ -187,30 +191,29 @@ class Adapted(HPTAlgorithm):
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def unfit(parameter: Parameter) -> str:
-    """Why the older form has no way to write this parameter; "" when it has one."""
-    if parameter.when:
-        return "it is active under a condition"
-    choices = parameter.choices
-    if choices is not None and len({_as_text(c) for c in choices}) < len(choices):
-        return "two of its values look the same as text"
-    return ""
-
-
 def _form(parameter: Parameter) -> dict[str, Any]:
     """The parameter as an entry of the older request's `hyperParams`."""
     entry: dict[str, Any] = {"name": parameter.name}
-    is_list = parameter.choices is not None and not (isinstance(parameter, IntParameter) and parameter.scale != "pow2")
-    if is_list:
+    if _is_listed(parameter):
         values = [_outward(parameter, c) for c in parameter.choices or ()]
         data_type, key = _list_type(values)
         return entry | {"type": "Discrete", "dataType": data_type, key: values}
     assert isinstance(parameter, (FloatParameter, IntParameter))
-    kind, low, high = ("INT", "minIntVal", "maxIntVal") if isinstance(parameter, IntParameter) else _DOUBLE
+    kind, low, high = _INT if isinstance(parameter, IntParameter) else _DOUBLE
     entry |= {"type": "Range", "dataType": kind, low: parameter.min, high: parameter.max}
+    if parameter.step is not None:
+        entry["step"] = repr(parameter.step)
     return entry | ({"power": "10"} if parameter.scale == "log" else {})
 
 
+def _is_listed(parameter: Parameter) -> bool:
+    """True for all but plain ranges: an optimizer that ignores steps proposes values that there are."""
+    if parameter.choices is None:
+        return False
+    return not isinstance(parameter, IntParameter) or parameter.scale == "pow2" or parameter.step not in {None, 1}
+
+
+_INT = ("INT", "minIntVal", "maxIntVal")
 _DOUBLE = ("DOUBLE", "minDbVal", "maxDbVal")
 
 
@@ -227,7 +230,7 @@ def _outward(parameter: Parameter, value: ParamValue) -> ParamValue:
     choices = parameter.choices
     if choices is None or all(type(c) in {int, float} for c in choices):
         return value
-    return _as_text(value)
+    return as_text(value)
 
 
 def _inward(parameter: Parameter, raw: Any) -> ParamValue:
@@ -239,7 +242,7 @@ def _inward(parameter: Parameter, raw: Any) -> ParamValue:
     if choices is not None:
         value = next((c for c in choices if type(c) is type(raw) and c == raw), None)
         if value is None:
-            value = next((c for c in choices if _as_text(c) == _as_text(raw) or _same(c, raw)), None)
+            value = next((c for c in choices if as_text(c) == as_text(raw) or _same(c, raw)), None)
     elif isinstance(parameter, (FloatParameter, IntParameter)):
         value = _number(parameter, raw)
     if value is None or not parameter.contains(value):
@@ -248,18 +251,19 @@ def _inward(parameter: Parameter, raw: Any) -> ParamValue:
 
 
 def _number(parameter: FloatParameter | IntParameter, raw: Any) -> ParamValue | None:
-    if isinstance(raw, bool):
-        return None
-    try:
-        number = float(raw)
-    except (TypeError, ValueError):
-        return None
+    number = math.nan
+    with contextlib.suppress(TypeError, ValueError):
+        number = math.nan if isinstance(raw, bool) else float(raw)
     slack = _NEARLY * (parameter.max - parameter.min)
     if not parameter.min - slack <= number <= parameter.max + slack:
         return None
     if isinstance(parameter, IntParameter):
         whole = raw if isinstance(raw, int) else round(number)
-        return whole if abs(number - whole) <= _NEARLY * max(1.0, abs(number)) else None
+        if abs(number - whole) > _NEARLY * max(1.0, abs(number)):
+            return None
+        return whole if parameter.step is None else parameter.value_at(round((whole - parameter.min) / parameter.step))
+    if parameter.step is not None:
+        return parameter.value_at(parameter.index_of(number))
     return min(float(parameter.max), max(float(parameter.min), number))
 
 
@@ -270,7 +274,3 @@ def _same(choice: ParamValue, raw: Any) -> bool:
         return abs(float(raw) - choice) <= _NEARLY * abs(choice)
     except (TypeError, ValueError):
         return False
-
-
-def _as_text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)

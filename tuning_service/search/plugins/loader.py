@@ -32,6 +32,7 @@ def load(folder: Path, manifest: Manifest) -> type[HPTAlgorithm]:
     found = _class_in(_module(manifest, folder), manifest)
     cls = dli.adapted(found) if manifest.interface == "dli" else _checked(found, manifest)
     cls.name, cls.summary, cls.options_type = manifest.name, manifest.summary, manifest.options_type()
+    cls.most_objectives, cls.takes_constraints = manifest.most_objectives, manifest.takes_constraints
     return cls
 
 
@@ -66,17 +67,21 @@ def _checked(found: type, manifest: Manifest) -> type[HPTAlgorithm]:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise BadPlugin(f"{manifest.class_name} lacks {' and '.join(missing)}; define them")
-    _check_constructor(found)
+    _check_constructor(found, manifest.takes_constraints)
     return type(found.__name__, (_Watched, found), {"__module__": found.__module__})
 
 
-def _check_constructor(found: type[HPTAlgorithm]) -> None:
+def _check_constructor(found: type[HPTAlgorithm], takes_constraints: bool) -> None:
     signature = inspect.signature(found.__init__)
+    # Those of a job are left out where there are none, as for built-in ones.
+    constraints: dict[str, Any] = {"constraints": ()} if takes_constraints else {}
     try:
-        signature.bind(None, None, (), None, 0, constraints=())
+        signature.bind(None, None, (), None, 0, **constraints)
     except TypeError as error:
         expected = "__init__(self, space, objectives, options, seed, *, constraints=())"
-        raise BadPlugin(f"{found.__name__}{signature} does not take what it is given ({error}); use {expected}") from None
+        raise BadPlugin(
+            f"{found.__name__}{signature} does not take what it is given ({error}); use {expected}"
+        ) from None
 
 
 class _Watched(HPTAlgorithm):

@@ -1,5 +1,6 @@
 """plugin.toml: what a plug-in says of itself. Reading it runs none of the plug-in's code."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -202,7 +203,10 @@ def _old(folder: Path, name: str, version: str) -> Manifest:
     except ValidationError as error:
         problems = [_problem(dict(item), data) for item in error.errors()]
         raise InvalidRequest(
-            *(FieldProblem(field=p.field.removeprefix(f"{FILE}."), message=p.message, remedy=p.remedy) for p in problems)
+            *(
+                FieldProblem(field=p.field.removeprefix(f"{FILE}."), message=p.message, remedy=p.remedy)
+                for p in problems
+            )
         ) from None
 
 
@@ -229,7 +233,9 @@ def _problem(item: dict[str, Any], data: Mapping[str, Any]) -> FieldProblem:
     if item["type"] == "missing":
         return FieldProblem(field=where, message="is missing.", remedy="Add it.")
     if item["type"] == "string_pattern_mismatch":
-        return FieldProblem(field=where, message=f"{item['input']!r} is not allowed.", remedy=_REMEDIES[item["loc"][-1]])
+        return FieldProblem(
+            field=where, message=f"{item['input']!r} is not allowed.", remedy=_REMEDIES[item["loc"][-1]]
+        )
     value = item["input"]
     shown = "" if isinstance(value, Mapping) or value is data else f", not {value!r}"
     return FieldProblem(field=where, message=f"{message}{shown}.", remedy="Change it.")
@@ -258,6 +264,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def version_key(version: str) -> tuple[tuple[int, ...], str]:
     """Sorts versions: 1.10 comes after 1.9."""
     return tuple(int(part) for part in version.split(".")), version
+
+
+def as_text(value: Any) -> str:
+    """A value as the older interface writes it."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def _refused(where: str, message: str, remedy: str) -> InvalidRequest:

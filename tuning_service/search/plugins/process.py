@@ -16,7 +16,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,13 @@ from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Tra
 from tuning_service.search.messages import encode
 from tuning_service.search.plugins.cache import PreparedPlugin
 from tuning_service.search.plugins.environment import service_home
+from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.search.process import ChildDied, ChildTimedOut
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _MOST_ANSWER = 32 * 2**20
 _PIECE = 65_536
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginLimits:
-    """What one plug-in's process may take."""
-
-    memory_bytes: int = 2 * 2**30  # address space
-    answer_s: float = 300.0
-    start_s: float = 60.0  # until it has connected; imports of the plug-in's own count to the first answer
-    file_bytes: int = 2**30  # of one file that it writes
-    output_bytes: int = 16_384  # of what it prints that are kept
 
 
 class PluginProcess:
@@ -149,9 +138,7 @@ class _Running:
                 os.close(folder)
             listener.listen(1)
             try:
-                training = self._supervisor.start(
-                    self._argv(), self._environment(), self._folder, remove=self._folder
-                )
+                training = self._supervisor.start(self._argv(), self._environment(), self._folder, remove=self._folder)
             except CouldNotStart as error:
                 raise OSError(error.number, str(error)) from None
             except EOFError as error:
@@ -173,6 +160,7 @@ class _Running:
             "manifest": self._plugin.manifest.to_json(),
             "memory_bytes": self._limits.memory_bytes,
             "file_bytes": self._limits.file_bytes,
+            "answer_s": self._limits.answer_s,
         }
         return [self._plugin.python, "-m", "tuning_service.search.plugins.child", json.dumps(start)]
 
