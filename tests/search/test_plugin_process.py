@@ -1,8 +1,8 @@
 """Plug-ins that misbehave, in real processes: each is told clearly, and nobody else notices."""
 
 import json
-import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,16 +13,16 @@ from tuning_service.domain.job import AlgorithmChoice
 from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSetup
 from tuning_service.search.plugins.limits import PluginLimits
 
-LIMITS = PluginLimits(memory_bytes=2**30, answer_s=30)
+LIMITS = PluginLimits(memory_bytes=2**30, answer_s=30, pause_s=0.01)
 
 
 @pytest.fixture
 def host():
-    with opened(LIMITS) as host:
+    with Opened(LIMITS) as host:
         yield host
 
 
-class opened:
+class Opened:
     def __init__(self, limits):
         self.host = AlgorithmHost(children=1, timeout_s=60, plugin_limits=limits)
 
@@ -67,7 +67,7 @@ def test_a_plugin_searches_as_a_built_in_algorithm_does(session, host):
 def test_an_exception_is_told_with_the_lines_of_the_plugin(session):
     error = failure(session("raise ZeroDivisionError('by nought')"))
     assert error.message.endswith("failed: ZeroDivisionError: by nought")
-    assert 'File "mine.py", line 17, in _suggest' in error.explanation
+    assert 'File "mine.py", line 15, in _suggest' in error.explanation
     assert "raise ZeroDivisionError" in error.explanation
     assert "tuning_service/search" not in error.explanation
 
@@ -112,7 +112,7 @@ def test_a_plugin_that_died_once_goes_on_as_if_nothing_had_happened(session, hos
 
 
 def test_a_hanging_plugin_is_ended_and_says_where_it_hung(tmp_path):
-    with opened(PluginLimits(answer_s=2)) as host:
+    with Opened(PluginLimits(answer_s=2, pause_s=0.01)) as host:
         plugin = prepared(write(tmp_path, plugin_files("while True: pass")))
         error = failure(host.open("job", plugin_setup(), lambda: plugin))
     assert "it gave no answer within 2 s, twice." in error.message
@@ -146,12 +146,10 @@ def test_a_fork_that_comes_back_ends_and_changes_nothing(session):
     assert len(search(forking, 3)) == 3
 
 
-def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, host, tmp_path):
+def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, tmp_path):
     pids = tmp_path / "pids"
-    detached = (
-        "subprocess.Popen(['sh', '-c', 'trap \"\" TERM; echo $$ >> %s; sleep 600'], start_new_session=True)" % pids
-    )
-    forking = session(f"if not self.seen: {detached}")
+    script = f"trap '' TERM; echo $$ >> {pids}; sleep 600"
+    forking = session(f"if not self.seen: subprocess.Popen(['sh', '-c', {script!r}], start_new_session=True)")
     search(forking, 2)
     wait_until(lambda: pids.exists() and pids.read_text().strip())
     pid = int(pids.read_text())
@@ -161,11 +159,8 @@ def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, host, tmp_
 
 
 def test_what_it_sends_besides_answers_is_no_answer(session):
-    rubbish = "import socket; s = [o for o in __import__('gc').get_objects() if getattr(o, 'name', 0) == 4 or 0]"
     sends = "for fd in range(3, 12):\n    try: os.write(fd, b'rubbish\\n')\n    except OSError: pass"
-    assert rubbish
-    error = failure(session(sends))
-    assert "what it sent is no answer" in error.message or "died three times" in error.message
+    assert "its process died three times: what it sent is no answer" in failure(session(sends)).message
 
 
 def test_others_are_untouched_while_a_plugin_hangs_and_dies(session, host):
@@ -212,6 +207,6 @@ def test_a_plugin_sees_none_of_the_services_secrets_and_a_folder_of_its_own(sess
     assert "secret" not in json.dumps(environment)
     assert environment["HOME"] == environment["TMPDIR"] == folder
     assert stdin == ""
-    assert os.path.isdir(folder)
+    assert Path(folder).is_dir()
     one.close()
-    wait_until(lambda: not os.path.exists(folder))
+    wait_until(lambda: not Path(folder).exists())

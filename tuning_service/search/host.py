@@ -108,7 +108,7 @@ class AlgorithmHost:
         worker = Worker(f"plugin-{key}", PluginProcess(plugin, self._plugin_limits))
         self._plugin_workers.append(worker)
         worker.sessions += 1
-        return PluginSession(self, worker, key, setup, self._plugin_limits.answer_s)
+        return PluginSession(self, worker, key, setup, self._plugin_limits)
 
     def close(self) -> None:
         """All children have ended; questions without an answer fail with TryAgain. May be called twice."""
@@ -191,7 +191,7 @@ class AlgorithmSession:
     # first time, which grows.
     _most_deaths: ClassVar[int] = 1
     _most_silences: ClassVar[int] = 0
-    _pause_s: ClassVar[float] = 0.0
+    _pause_s = 0.0
 
     def __init__(self, host: AlgorithmHost, worker: Worker, key: str, setup: AlgorithmSetup, timeout_s: float) -> None:
         self._host = host

@@ -32,7 +32,7 @@ def check_plugin_choice(
     check_abilities(
         manifest.name, manifest.most_objectives, objectives, constraints, takes_constraints=manifest.takes_constraints
     )
-    _check_space(manifest, space)
+    check_space(manifest, space)
     return replace(choice, version=plugin.version, options=options)
 
 
@@ -59,7 +59,8 @@ def _version(choice: AlgorithmChoice, versions: Sequence[Plugin]) -> Plugin:
     return found
 
 
-def _check_space(manifest: Manifest, space: Space) -> None:
+def check_space(manifest: Manifest, space: Space) -> None:
+    """Return quietly when the plug-in can search `space`. Raises InvalidRequest, naming each field that it cannot."""
     problems = []
     for parameter in space:
         where = f"space.{parameter.name}"

@@ -98,7 +98,6 @@ class _Watched(HPTAlgorithm):
             raise BadPlugin(f"its _suggest returned {len(answer)} suggestions where {count} were asked for")
         for item in answer:
             check_plain(item)
-            self.space.check(item.params)
         return list(answer)
 
 
@@ -131,7 +130,7 @@ def _own_lines(error: BaseException, folder: Path) -> list[str]:
         first = next((i for i, f in enumerate(frames) if Path(f.filename).is_relative_to(folder)), None)
         if first is not None:
             lines = "".join(traceback.StackSummary.from_list(frames[first:]).format()).replace(f"{folder}/", "")
-            return ["Traceback (most recent call last):", *lines.splitlines(), _in_words(cause)]
+            return [*lines.splitlines(), _in_words(cause)]
         if isinstance(cause, SyntaxError):
             text = "".join(traceback.format_exception_only(cause)).replace(f"{folder}/", "")
             return text.splitlines()

@@ -107,10 +107,6 @@ class Manifest(_Table):
     def _defaults(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("interface") == "dli":
             return {"takes_conditions": False} | dict(data)
-        if isinstance(data, Mapping):
-            missing = [name for name in ("module", "class") if name not in data]
-            if missing and "class_name" not in data:
-                raise ValueError(f"{' and '.join(missing)} must say where the algorithm is")
         return data
 
     @model_validator(mode="after")
@@ -181,10 +177,20 @@ def parse(data: Mapping[str, Any]) -> Manifest:
     """The manifest that these tables of plugin.toml make. Raises InvalidRequest as `read`."""
     if not isinstance(data.get("free_options", False), bool) or "class_name" in data:
         raise _refused(FILE, "class_name is no key of it.", "Write class.")
+    # The older interface fixes both.
+    needed = () if data.get("interface") == "dli" else ("module", "class")
+    problems = [
+        FieldProblem(field=f"{FILE}.{key}", message="is missing.", remedy=_REMEDIES[key])
+        for key in needed
+        if key not in data
+    ]
     try:
-        return Manifest.model_validate(dict(data))
+        manifest = Manifest.model_validate(dict(data))
     except ValidationError as error:
-        raise InvalidRequest(*(_problem(dict(item), data) for item in error.errors())) from None
+        problems += [_problem(dict(item), data) for item in error.errors()]
+    if problems:
+        raise InvalidRequest(*problems)
+    return manifest
 
 
 def _old(folder: Path, name: str, version: str) -> Manifest:
@@ -256,9 +262,9 @@ def _keys() -> list[str]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest of the `known` names, and all of them."""
-    names = sorted(known)
+    names = {other.lower(): other for other in sorted(known)}
     close = get_close_matches(name.lower(), names, n=1)
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(names)}."
+    return (f"Did you mean {names[close[0]]!r}? " if close else "") + f"There are: {', '.join(names.values())}."
 
 
 def version_key(version: str) -> tuple[tuple[int, ...], str]:

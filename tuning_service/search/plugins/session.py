@@ -5,7 +5,15 @@ from typing import Any, ClassVar
 
 from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
 from tuning_service.domain.trial import Observation, Suggestion
-from tuning_service.search.host import AlgorithmFailed, AlgorithmProcess, AlgorithmSession
+from tuning_service.search.host import (
+    AlgorithmFailed,
+    AlgorithmHost,
+    AlgorithmProcess,
+    AlgorithmSession,
+    AlgorithmSetup,
+    Worker,
+)
+from tuning_service.search.plugins.limits import PluginLimits
 
 _MOST_STATE = 2**21
 _MOST_EXPLAINED = 4000
@@ -19,8 +27,13 @@ class PluginSession(AlgorithmSession):
 
     _most_deaths: ClassVar[int] = 2
     _most_silences: ClassVar[int] = 1
-    _pause_s: ClassVar[float] = 0.5
-    _state = ""  # what an optimizer of the older interface goes on from
+
+    def __init__(
+        self, host: AlgorithmHost, worker: Worker, key: str, setup: AlgorithmSetup, limits: PluginLimits
+    ) -> None:
+        super().__init__(host, worker, key, setup, limits.answer_s)
+        self._pause_s = limits.pause_s
+        self._state = ""  # what an optimizer of the older interface goes on from
 
     def close(self) -> None:
         """The process ends; questions without an answer fail with TryAgain. May be called twice."""
