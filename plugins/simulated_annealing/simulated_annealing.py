@@ -28,6 +28,8 @@ class SimulatedAnnealing(HPTAlgorithm):
 
     def _observe(self, observations: Sequence[Observation]) -> None:
         for observation in observations:
+            if observation.job:  # of an earlier one, whose losses may be on another scale
+                continue
             self._ended += 1
             if observation.loss is None:
                 continue

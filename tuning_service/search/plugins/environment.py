@@ -8,6 +8,7 @@ limits that plug-ins run under.
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -58,16 +59,31 @@ def python_of(
         shutil.rmtree(home, ignore_errors=True)  # of somebody who did not get to the end
         try:
             tell("making an environment")
-            _run([sys.executable, "-m", "venv", "--system-site-packages", str(home)], deadline, closing)
-            _show_service(home)
-            tell(f"installing {', '.join(requirements)}")
-            pip = [str(python), "-m", "pip", "install", "--only-binary", ":all:", "--no-input", "--quiet"]
-            _run([*pip, "--no-warn-script-location", "--disable-pip-version-check", *requirements], deadline, closing)
+            _install(requirements, home, python, deadline, closing, tell)
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
             raise
         (home / _COMPLETE).write_text("\n".join(requirements), encoding="utf-8")
     return python
+
+
+def _install(
+    requirements: Sequence[str],
+    home: Path,
+    python: Path,
+    deadline: float,
+    closing: threading.Event,
+    tell: Callable[[str], None],
+) -> None:
+    # The service's own pip, where there is one, saves the seconds that another one takes.
+    has_pip = importlib.util.find_spec("pip") is not None
+    without = ["--without-pip"] if has_pip else []
+    _run([sys.executable, "-m", "venv", "--system-site-packages", *without, str(home)], deadline, closing)
+    _show_service(home)
+    tell(f"installing {', '.join(requirements)}")
+    pip = [sys.executable, "-m", "pip", "--python", str(python)] if has_pip else [str(python), "-m", "pip"]
+    quiet = ["--quiet", "--no-input", "--no-warn-script-location", "--disable-pip-version-check"]
+    _run([*pip, "install", "--only-binary", ":all:", *quiet, *requirements], deadline, closing)
 
 
 def service_home() -> str:
