@@ -43,7 +43,7 @@ class SimulatedAnnealing(HPTAlgorithm):
         worse_by = observation.loss - self._here.loss
         if worse_by <= 0:
             return True
-        temperature = self._coolness * (self._most - self._least)
+        temperature = self.options.temperature * self._coolness * (self._most - self._least)
         draw = np.random.default_rng([self.seed, 1, observation.number]).random()
         return temperature > 0 and draw < math.exp(-worse_by / temperature)
 
@@ -63,7 +63,7 @@ class SimulatedAnnealing(HPTAlgorithm):
         unit = self.transform.to_unit(self._here.params)  # NaN where a parameter is inactive
         unit = np.where(np.isnan(unit), rng.random(len(unit)), unit)
         reach = max(0.01, self.options.reach * self._coolness)
-        moved = rng.random(len(unit)) < max(0.5, 1 / len(unit))
+        moved = rng.random(len(unit)) < 1 / len(unit)
         moved[rng.integers(len(unit))] = True
         for i, axis in enumerate(self.transform.axes):
             if moved[i]:  # categories have no neighbours: another one is drawn

@@ -42,13 +42,13 @@ def loss_of(params):
     return (params["x"] - 1) ** 2 + abs(params["n"] - 16) / 16 + abs(params.get("depth", 0) - 3)
 
 
-def best_of(name, steps, plugin=None, **options):
+def best_of(name, steps, plugin=None, seed=7, **options):
     version = "" if plugin is None else plugin.manifest.version
     setup = AlgorithmSetup(
         space=SPACE,
         objectives=(Objective(metric="loss", goal=Goal.MINIMIZE),),
         algorithm=AlgorithmChoice(name=name, version=version, options=options),
-        seed=7,
+        seed=seed,
     )
     host = AlgorithmHost(children=1, plugin_limits=LIMITS)
     session = host.open("job", setup, None if plugin is None else lambda: plugin)
@@ -75,7 +75,9 @@ def test_it_passes_the_suite_of_the_built_in_algorithms(plugin):
 
 @both
 def test_it_finds_better_configurations_than_random_search(plugin):
-    assert best_of(plugin.manifest.name, 60, plugin) < best_of("random", 60)
+    seeds = (1, 2, 3)
+    ours = [best_of(plugin.manifest.name, 50, plugin, seed) for seed in seeds]
+    assert sum(ours) < 0.7 * sum(best_of("random", 50, seed=seed) for seed in seeds)
 
 
 @pytest.mark.parametrize("plugin", ["optuna_sampler"], indirect=True)
