@@ -10,9 +10,10 @@ import structlog
 
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
+from tuning_service.control.plugins import plugin_source
 from tuning_service.control.results import summarise
 from tuning_service.control.shares import Demand
-from tuning_service.domain.errors import NotFound, TryAgain, TuningError
+from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget, TrialStatus
@@ -20,8 +21,7 @@ from tuning_service.domain.trial import FaultKind, Observation, Suggestion, Tria
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
 from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSession, AlgorithmSetup
-from tuning_service.search.plugins.cache import PluginCache, PreparedPlugin
-from tuning_service.search.plugins.manifest import Manifest
+from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease, OpenWork
 from tuning_service.storage.store import Store, Unit
@@ -252,7 +252,9 @@ class TuningJobCtrl:
                 seed=spec.seed,
                 constraints=spec.metric_constraints,
             )
-            search.session = tools.algorithms.open(job.id, setup, self._plugin_of(job))
+            search.session = tools.algorithms.open(
+                job.id, setup, plugin_source(job, tools.store, tools.artifacts, tools.plugins)
+            )
             if spec.algorithm.version:
                 search.plugin = f"Plug-in {spec.algorithm.name} {spec.algorithm.version}"
         ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
@@ -277,26 +279,6 @@ class TuningJobCtrl:
             ending=search.ending,
             algorithm_error=search.error,
         )
-
-    def _plugin_of(self, job: TuningJob) -> Callable[[], PreparedPlugin] | None:
-        """What makes the job's plug-in ready to start, in minutes at worst; None for a built-in algorithm."""
-        tools, choice, cache = self._tools, job.spec.algorithm, self._tools.plugins
-        if not choice.version or cache is None:
-            return None
-
-        def prepare() -> PreparedPlugin:
-            with tools.store.read() as unit:
-                versions = unit.plugins_of(job.tenant_id).visible(choice.name)
-            plugin = next((p for p in versions if p.version == choice.version), None)
-            if plugin is None:
-                raise NotFound("it was deleted.")
-            return cache.prepare(
-                Manifest.from_json(plugin.manifest),
-                plugin.digest,
-                lambda: tools.artifacts.plugin(plugin.tenant_id, plugin.digest),
-            )
-
-        return prepare
 
     # -- storing
 
