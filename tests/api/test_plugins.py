@@ -1,7 +1,5 @@
 """Plug-ins over REST: uploaded, installed, listed, named by jobs, deleted; and what is refused."""
 
-import pytest
-
 from tests.plugins import OLD_RANDOM, plugin_files, tarred, write, zipped
 from tests.rest_service import Driver, Service, archive, job_file, wait_until
 from tuning_service.domain.state import JobStatus
@@ -102,23 +100,28 @@ def test_a_job_takes_the_newest_version_that_is_ready(service: Service):
     )
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"mine.py": "class Mine(:\n    pass\n"}, "mine.py, line 1: invalid syntax: class Mine(:"),
-        ({"mine.py": "class Mein: pass"}, "module mine has no class Mine. Did you mean 'Mein'?"),
-        (
-            {"mine.py": "import nowhere"},
-            "imports 'nowhere', which is not there; name its package among the requirements",
-        ),
-        ({"mine.py": "1 / 0"}, "its module mine does not import: ZeroDivisionError: division by zero"),
-        ({"mine.py": "class Mine: pass"}, "Mine is no HPTAlgorithm; derive it"),
-    ],
-)
-def test_a_plugin_that_does_not_load_says_why(service: Service, change, told):
-    plugin = installed(service, zipped(plugin_files() | change))
-    assert plugin["status"] == "failed"
-    assert told in plugin["reason"]
+BROKEN = [
+    ("class Mine(:\n    pass\n", "mine.py, line 1: invalid syntax: class Mine(:"),
+    ("class Mein: pass", "module mine has no class Mine. Did you mean 'Mein'?"),
+    ("import nowhere", "imports 'nowhere', which is not there; name its package among the requirements"),
+    ("1 / 0", "its module mine does not import: ZeroDivisionError: division by zero"),
+    ("class Mine: pass", "Mine is no HPTAlgorithm; derive it"),
+    (
+        "import tuning_service.search as s\nclass Mine(s.random_search.RandomSearch):\n def __init__(self): pass",
+        "does not take what it is given (too many positional arguments); use __init__(self, space, objectives,",
+    ),
+]
+
+
+def test_a_plugin_that_does_not_load_says_why(service: Service):
+    for i, (module, _) in enumerate(BROKEN):
+        upload(service, zipped(plugin_files(version=f"1.{i}") | {"mine.py": module}))
+    with service.http() as http:
+        for i, (_, told) in enumerate(BROKEN):
+            path = f"/v1/plugins/mine/1.{i}"
+            plugin = wait_until(lambda path=path: (p := http.get(path).json())["status"] != "installing" and p)
+            assert plugin["status"] == "failed"
+            assert told in plugin["reason"]
 
 
 def test_what_an_upload_may_not_be(service: Service):

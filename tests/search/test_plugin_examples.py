@@ -75,9 +75,9 @@ def test_it_passes_the_suite_of_the_built_in_algorithms(plugin):
 
 @both
 def test_it_finds_better_configurations_than_random_search(plugin):
-    seeds = (1, 2, 3)
-    ours = [best_of(plugin.manifest.name, 50, plugin, seed) for seed in seeds]
-    assert sum(ours) < 0.7 * sum(best_of("random", 50, seed=seed) for seed in seeds)
+    seeds = (1, 2)
+    ours = [best_of(plugin.manifest.name, 45, plugin, seed) for seed in seeds]
+    assert sum(ours) < 0.7 * sum(best_of("random", 45, seed=seed) for seed in seeds)
 
 
 @pytest.mark.parametrize("plugin", ["optuna_sampler"], indirect=True)

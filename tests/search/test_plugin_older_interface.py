@@ -138,22 +138,23 @@ def test_a_service_that_was_restarted_goes_on_too(opened, source):
     assert search(opened(source, GRID), 6, whole[:6]) == whole
 
 
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        ("'lr=0.1'", "its search returned a str, not a list"),
-        ("[0.1]", "a list with a float in it: 0.1"),
-        ("[{'rate': 0.1}]", "that lacks lr and holds unknown rate"),
-        ("[{'lr': 7.0}]", "returned lr = 7.0, which the space does not allow"),
-        ("[{'lr': float('nan')}]", "returned lr = nan, which the space does not allow"),
-        ("[{'lr': 'much'}]", "returned lr = 'much', which the space does not allow"),
-    ],
-)
-def test_rubbish_is_told(opened, answer, told):
-    source = OLD_RANDOM.replace("return [{p", f"return {answer}\n        return [{{p")
-    with pytest.raises(AlgorithmFailed) as caught:
-        opened(source, {"lr": SPACE["lr"]}).ask(1, [], []).result(60)
-    assert told in caught.value.message
+RUBBISH = [
+    ("'lr=0.1'", "its search returned a str, not a list"),
+    ("[0.1]", "a list with a float in it: 0.1"),
+    ("[{'rate': 0.1}]", "that lacks lr and holds unknown rate"),
+    ("[{'lr': 7.0}]", "returned lr = 7.0, which the space does not allow"),
+    ("[{'lr': float('nan')}]", "returned lr = nan, which the space does not allow"),
+    ("[{'lr': 'much'}]", "returned lr = 'much', which the space does not allow"),
+]
+
+
+def test_rubbish_is_told(opened):
+    lines = "".join(f"if number_samples == {i}: return {what}\n        " for i, (what, _) in enumerate(RUBBISH, 1))
+    session = opened(OLD_RANDOM.replace("return [{p", lines + "return [{p"), {"lr": SPACE["lr"]})
+    for count, (_, told) in enumerate(RUBBISH, 1):
+        with pytest.raises(AlgorithmFailed) as caught:
+            session.ask(count, [], []).result(60)
+        assert told in caught.value.message
 
 
 def test_more_than_was_asked_for_is_kept_for_later(opened):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge, TryAgain
 from tuning_service.domain.ids import new_id
-from tuning_service.domain.job import AlgorithmChoice, JobSpec, Progress, TuningJob
+from tuning_service.domain.job import JobSpec, Progress, TuningJob
 from tuning_service.domain.plugin import Plugin
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
@@ -18,9 +18,7 @@ from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.progress import progress_of
 from tuning_service.runner import bundle
-from tuning_service.search.base import algorithms
-from tuning_service.search.options import check_choice, find_algorithm
-from tuning_service.search.plugins.choice import check_plugin_choice
+from tuning_service.search.plugins.choice import check_any_choice
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, Program, TrialOrder
@@ -194,7 +192,8 @@ class ModelTuningMgr:
             except InvalidRequest as error:
                 problems.extend(error.problems)
         try:
-            spec = dataclasses.replace(spec, algorithm=_checked_choice(spec, plugins))
+            choice = check_any_choice(spec.algorithm, plugins, spec.space, spec.objectives, spec.metric_constraints)
+            spec = dataclasses.replace(spec, algorithm=choice)
         except InvalidRequest as error:
             problems.extend(error.problems)
         if problems:
@@ -372,16 +371,6 @@ class ModelTuningMgr:
         """Return quietly when requests can be served; raises what the database raises otherwise."""
         with self._store.read() as unit:
             unit.ping()
-
-
-def _checked_choice(spec: JobSpec, plugins: Sequence[Plugin]) -> AlgorithmChoice:
-    """The algorithm with its defaults filled in, a plug-in's version too. Raises InvalidRequest."""
-    choice = spec.algorithm
-    versions = [p for p in plugins if p.name == choice.name]
-    if choice.name in algorithms() or not versions:
-        find_algorithm(choice.name, {p.name for p in plugins})
-        return check_choice(choice, spec.space, spec.objectives, spec.metric_constraints)
-    return check_plugin_choice(choice, versions, spec.space, spec.objectives, spec.metric_constraints)
 
 
 def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:

@@ -31,10 +31,13 @@ class Sessions(_Sessions):
         self._folder = folder
         self._manifest = manifest
         self._answer_s = answer_s
+        # Of its own: a plug-in may close the standard one.
+        self._stderr = os.fdopen(os.dup(2), "w")
+        faulthandler.enable(self._stderr)
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         # Shortly before this process is killed for its silence, it prints what it is at.
-        faulthandler.dump_traceback_later(max(self._answer_s * 0.9, self._answer_s - 5))
+        faulthandler.dump_traceback_later(max(self._answer_s * 0.9, self._answer_s - 5), file=self._stderr)
         try:
             return super().answer(question)
         finally:
@@ -84,7 +87,6 @@ def main() -> None:
     start = json.loads(sys.argv[1])
     sys.argv = [start["manifest"]["name"]]
     os.umask(0o077)
-    faulthandler.enable()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, start["file_bytes"])
     _limit(resource.RLIMIT_AS, start["memory_bytes"])

@@ -8,8 +8,28 @@ from tuning_service.domain.job import AlgorithmChoice, MetricConstraint, Objecti
 from tuning_service.domain.parameters import FloatParameter, IntParameter, Parameter
 from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.space import Space
-from tuning_service.search.options import check_abilities, check_options
+from tuning_service.search.base import algorithms
+from tuning_service.search.options import check_abilities, check_choice, check_options, find_algorithm
 from tuning_service.search.plugins.manifest import Manifest, as_text, version_key
+
+
+def check_any_choice(
+    choice: AlgorithmChoice,
+    plugins: Sequence[Plugin],
+    space: Space,
+    objectives: Sequence[Objective],
+    constraints: Sequence[MetricConstraint] = (),
+) -> AlgorithmChoice:
+    """`choice`, built in or one of the `plugins`, with all defaults filled in and a plug-in's version pinned.
+
+    Raises:
+        InvalidRequest: there is none of that name, or as `check_choice` and `check_plugin_choice`.
+    """
+    versions = [p for p in plugins if p.name == choice.name]
+    if choice.name in algorithms() or not versions:
+        find_algorithm(choice.name, {p.name for p in plugins})
+        return check_choice(choice, space, objectives, constraints)
+    return check_plugin_choice(choice, versions, space, objectives, constraints)
 
 
 def check_plugin_choice(

@@ -8,7 +8,7 @@ runs, and the end of it kept.
 import contextlib
 import json
 import os
-import select
+import selectors
 import shutil
 import signal
 import socket
@@ -118,8 +118,8 @@ class _Running:
     def __init__(self, plugin: PreparedPlugin, limits: PluginLimits) -> None:
         self._plugin = plugin
         self._limits = limits
-        self._folder = tempfile.mkdtemp(prefix="tuning-plugin-")
         self._supervisor = SupervisorProcess()
+        self._folder = tempfile.mkdtemp(prefix="tuning-plugin-")
         self._training: Training | None = None
         self._channel: socket.socket | None = None
         self._reader: threading.Thread | None = None
@@ -148,7 +148,7 @@ class _Running:
                 training.kill()
             self._reader = threading.Thread(target=self._drain, args=(training.output,), daemon=True)
             self._reader.start()
-            ready, _, _ = select.select([listener, training.control], [], [], self._limits.start_s)
+            ready = _readable(self._limits.start_s, listener, training.control)
             if listener not in ready:
                 raise ChildDied(self._how_it_ended()) if ready else ChildTimedOut
             self._channel = listener.accept()[0]
@@ -221,7 +221,7 @@ class _Running:
     def _how_it_ended(self) -> str:
         assert self._training is not None
         # An end of its own shows its own exit code; one that has only closed the connection has to be ended.
-        if not select.select([self._training.control], [], [], 1.0)[0]:
+        if not _readable(1.0, self._training.control):
             return "it closed its connection to the service"
         code = self._training.read_exit().code
         self._training_ended()
@@ -238,8 +238,9 @@ class _Running:
 
     def kill(self) -> None:
         self._killed = True
-        if self._training is not None:
-            self._training.kill()
+        training = self._training
+        if training is not None:
+            training.kill()
 
     def end(self) -> None:
         """Returns when nothing of it is left."""
@@ -252,3 +253,11 @@ class _Running:
             self._channel.close()
         self._supervisor.close()
         shutil.rmtree(Path(self._folder), ignore_errors=True)
+
+
+def _readable(timeout_s: float, *sockets: socket.socket) -> list[socket.socket]:
+    """Those that can be read, as soon as one can."""
+    with selectors.DefaultSelector() as selector:
+        for one in sockets:
+            selector.register(one, selectors.EVENT_READ, one)
+        return [key.data for key, _ in selector.select(timeout_s)]
