@@ -52,20 +52,19 @@ def check_choice(
     options = check_options(cls.options_type, choice.options)
     check_abilities(choice.name, cls.most_objectives, objectives, constraints, takes_constraints=cls.takes_constraints)
     cls.check_space(space)
-    return replace(choice, options=options)
+    return replace(choice, options=options.model_dump(mode="json"))
 
 
-def check_options(model: type[Options], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with all defaults filled in, JSON-ready.
+def check_options(model: type[Options], options: Mapping[str, Any]) -> Options:
+    """The options with all defaults filled in.
 
     Raises:
         InvalidRequest: naming each that is unknown or bad.
     """
     try:
-        checked = model.model_validate(dict(options))
+        return model.model_validate(dict(options))
     except ValidationError as error:
         raise InvalidRequest(*(_problem(dict(item), model.model_fields) for item in error.errors())) from None
-    return checked.model_dump(mode="json")
 
 
 def check_abilities(

@@ -53,7 +53,7 @@ def check_plugin_choice(
         manifest.name, manifest.most_objectives, objectives, constraints, takes_constraints=manifest.takes_constraints
     )
     check_space(manifest, space)
-    return replace(choice, version=plugin.version, options=options)
+    return replace(choice, version=plugin.version, options=options.model_dump(mode="json"))
 
 
 def _version(choice: AlgorithmChoice, versions: Sequence[Plugin]) -> Plugin:
