@@ -50,7 +50,14 @@ class Service:
         with self.log.open("wb") as log:
             # In a session of its own: Ctrl-C then reaches the demo alone, which ends the service in good order.
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=ROOT,
+                # Without the repository's example plug-ins, which would be installed meanwhile.
+                env=os.environ | {"TUNING_SERVICE_PLUGINS_DIR": str(folder / "plugins")},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.pid = self._process.pid
 

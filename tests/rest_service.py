@@ -24,9 +24,12 @@ from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
+from tuning_service.search.plugins.cache import PluginCache
+from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease
 from tuning_service.storage.engine import open_engine, upgrade_schema
@@ -93,7 +96,10 @@ class Service:
         self.access = AccessMgr(self.store)
         self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append)
         self.not_ready: list[str] = []
-        self.app = create_app(self.tuning, self.access, self.desk, is_ready=self._is_ready)
+        cache = PluginCache(folder / "plugin-cache", install_s=120)
+        limits = PluginLimits(answer_s=20, memory_bytes=2**31)
+        self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
+        self.app = create_app(self.tuning, self.access, self.desk, self.plugins, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]
         operator = self.access.authenticate(self.operator_key)
         self.keys: dict[str, str] = {}
@@ -272,6 +278,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service = Service(tmp_path)
     with service.served():
         yield service
+    service.plugins.close()
     service.store.close()
 
 

@@ -21,8 +21,11 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
+from tuning_service.search.plugins.cache import PluginCache
+from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.engine import check_schema, upgrade_schema
@@ -47,6 +50,7 @@ def serve(settings: Settings, *, ready_file: str | None = None) -> None:
         interface = _interface(settings, store, controller.notify)
         key = _first_key(interface.access, store, ready_file)
         with controller.running():
+            interface.plugins.start(Path(settings.plugins_dir), alone=True)
             _serve_until_told(interface, listener, ready_file, {"url": url, "operator_key": key})
 
 
@@ -60,6 +64,7 @@ def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
     with _listener(settings) as listener, _store(settings) as store:
         # Controllers are other processes: they find what changed in the database.
         interface = _interface(settings, store, lambda _job_id: None)
+        interface.plugins.start(Path(settings.plugins_dir), alone=False)
         _serve_until_told(interface, listener, ready_file, {"url": settings.service_url or _url(listener)})
 
 
@@ -105,7 +110,12 @@ class _Controller:
         from tuning_service.control.reconciler import Reconciler
         from tuning_service.search.host import AlgorithmHost
 
-        self._algorithms = AlgorithmHost(children=settings.algorithm_processes, timeout_s=settings.algorithm_timeout_s)
+        self._algorithms = AlgorithmHost(
+            children=settings.algorithm_processes,
+            timeout_s=settings.algorithm_timeout_s,
+            plugin_limits=_plugin_limits(settings),
+        )
+        self._plugins = _plugin_cache(settings)
         folder = Path(settings.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
         self._backend = SparkBackend(
@@ -126,6 +136,7 @@ class _Controller:
             service_url=service_url,
             notify=self.notify,
             silent_s=settings.silent_s,
+            plugins=self._plugins,
         )
         self._reconciler = Reconciler(tools, tick_s=settings.tick_s, lease_s=settings.lease_s, alone=alone)
 
@@ -140,6 +151,7 @@ class _Controller:
         finally:
             self._reconciler.stop()
             self._backend.stop()
+            self._plugins.close()
             self._algorithms.close()
 
 
@@ -148,6 +160,7 @@ class _Interface:
     """The HTTP side, until it is told to end."""
 
     access: AccessMgr
+    plugins: PluginMgr
     server: uvicorn.Server
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
 
@@ -170,9 +183,24 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         log_limit_bytes=settings.log_limit_bytes,
     )
 
-    app = create_app(tuning, access, desk, is_ready=tuning.ready)
+    plugins = PluginMgr(
+        store,
+        artifacts,
+        _plugin_cache(settings),
+        limits=_plugin_limits(settings),
+        install_s=settings.plugin_install_s,
+    )
+    app = create_app(tuning, access, desk, plugins, is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    return _Interface(access=access, server=uvicorn.Server(config), streams_end=app.state.stopping)
+    return _Interface(access=access, plugins=plugins, server=uvicorn.Server(config), streams_end=app.state.stopping)
+
+
+def _plugin_cache(settings: Settings) -> PluginCache:
+    return PluginCache(Path(settings.data_dir).absolute() / "plugin-cache", install_s=settings.plugin_install_s)
+
+
+def _plugin_limits(settings: Settings) -> PluginLimits:
+    return PluginLimits(memory_bytes=settings.plugin_memory_bytes, answer_s=settings.plugin_timeout_s)
 
 
 def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> str | None:
@@ -254,6 +282,7 @@ def _serve_until_told(
     finally:
         log.info("stopping")
         interface.streams_end.set()
+        interface.plugins.close()
         server.should_exit = True
         thread.join()
 

@@ -44,6 +44,10 @@ class Settings:
     max_unpacked_files: int = 20_000
     algorithm_processes: int = 2
     algorithm_timeout_s: float = 300.0
+    plugins_dir: str = "plugins"  # the operator's plug-ins, for all tenants
+    plugin_memory_bytes: int = 2 * 2**30
+    plugin_timeout_s: float = 120.0
+    plugin_install_s: float = 600.0
     log_format: str = "console"  # or json
 
     @property
@@ -79,9 +83,19 @@ class Settings:
 
 
 _INTEGERS = frozenset(
-    {"port", "log_limit_bytes", "max_upload_bytes", "max_unpacked_bytes", "max_unpacked_files", "algorithm_processes"}
+    {
+        "port",
+        "log_limit_bytes",
+        "max_upload_bytes",
+        "max_unpacked_bytes",
+        "max_unpacked_files",
+        "algorithm_processes",
+        "plugin_memory_bytes",
+    }
 )
-_NUMBERS = frozenset({"tick_s", "lease_s", "heartbeat_s", "silent_s", "algorithm_timeout_s"})
+_NUMBERS = frozenset(
+    {"tick_s", "lease_s", "heartbeat_s", "silent_s", "algorithm_timeout_s", "plugin_timeout_s", "plugin_install_s"}
+)
 
 
 def _parse(name: str, text: str) -> Any:
@@ -93,4 +107,4 @@ def _parse(name: str, text: str) -> Any:
         return {str(key): str(value) for key, value in orjson.loads(text).items()}
     if name == "local_gpus":
         return tuple(part.strip() for part in text.strip("[]").replace('"', "").split(",") if part.strip())
-    return str(Path(text).expanduser()) if name == "data_dir" else text
+    return str(Path(text).expanduser()) if name in {"data_dir", "plugins_dir"} else text

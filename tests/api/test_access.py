@@ -5,6 +5,7 @@ import time
 import pytest
 from starlette.routing import Route
 
+from tests.plugins import plugin_files, zipped
 from tests.rest_service import Driver, Service
 
 OPEN = {"/healthz", "/readyz"}
@@ -35,6 +36,8 @@ def filled(path: str, driver: Driver, digest: str) -> str:
         ("digest", digest),
         ("key_id", driver.service.principal().key_id),
         ("task_id", "task_0"),
+        ("name", "mine"),
+        ("version", "1.0.0"),
     ):
         path = path.replace("{" + name + "}", value)
     assert "{" not in path, path
@@ -58,6 +61,7 @@ def test_every_route_but_health_needs_a_key(service: Service, driver: Driver) ->
 
 def test_another_tenants_objects_are_not_found(service: Service, driver: Driver) -> None:
     driver.add_trial(0).complete(0.9)
+    service.plugins.upload(service.principal(), zipped(plugin_files(name="mine", version="1.0.0")))
     with service.http() as http:
         digest = http.get("/v1/programs").json()["items"][0]["digest"]
     named = [(m, p) for m, p in all_routes(service) if "{" in p and not p.startswith("/v1/tasks/")]

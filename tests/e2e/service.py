@@ -37,6 +37,7 @@ class Deployment:
         self.folder = folder
         self.mark = uuid.uuid4().hex
         defaults = {"PORT": 0, "DATA_DIR": folder / "data", "LOG_FORMAT": "json", "SPARK_MASTER": "local[2]"}
+        defaults["PLUGINS_DIR"] = folder / "plugins"  # the repository's examples would be installed each time
         self.settings: dict[str, object] = defaults | settings
         self._processes: list[subprocess.Popen[bytes]] = []
         self.url = ""

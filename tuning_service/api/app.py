@@ -19,6 +19,7 @@ from tuning_service.api import (
     health,
     keys,
     logs,
+    plugins,
     points,
     programs,
     tenants,
@@ -30,6 +31,7 @@ from tuning_service.api.middleware import Entrance, Observed
 from tuning_service.api.tasks import runner_routes
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.task_desk import TaskDesk
 
 # Each waits for the database or the artifact store most of its time.
@@ -48,6 +50,7 @@ def create_app(
     tuning: ModelTuningMgr,
     access: AccessMgr,
     desk: TaskDesk,
+    plugin_mgr: PluginMgr,
     *,
     is_ready: Callable[[], None],
     registry: CollectorRegistry | None = None,
@@ -68,9 +71,23 @@ def create_app(
     )
     metrics = Metrics(registry)
     app.state.tuning, app.state.access, app.state.metrics = tuning, access, metrics
+    app.state.plugins = plugin_mgr
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
     app.router.routes[:0] = runner_routes(desk, metrics)
-    for module in (programs, tuning_jobs, best, points, trials, logs, events, catalogue, keys, tenants, health):
+    for module in (
+        programs,
+        tuning_jobs,
+        best,
+        points,
+        trials,
+        logs,
+        events,
+        catalogue,
+        plugins,
+        keys,
+        tenants,
+        health,
+    ):
         app.include_router(module.router)
     errors.install(app)
     # The last one added is the outermost.

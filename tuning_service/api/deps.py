@@ -11,6 +11,7 @@ from tuning_service.api.metrics import Metrics
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_mgr import PluginMgr
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer tsk_…")
@@ -42,6 +43,11 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
+async def _plugins(request: Request) -> PluginMgr:
+    manager: PluginMgr = request.app.state.plugins
+    return manager
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -50,6 +56,7 @@ async def _stopping(request: Request) -> threading.Event:
 Who = Annotated[Principal, Depends(_principal)]
 Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
+Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

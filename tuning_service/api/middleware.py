@@ -14,12 +14,14 @@ from tuning_service.api.errors import internal_error, problem_response
 from tuning_service.api.metrics import Metrics
 from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, TooLarge, TuningError, Unauthenticated
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.plugin_mgr import MAX_BYTES
 
 log = structlog.stdlib.get_logger("tuning_service.api")
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 TASK_PATHS = "/v1/tasks/"  # their requests carry a task's token, which TaskDesk checks
 PROGRAM_PATH = "/v1/programs"
+PLUGIN_PATH = "/v1/plugins"
 _JSON_LIMIT = 4 * 2**20
 _REPORT_LIMIT = 32 * 2**20
 _FORM_OVERHEAD = 64 * 1024  # boundaries and headers of a multipart upload
@@ -145,6 +147,8 @@ class Entrance:
         limit = _JSON_LIMIT
         if path == PROGRAM_PATH:
             limit = self._max_upload_bytes + _FORM_OVERHEAD
+        elif path == PLUGIN_PATH:
+            limit = MAX_BYTES + _FORM_OVERHEAD
         elif path.startswith(TASK_PATHS):
             limit = _REPORT_LIMIT
         too_large = TooLarge(f"The body of this request may have {limit} bytes.")

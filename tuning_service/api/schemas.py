@@ -6,9 +6,11 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.principal import ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Measurement, Trial, TuningTask
+from tuning_service.manager.catalogue import plugin_kind, plugin_options
 from tuning_service.manager.model_tuning_mgr import JobView, Program, TrialView
 from tuning_service.runner.protocol import number_to_json
 
@@ -269,8 +271,42 @@ class MeasurementOut(Out):
 
 class AlgorithmOut(Out):
     name: str = Field(examples=["random"])
+    kind: str = Field("built-in", description="built-in, plugin (the tenant's own) or operator-plugin")
+    version: str = Field("", description="Of a plug-in: the newest that is ready")
+    versions: list[str] = Field([], description="Of a plug-in: all, oldest first")
+    status: PluginStatus = Field(PluginStatus.READY, description="Only what is ready can be used")
+    problem: str = Field("", description="Why it is not ready")
     summary: str = Field(examples=["Independent draws over the whole space."])
+    most_objectives: int = Field(1, description="How many objectives it can search for at once")
+    takes_constraints: bool = Field(False, description="Takes limits on metrics into account")
     options: dict[str, Any] = Field(description="JSON schema of its options", examples=[{"properties": {}}])
+
+
+class PluginOut(Out):
+    name: str = Field(examples=["simulated_annealing"])
+    version: str = Field(examples=["1.0.0"])
+    summary: str
+    kind: str = Field(description="plugin (the tenant's own) or operator-plugin")
+    interface: str = Field(description="hpt, or dli for the older one")
+    status: PluginStatus
+    reason: str = Field(description="What is being done, or why it failed")
+    digest: str = Field(description="SHA-256 of its files, packed in one way")
+    bytes: int
+    options: dict[str, Any] = Field(description="JSON schema of its options")
+    requirements: list[str] = Field(description="Packages in its own environment")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, plugin: Plugin) -> "PluginOut":
+        same = ("name", "version", "interface", "status", "reason", "digest", "bytes")
+        return cls(
+            **{name: getattr(plugin, name) for name in same},
+            summary=plugin.manifest.get("summary", ""),
+            kind=plugin_kind(plugin),
+            options=plugin_options(plugin),
+            requirements=plugin.manifest.get("requirements", []),
+            created_at=moment(plugin.created_at),
+        )
 
 
 class FrameworkOut(Out):

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
+from tuning_service.client.plugins import PluginCalls
 from tuning_service.client.transport import Transport
 
 JsonDict = dict[str, Any]
@@ -20,7 +21,7 @@ _PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that
 _PAUSE_S = 0.5
 
 
-class TuningClient:
+class TuningClient(PluginCalls):
     """Talks to a tuning service. Usable from several threads, and as a context manager.
 
     From a notebook:

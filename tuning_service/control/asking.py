@@ -15,7 +15,9 @@ from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import Observation, QueuedPoint, Recommendation, Suggestion, Trial
 from tuning_service.search.base import PendingTrial, algorithms
-from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
+from tuning_service.search.host import AlgorithmFailed, AlgorithmSession
+
+OpenSession = Callable[[TuningJob], AlgorithmSession]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -41,6 +43,8 @@ class Search:
     ready: list[Suggestion] = field(default_factory=list)
     asked: int = 0
     exhausted: bool = False
+    ending: str = ""  # what to say when exhausted
+    plugin: str = ""  # name and version, when the algorithm is one
     error: str = ""
     _session: AlgorithmSession | None = None
     _answer: Future[list[Suggestion]] | None = None
@@ -52,7 +56,12 @@ class Search:
     @classmethod
     def of(cls, job: TuningJob, warm: Sequence[Observation], settled: Sequence[Trial]) -> "Search":
         """Of a job that a controller takes up, from what is stored of it."""
-        search = cls(history=[*warm, *(observation(trial, job) for trial in settled)], warm=len(warm))
+        chosen = job.spec.algorithm
+        search = cls(
+            history=[*warm, *(observation(trial, job) for trial in settled)],
+            warm=len(warm),
+            plugin=f"Plug-in {chosen.name} {chosen.version}" if chosen.version else "",
+        )
         search.ended.update(trial.status for trial in settled)
         for trial in settled[job.forgiven :]:
             search._count_failure(trial)
@@ -83,10 +92,13 @@ class Search:
             except TryAgain as error:
                 log.warning("algorithm is asked again", reason=error.message, detail=error.detail)
             except TuningError as error:
-                self.error = error.message
+                explanation = error.explanation if isinstance(error, AlgorithmFailed) else ""
+                self.error = "\n".join(filter(None, [error.message, explanation]))
                 log.warning("algorithm failed", reason=error.message, detail=error.detail)
             else:
                 self.exhausted = len(suggestions) < self.asked
+                if self.exhausted and self.plugin:
+                    self.ending = f"{self.plugin} suggests no more: asked for {self.asked}, it gave {len(suggestions)}."
                 self.ready += suggestions
             self._answer, self.asked = None, 0
         if self._opinion is not None and self._opinion.done():
@@ -107,6 +119,7 @@ class Search:
             "ready": (*points, *self.ready)[:left],
             "asked": self.asked,
             "exhausted": self.exhausted,
+            "ending": self.ending,
             "algorithm_error": self.error,
         }
 
@@ -116,13 +129,13 @@ class Search:
         count: int,
         ended: Sequence[Trial],
         pending: Sequence[PendingTrial],
-        host: AlgorithmHost,
+        open_session: OpenSession,
         notify: Callable[[str], None],
     ) -> None:
         """Ask for suggestions, given what is about to be stored as `ended`, and wait a moment for a prompt answer."""
         history = self.history + [observation(trial, job) for trial in ended]
         self.asked = count
-        self._answer = self._opened(job, host).ask(count, history, pending)
+        self._answer = self._opened(job, open_session).ask(count, history, pending)
         _wait(self._answer, job, notify)
         self.collect()
 
@@ -142,15 +155,15 @@ class Search:
             return job
         return dataclasses.replace(job, model_best_trial=given.number, model_best_value=value)
 
-    def wonder(self, job: TuningJob, host: AlgorithmHost, notify: Callable[[str], None]) -> None:
+    def wonder(self, job: TuningJob, open_session: OpenSession, notify: Callable[[str], None]) -> None:
         """Ask for an opinion while the algorithm has nothing else to do, ever more rarely."""
         enough = max(_FIRST_OPINION, self._opinion_on * _NEXT_OPINION)
         if self.settled >= enough and self._answer is None and self._opinion is None and self._has_opinions(job):
-            self._ask_opinion(job, (), host)
+            self._ask_opinion(job, (), open_session)
             _tell(self._opinion, job, notify)
 
     def considers_end(
-        self, job: TuningJob, ended: Sequence[Trial], host: AlgorithmHost, notify: Callable[[str], None]
+        self, job: TuningJob, ended: Sequence[Trial], open_session: OpenSession, notify: Callable[[str], None]
     ) -> bool:
         """True while the algorithm looks at the whole history, `ended` included, of a job that would end now.
 
@@ -159,7 +172,7 @@ class Search:
         if self.error or not self._has_opinions(job) or not self._has_values(ended):
             return False
         if self._opinion is None and self._opinion_on != self.settled + len(ended):
-            self._ask_opinion(job, ended, host)
+            self._ask_opinion(job, ended, open_session)
             _wait(self._opinion, job, notify)
             return True  # the next step takes the answer in
         if self._opinion is None:
@@ -182,24 +195,16 @@ class Search:
     def _has_values(self, ended: Sequence[Trial]) -> bool:
         return any(t.values for t in ended) or any(o.losses for o in self.history[self.warm :])
 
-    def _ask_opinion(self, job: TuningJob, ended: Sequence[Trial], host: AlgorithmHost) -> None:
+    def _ask_opinion(self, job: TuningJob, ended: Sequence[Trial], open_session: OpenSession) -> None:
         self._opinion_on, self._opinion_until = self.settled + len(ended), time.monotonic() + _LAST_WORD_S
         history = self.history + [observation(trial, job) for trial in ended]
-        self._opinion = self._opened(job, host).recommend(history)
+        self._opinion = self._opened(job, open_session).recommend(history)
 
     # -- the session
 
-    def _opened(self, job: TuningJob, host: AlgorithmHost) -> AlgorithmSession:
+    def _opened(self, job: TuningJob, open_session: OpenSession) -> AlgorithmSession:
         if self._session is None:
-            spec = job.spec
-            setup = AlgorithmSetup(
-                space=spec.space,
-                objectives=spec.objectives,
-                algorithm=spec.algorithm,
-                seed=spec.seed,
-                constraints=spec.metric_constraints,
-            )
-            self._session = host.open(job.id, setup)
+            self._session = open_session(job)
         return self._session
 
     def close(self) -> None:

@@ -42,6 +42,7 @@ class JobState:
     ready: Sequence[Suggestion] = ()  # suggested, not stored yet
     asked: int = 0  # asked of the algorithm, not answered yet
     exhausted: bool = False
+    ending: str = ""  # what to say of that, instead of that every configuration has been tried
     algorithm_error: str = ""
     slots: int = 0  # further tasks that may be launched now
     waiting: str = ""  # why `slots` is 0
@@ -289,7 +290,9 @@ def _search(
     waiting = "" if still_open or launch or used_up else state.waiting
     after = job
     if used_up:
-        after = _finished(state, conclusions, "" if not _untried(state) else "Every configuration has been tried.")
+        after = _finished(
+            state, conclusions, "" if not _untried(state) else state.ending or "Every configuration has been tried."
+        )
     elif waiting != job.reason:
         after = dataclasses.replace(job, reason=waiting)
     return Actions(

@@ -10,6 +10,7 @@ import structlog
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.control.asking import Search
 from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
+from tuning_service.control.plugins import plugin_source
 from tuning_service.control.results import summarise
 from tuning_service.control.shares import Demand
 from tuning_service.domain.errors import TryAgain
@@ -19,7 +20,8 @@ from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTar
 from tuning_service.domain.trial import FaultKind, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
-from tuning_service.search.host import AlgorithmHost
+from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
+from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease, OpenWork
 from tuning_service.storage.store import Store, Unit
@@ -46,6 +48,7 @@ class Tools:
     notify: Callable[[str], None]  # have another look at this job
     clock: Callable[[], float] = time.time
     silent_s: float = 60.0
+    plugins: PluginCache | None = None  # needed for jobs that name a plug-in
 
 
 class StaleError(Exception):
@@ -111,7 +114,7 @@ class TuningJobCtrl:
             return False
         assert self._search is not None
         if not self._search.has_news:
-            self._search.wonder(state.job, self._tools.algorithms, self._tools.notify)
+            self._search.wonder(state.job, self._open, self._tools.notify)
         return actions.job is not None or self._search.has_news
 
     def close(self) -> None:
@@ -214,8 +217,19 @@ class TuningJobCtrl:
         first = sum(state.counts.values()) + len(actions.store)
         rest = state.ready[len(actions.store) :]
         pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(rest)]
-        search.ask(job, actions.ask, list(ended.values()), pending, tools.algorithms, tools.notify)
+        search.ask(job, actions.ask, list(ended.values()), pending, self._open, tools.notify)
         return dataclasses.replace(state, **search.state(_left(job, state.counts)))
+
+    def _open(self, job: TuningJob) -> AlgorithmSession:
+        tools, spec = self._tools, job.spec
+        setup = AlgorithmSetup(
+            space=spec.space,
+            objectives=spec.objectives,
+            algorithm=spec.algorithm,
+            seed=spec.seed,
+            constraints=spec.metric_constraints,
+        )
+        return tools.algorithms.open(job.id, setup, plugin_source(job, tools.store, tools.artifacts, tools.plugins))
 
     def _with_last_word(self, state: JobState, actions: Actions) -> Actions:
         """`actions`, without the job's end while the algorithm considers which trial is best."""
@@ -224,7 +238,7 @@ class TuningJobCtrl:
             return actions
         assert search is not None
         ended = [c.trial for c in actions.conclusions if c.final]
-        if not search.considers_end(state.job, ended, tools.algorithms, tools.notify):
+        if not search.considers_end(state.job, ended, self._open, tools.notify):
             return actions
         return dataclasses.replace(actions, job=None)
 

@@ -61,6 +61,7 @@ MetricName = Annotated[str, Field(min_length=1, max_length=200)]
 
 class AlgorithmEntry(_Part):
     name: str = DEFAULT_ALGORITHM
+    version: str = ""  # of a plug-in; the newest when left out
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -179,7 +180,9 @@ class JobFile(_Part):
             metric_constraints=tuple(limits),
             stored_metrics=tuple(self.stored_metrics),
             warm_start=tuple(self.warm_start),
-            algorithm=AlgorithmChoice(name=self.algorithm.name, options=self.algorithm.options),
+            algorithm=AlgorithmChoice(
+                name=self.algorithm.name, options=self.algorithm.options, version=self.algorithm.version
+            ),
             budget=budget,
             resources=resources,
             seed=self.seed,

@@ -6,21 +6,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge
 from tuning_service.domain.ids import new_id
-from tuning_service.domain.job import JobSpec, Progress, TuningJob
+from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
-from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import views_of
+from tuning_service.manager.submission import checked
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
 from tuning_service.manager.warm_start import warm_start
 from tuning_service.runner import bundle
-from tuning_service.search.options import check_choice
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, Program, TrialOrder
@@ -127,8 +126,9 @@ class ModelTuningMgr:
         with self._store.read() as unit:
             warm = warm_start(unit.for_tenant(principal), spec)
         with self._store.write() as unit:
-            program = unit.for_tenant(principal).program(spec.program)
-            spec = self._checked(spec, program, principal, warm.problems)
+            scope = unit.for_tenant(principal)
+            program, plugins = scope.program(spec.program), scope.plugins.visible()
+            spec = checked(spec, program, plugins, principal, warm.problems)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,
@@ -141,50 +141,12 @@ class ModelTuningMgr:
                 warm_start_report=warm.report,
             )
             queue = first_queue(spec)
-            unit.for_tenant(principal).add_job(job, warm.observations)
-            unit.for_tenant(principal).add_points(job.id, queue)
+            scope.add_job(job, warm.observations)
+            scope.add_points(job.id, queue)
         self._notify(job.id)
         job = dataclasses.replace(job, queued_points=len(queue))
         front_size = 0 if len(spec.objectives) > 1 else None
         return JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
-
-    def _checked(
-        self, spec: JobSpec, program: Program | None, principal: Principal, found: Sequence[FieldProblem]
-    ) -> JobSpec:
-        """`spec` with the algorithm's defaults filled in. Raises InvalidRequest with all problems, `found` too."""
-        problems = list(found)
-        quota = principal.tenant.max_parallel if principal.tenant else 0
-        if spec.budget.parallel > quota:
-            message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
-            problems.append(FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}."))
-        if program is None:
-            message = f"no program {spec.program!r} was uploaded."
-            problems.append(
-                FieldProblem(field="program", message=message, remedy="POST it to /v1/programs and name its digest.")
-            )
-        managers = frameworks()
-        if spec.framework not in managers:
-            problems.append(
-                FieldProblem(
-                    field="framework",
-                    message=f"{spec.framework!r} is not supported.",
-                    remedy=f"Use one of {', '.join(sorted(managers))}.",
-                )
-            )
-        elif program is not None:
-            try:
-                managers[spec.framework].check(spec, program.files)
-            except InvalidRequest as error:
-                problems.extend(error.problems)
-        try:
-            spec = dataclasses.replace(
-                spec, algorithm=check_choice(spec.algorithm, spec.space, spec.objectives, spec.metric_constraints)
-            )
-        except InvalidRequest as error:
-            problems.extend(error.problems)
-        if problems:
-            raise InvalidRequest(*problems)
-        return spec
 
     def jobs(
         self, principal: Principal, *, before: str | None, limit: int, statuses: Collection[JobStatus] = ()

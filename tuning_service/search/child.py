@@ -32,15 +32,23 @@ class Sessions:
             return self._answer(question)
         except Exception as error:  # noqa: BLE001  # an algorithm may raise whatever it likes
             self._algorithms.pop(question["session"], None)
-            lines = traceback.format_exc().splitlines()[-_TRACEBACK_LINES:]
-            reason = traceback.format_exception_only(error)[-1].strip()
-            return {"error": {"reason": reason[:500], "detail": "\n".join(lines)}}
+            reason, detail = self.explain(error)
+            return {"error": {"reason": reason, "detail": detail}}
+
+    def build(self, setup: messages.AlgorithmSetup) -> HPTAlgorithm:
+        """A fresh algorithm as `setup` says."""
+        return build(setup)
+
+    def explain(self, error: Exception) -> tuple[str, str]:
+        """One line for users, and the end of the traceback."""
+        lines = traceback.format_exc().splitlines()[-_TRACEBACK_LINES:]
+        return traceback.format_exception_only(error)[-1].strip()[:500], "\n".join(lines)
 
     def _answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         key = question["session"]
         match question["do"]:
             case "open":
-                self._algorithms[key] = build(messages.setup_from_json(question["setup"]))
+                self._algorithms[key] = self.build(messages.setup_from_json(question["setup"]))
             case "close":
                 self._algorithms.pop(key, None)
             case "ask":
@@ -62,7 +70,11 @@ class Sessions:
 
 def build(setup: messages.AlgorithmSetup) -> HPTAlgorithm:
     """A fresh algorithm as `setup` says."""
-    cls = find_algorithm(setup.algorithm.name)
+    return construct(find_algorithm(setup.algorithm.name), setup)
+
+
+def construct(cls: type[HPTAlgorithm], setup: messages.AlgorithmSetup) -> HPTAlgorithm:
+    """A fresh one of that class, whatever name `setup` has for it."""
     options = cls.options_type.model_validate(dict(setup.algorithm.options))
     # Left out where there are none, so that an algorithm which takes none need not name them in its constructor.
     limits = {"constraints": setup.constraints} if setup.constraints else {}
@@ -75,13 +87,16 @@ def _read_all(source: BinaryIO, questions: "queue.SimpleQueue[bytes]") -> None:
     os._exit(1)
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
+def serve(source: BinaryIO, sink: BinaryIO, sessions: Sessions | None = None) -> None:
     """Answer questions until `source` ends, and this process with it."""
     questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_all, args=(source, questions), daemon=True).start()
-    sessions = Sessions()
+    sessions = sessions or Sessions()
+    own = os.getpid()
     while True:
         answer = sessions.answer(json.loads(questions.get()))
+        if os.getpid() != own:  # an algorithm forked, and its child has come back here
+            os._exit(1)
         sink.write(messages.encode(answer))
         sink.flush()
 

@@ -9,43 +9,81 @@ import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from tuning_service.domain.errors import InvalidRequest, TryAgain, TuningError
 from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 from tuning_service.search import messages
 from tuning_service.search.base import PendingTrial
 from tuning_service.search.messages import AlgorithmSetup
+from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.search.process import ChildDied, ChildProcess, ChildTimedOut
+
+if TYPE_CHECKING:
+    from tuning_service.search.plugins.cache import PreparedPlugin
 
 __all__ = ["AlgorithmFailed", "AlgorithmHost", "AlgorithmSession", "AlgorithmSetup"]
 
 _log = logging.getLogger(__name__)
-_Job = Callable[[ChildProcess], None]
 _Answer = TypeVar("_Answer")
+_TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 
 class AlgorithmFailed(TuningError):
     """The search algorithm failed. The same question would fail again."""
 
+    def __init__(self, message: str, *, detail: str = "", explanation: str = "") -> None:
+        """`explanation`: further lines for the user, whose own code failed."""
+        super().__init__(message, detail=detail)
+        self.explanation = explanation
+
+
+class AlgorithmProcess(Protocol):
+    """What sessions need of a child process: `process.ChildProcess`, or `plugins.process.PluginProcess`."""
+
+    starts: int
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def start(self) -> None: ...
+    def ask(self, question: Mapping[str, Any], timeout_s: float) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+    def release(self) -> None: ...
+    def last_words(self) -> str: ...
+
+
+_Job = Callable[[AlgorithmProcess], None]
+
 
 class AlgorithmHost:
     """Owns the child processes. Thread-safe. Children start with the first question that needs them."""
 
-    def __init__(self, *, children: int = 2, timeout_s: float = 300.0) -> None:
-        """`timeout_s` bounds one answer, the time in which the child answers others not counted."""
+    def __init__(
+        self, *, children: int = 2, timeout_s: float = 300.0, plugin_limits: PluginLimits | None = None
+    ) -> None:
+        """`timeout_s` bounds one answer, the time in which the child answers others not counted. Plug-ins, each in a
+        child of its own beside these, are bounded by `plugin_limits`.
+        """
         if children < 1:
             raise ValueError(f"children must be at least 1, not {children}")
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._serial = itertools.count()
-        self._workers = [_Worker(f"algorithms-{i}") for i in range(children)]
+        self._workers = [Worker(f"algorithms-{i}", ChildProcess()) for i in range(children)]
+        self._plugin_limits = plugin_limits or PluginLimits()
+        self._plugin_workers: list[Worker] = []
         self._is_closed = False
 
-    def open(self, key: str, setup: AlgorithmSetup) -> "AlgorithmSession":
+    def open(
+        self, key: str, setup: AlgorithmSetup, plugin: "Callable[[], PreparedPlugin] | None" = None
+    ) -> "AlgorithmSession":
         """A session for the job `key`, on the child that has fewest. Close it when the job ends.
+
+        A plug-in has a child of its own. `plugin` makes it ready to start: it is called in the thread of that child,
+        may take minutes, and may raise GiveUp, NotFound, TryAgain and OSError.
 
         Raises:
             TryAgain: this host is closed.
@@ -53,40 +91,65 @@ class AlgorithmHost:
         with self._lock:
             if self._is_closed:
                 raise TryAgain("The service is stopping.")
+            if plugin is not None:
+                return self._open_plugin(key, setup, plugin)
             worker = min(self._workers, key=lambda w: w.sessions)
             worker.sessions += 1
             # Two sessions of one job, one of them about to be closed, must not meet in the child.
             return AlgorithmSession(self, worker, f"{key}#{next(self._serial)}", setup, self._timeout_s)
 
+    def _open_plugin(
+        self, key: str, setup: AlgorithmSetup, plugin: "Callable[[], PreparedPlugin]"
+    ) -> "AlgorithmSession":
+        from tuning_service.search.plugins.process import PluginProcess
+        from tuning_service.search.plugins.session import PluginSession
+
+        self._plugin_workers = [w for w in self._plugin_workers if not w.has_ended]
+        worker = Worker(f"plugin-{key}", PluginProcess(plugin, self._plugin_limits))
+        self._plugin_workers.append(worker)
+        worker.sessions += 1
+        return PluginSession(self, worker, key, setup, self._plugin_limits)
+
     def close(self) -> None:
         """All children have ended; questions without an answer fail with TryAgain. May be called twice."""
         with self._lock:
             self._is_closed = True
-        for worker in self._workers:
+        workers = [*self._workers, *self._plugin_workers]
+        for worker in workers:
             worker.close()
-        for worker in self._workers:
+        for worker in workers:
             worker.join()
 
     def pids(self) -> list[int]:
         """Process ids of the children that were started."""
-        return [w.process.pid for w in self._workers if w.process.pid is not None]
+        return [w.process.pid for w in [*self._workers, *self._plugin_workers] if w.process.pid is not None]
 
-    def release(self, worker: "_Worker") -> None:
+    def release(self, worker: "Worker") -> None:
         """For a session: it counts no more."""
         with self._lock:
             worker.sessions -= 1
 
 
-class _Worker:
+class Worker:
     """A thread, the queue of what it has to do, and the child process that it does it with."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, process: AlgorithmProcess) -> None:
         self.sessions = 0
-        self.process = ChildProcess()
-        self.is_closed = False
+        self.process = process
+        self._closed = threading.Event()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._lock = threading.Lock()
+
+    @property
+    def is_closed(self) -> bool:
+        """True when it takes nothing more."""
+        return self._closed.is_set()
+
+    @property
+    def has_ended(self) -> bool:
+        """True when it was closed and nothing of it runs any more."""
+        return self.is_closed and not self._thread.is_alive()
 
     def put(self, job: _Job) -> bool:
         """True when `job`, which must not raise, will be called in this worker's thread; False when that is closed."""
@@ -98,10 +161,14 @@ class _Worker:
             self._jobs.put(job)
             return True
 
+    def pause(self, seconds: float) -> None:
+        """Returns after that time, or when this is closed. In the worker's own thread."""
+        self._closed.wait(seconds)
+
     def close(self) -> None:
-        """What is under way or waiting fails soon."""
+        """What is under way or waiting fails soon; the process and its files go by themselves."""
         with self._lock:
-            self.is_closed = True
+            self._closed.set()
         self.process.close()
         self._jobs.put(None)
 
@@ -114,12 +181,19 @@ class _Worker:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job(self.process)
+        self.process.release()
 
 
 class AlgorithmSession:
     """One job's algorithm. `ask` and `close` may be called from any thread; answers come in the order of questions."""
 
-    def __init__(self, host: AlgorithmHost, worker: _Worker, key: str, setup: AlgorithmSetup, timeout_s: float) -> None:
+    # How often a child may die or be silent over one question before the algorithm has failed, and the pause after the
+    # first time, which grows.
+    _most_deaths: ClassVar[int] = 1
+    _most_silences: ClassVar[int] = 0
+    _pause_s = 0.0
+
+    def __init__(self, host: AlgorithmHost, worker: Worker, key: str, setup: AlgorithmSetup, timeout_s: float) -> None:
         self._host = host
         self._worker = worker
         self._key = key
@@ -162,7 +236,7 @@ class AlgorithmSession:
         future: Future[_Answer] = Future()
         observed = list(history)
 
-        def job(process: ChildProcess) -> None:
+        def job(process: AlgorithmProcess) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
@@ -182,30 +256,34 @@ class AlgorithmSession:
         self._host.release(self._worker)
         self._worker.put(self._forget)
 
-    def _forget(self, process: ChildProcess) -> None:
+    def _forget(self, process: AlgorithmProcess) -> None:
         if self._opened_in == process.starts and self._opened_in and not self._worker.is_closed:
             try:
                 process.ask({"do": "close", "session": self._key}, self._timeout_s)
             except (ChildDied, ChildTimedOut):
                 _log.debug("session %s ended with its child process", self._key)
 
-    def _ask(self, process: ChildProcess, question: dict[str, Any], history: list[Observation]) -> dict[str, Any]:
-        try:
+    def _ask(self, process: AlgorithmProcess, question: dict[str, Any], history: list[Observation]) -> dict[str, Any]:
+        deaths = silences = 0
+        while True:
             try:
                 return self._converse(process, question, history)
             except ChildDied as error:
                 if self._worker.is_closed:
-                    raise
-                _log.warning("algorithm process died, asking again: %s\n%s", error, process.last_words())
-                return self._converse(process, question, history)
-        except ChildDied as error:
-            if self._worker.is_closed:
-                raise TryAgain("The service is stopping.") from None
-            raise self._failed(f"its process died twice: {error}.", detail=process.last_words()) from None
-        except ChildTimedOut:
-            raise self._failed(
-                f"it gave no answer within {self._timeout_s:g} s.", detail=process.last_words()
-            ) from None
+                    raise TryAgain("The service is stopping.") from None
+                deaths += 1
+                how = f"its process died {_TIMES[deaths]}: {error}."
+                is_last = deaths > self._most_deaths
+            except ChildTimedOut:
+                silences += 1
+                how = f"it gave no answer within {self._timeout_s:g} s" + (
+                    f", {_TIMES[silences]}." if silences > 1 else "."
+                )
+                is_last = silences > self._most_silences
+            if is_last:
+                raise self._failed(how, detail=process.last_words())
+            _log.warning("algorithm is asked again: %s\n%s", how, process.last_words())
+            self._worker.pause(self._pause_s * 4 ** (deaths + silences - 1))
 
     def _suggestions(self, answer: dict[str, Any], count: int) -> list[Suggestion]:
         suggestions = [messages.suggestion_from_json(s) for s in answer["suggestions"]]
@@ -216,21 +294,25 @@ class AlgorithmSession:
                 raise self._failed(f"it proposed what is not in the space: {error.message}") from None
         return suggestions[:count]
 
-    def _converse(self, process: ChildProcess, question: dict[str, Any], history: list[Observation]) -> dict[str, Any]:
+    def _converse(
+        self, process: AlgorithmProcess, question: dict[str, Any], history: list[Observation]
+    ) -> dict[str, Any]:
         try:
             process.start()
         except OSError as error:
             raise TryAgain("No process could be started for the search algorithm.", detail=str(error)) from error
         if self._opened_in != process.starts:
-            setup = messages.setup_to_json(self._setup)
-            self._send(process, {"do": "open", "session": self._key, "setup": setup})
+            self._send(process, self._opening())
             self._opened_in, self._seen = process.starts, 0
         unseen = [messages.observation_to_json(o) for o in history[self._seen :]]
         answer = self._send(process, question | {"session": self._key, "observe": unseen})
         self._seen = max(self._seen, len(history))
         return answer
 
-    def _send(self, process: ChildProcess, question: dict[str, Any]) -> dict[str, Any]:
+    def _opening(self) -> dict[str, Any]:
+        return {"do": "open", "session": self._key, "setup": messages.setup_to_json(self._setup)}
+
+    def _send(self, process: AlgorithmProcess, question: dict[str, Any]) -> dict[str, Any]:
         answer = process.ask(question, self._timeout_s)
         if "error" in answer:
             self._opened_in = 0

@@ -1,6 +1,6 @@
 """Which algorithms there are and whether a user's choice of one is right. Loads none of their libraries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, MetricConstraint, Objective
 from tuning_service.domain.space import Space
-from tuning_service.search.base import HPTAlgorithm, algorithms
+from tuning_service.search.base import HPTAlgorithm, Options, algorithms
 
-__all__ = ["check_choice", "describe", "find_algorithm"]
+__all__ = ["check_abilities", "check_choice", "check_options", "describe", "find_algorithm"]
 
 
-def find_algorithm(name: str) -> type[HPTAlgorithm]:
-    """The algorithm of that name.
+def find_algorithm(name: str, others: Iterable[str] = ()) -> type[HPTAlgorithm]:
+    """The algorithm of that name. `others` are further names that may have been meant.
 
     Raises:
         InvalidRequest: there is none; names those that there are.
@@ -27,7 +27,7 @@ def find_algorithm(name: str) -> type[HPTAlgorithm]:
             FieldProblem(
                 field="algorithm.name",
                 message=f"there is no algorithm {name!r}.",
-                remedy=_did_you_mean(name, known),
+                remedy=_did_you_mean(name, {*known, *others}),
             )
         )
     return known[name]
@@ -46,36 +46,57 @@ def check_choice(
             objectives, or within limits on metrics.
     """
     cls = find_algorithm(choice.name)
-    try:
-        options = cls.options_type.model_validate(dict(choice.options))
-    except ValidationError as error:
-        known = cls.options_type.model_fields
-        raise InvalidRequest(*(_problem(dict(item), known) for item in error.errors())) from None
-    _check_abilities(cls, objectives, constraints)
+    if choice.version:
+        message = f"{choice.name} is built in and has no versions."
+        raise InvalidRequest(FieldProblem(field="algorithm.version", message=message, remedy="Leave it out."))
+    options = check_options(cls.options_type, choice.options)
+    check_abilities(choice.name, cls.most_objectives, objectives, constraints, takes_constraints=cls.takes_constraints)
     cls.check_space(space)
     cls.check_options(options, space)
     return replace(choice, options=options.model_dump(mode="json"))
 
 
-def _check_abilities(
-    cls: type[HPTAlgorithm], objectives: Sequence[Objective], constraints: Sequence[MetricConstraint]
+def check_options(model: type[Options], options: Mapping[str, Any]) -> Options:
+    """The options with all defaults filled in.
+
+    Raises:
+        InvalidRequest: naming each that is unknown or bad.
+    """
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        raise InvalidRequest(*(_problem(dict(item), model.model_fields) for item in error.errors())) from None
+
+
+def check_abilities(
+    name: str,
+    most_objectives: int,
+    objectives: Sequence[Objective],
+    constraints: Sequence[MetricConstraint],
+    *,
+    takes_constraints: bool,
 ) -> None:
+    """Return quietly when the algorithm of that name can take these into account.
+
+    Raises:
+        InvalidRequest: it cannot; names the built-in ones that can.
+    """
     needs = []
-    if len(objectives) > cls.most_objectives:
-        needs.append(f"{len(objectives)} objectives" if cls.most_objectives == 1 else f"over {cls.most_objectives}")
-    if constraints and not cls.takes_constraints:
+    if len(objectives) > most_objectives:
+        needs.append(f"{len(objectives)} objectives" if most_objectives == 1 else f"over {most_objectives}")
+    if constraints and not takes_constraints:
         needs.append("metric_constraints")
     if not needs:
         return
     able = sorted(
-        name
-        for name, other in algorithms().items()
+        other_name
+        for other_name, other in algorithms().items()
         if len(objectives) <= other.most_objectives and (other.takes_constraints or not constraints)
     )
     raise InvalidRequest(
         FieldProblem(
             field="algorithm.name",
-            message=f"{cls.name} cannot search with {' and '.join(needs)}.",
+            message=f"{name} cannot search with {' and '.join(needs)}.",
             remedy=f"Those that can: {', '.join(able)}." if able else "No algorithm can.",
         )
     )

@@ -1,4 +1,4 @@
-"""Programs and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
+"""Programs, plug-ins and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
 
 import errno
 import posixpath
@@ -46,6 +46,22 @@ class ArtifactStore:
         """Forget the bundle; unknown ones too."""
         self._delete(self._program(tenant_id, digest))
 
+    def put_plugin(self, owner: str | None, digest: str, data: bytes) -> None:
+        """Keep the archive of a tenant's plug-in; of the operator's without an `owner`."""
+        self._put(self._plugin(owner, digest), data)
+
+    def plugin(self, owner: str | None, digest: str) -> bytes:
+        """The archive's bytes. Raises NotFound."""
+        try:
+            data: bytes = self._fs.cat_file(self._plugin(owner, digest))
+        except FileNotFoundError as error:
+            raise NotFound(f"The plug-in {digest} is not stored any more.") from error
+        return data
+
+    def delete_plugin(self, owner: str | None, digest: str) -> None:
+        """Forget the archive; unknown ones too."""
+        self._delete(self._plugin(owner, digest))
+
     def put_log(self, tenant_id: str, job_id: str, task_id: str, offset: int, text: bytes) -> None:
         """Keep a piece of a task's log that belongs at byte `offset`."""
         self._put(posixpath.join(self._log(tenant_id, job_id, task_id), f"{offset:012d}"), text)
@@ -79,6 +95,10 @@ class ArtifactStore:
 
     def _program(self, tenant_id: str, digest: str) -> str:
         return posixpath.join(self._root, tenant_id, "programs", digest)
+
+    def _plugin(self, owner: str | None, digest: str) -> str:
+        # No tenant's id looks like this.
+        return posixpath.join(self._root, owner or "operator", "plugins", digest)
 
     def _log(self, tenant_id: str, job_id: str, task_id: str) -> str:
         return posixpath.join(self._root, tenant_id, "jobs", job_id, "logs", task_id)

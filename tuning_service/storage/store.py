@@ -12,6 +12,7 @@ from tuning_service.domain.principal import Principal
 from tuning_service.storage.control import ControlRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
+from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
@@ -34,6 +35,10 @@ class Unit:
             Denied: the principal belongs to no tenant.
         """
         return TenantScope(self._connection, principal.tenant_id)
+
+    def plugins_of(self, tenant_id: str | None) -> PluginRows:
+        """Plug-ins as that tenant sees them, for controllers; None: the operator's own."""
+        return PluginRows(self._connection, tenant_id)
 
     def ping(self) -> None:
         """Return quietly when the database answers."""

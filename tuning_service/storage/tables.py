@@ -96,6 +96,24 @@ programs = Table(
     Column("created_at", Double, nullable=False),
 )
 
+# Of NULL tenants: the operator's.
+plugins = Table(
+    "plugins",
+    metadata,
+    _id(primary_key=True),  # made from owner, name and version, see plugins.py
+    Column("tenant_id", String(40), ForeignKey("tenants.id", ondelete="CASCADE")),
+    Column("name", String(64), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("interface", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("manifest", Json, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("ix_plugins_tenant_id_name", "tenant_id", "name"),
+)
+
 tuning_jobs = Table(
     "tuning_jobs",
     metadata,

@@ -11,6 +11,7 @@ from tuning_service.domain.errors import Conflict, NotFound, TryAgain
 from tuning_service.domain.job import Goal, TuningJob
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
+from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.rows import (
     AnyRow,
     job_from,
@@ -70,6 +71,7 @@ class TenantScope:
     def __init__(self, connection: Connection, tenant_id: str) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
+        self.plugins = PluginRows(connection, tenant_id)
 
     # -- programs
 

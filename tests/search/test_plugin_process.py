@@ -1,0 +1,213 @@
+"""Plug-ins that misbehave, in real processes: each is told clearly, and nobody else notices."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.plugins import plugin_files, prepared, write
+from tests.search.test_host import is_alive, search, setup, wait_until
+from tuning_service.domain.errors import GiveUp, TryAgain
+from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSetup
+from tuning_service.search.plugins.limits import PluginLimits
+
+LIMITS = PluginLimits(memory_bytes=2**30, answer_s=30, pause_s=0.01)
+
+
+@pytest.fixture
+def host():
+    with Opened(LIMITS) as host:
+        yield host
+
+
+class Opened:
+    def __init__(self, limits):
+        self.host = AlgorithmHost(children=1, timeout_s=60, plugin_limits=limits)
+
+    def __enter__(self):
+        return self.host
+
+    def __exit__(self, *_):
+        pids = self.host.pids()
+        self.host.close()
+        assert not [pid for pid in pids if is_alive(pid)]
+
+
+def plugin_setup(name="mine"):
+    base = setup()
+    choice = AlgorithmChoice(name=name, version="1.0.0")
+    return AlgorithmSetup(space=base.space, objectives=base.objectives, algorithm=choice, seed=3)
+
+
+@pytest.fixture
+def session(host, tmp_path):
+    """Opens a session of a plug-in whose `_suggest` begins with the given statements."""
+
+    def make(statements="pass", host=host, **options):
+        plugin = prepared(write(tmp_path / "plugin", plugin_files(statements, **options)))
+        return host.open("job", plugin_setup(), lambda: plugin)
+
+    return make
+
+
+def failure(session, count=1, history=()):
+    with pytest.raises(AlgorithmFailed) as caught:
+        session.ask(count, history, []).result(60)
+    assert caught.value.message.startswith("Plug-in mine 1.0.0 failed: ")
+    return caught.value
+
+
+def test_a_plugin_searches_as_a_built_in_algorithm_does(session, host):
+    ours = search(host.open("built-in", setup(seed=3)), 5)
+    assert search(session(), 5) == ours
+
+
+def test_an_exception_is_told_with_the_lines_of_the_plugin(session):
+    error = failure(session("raise ZeroDivisionError('by nought')"))
+    assert error.message.endswith("failed: ZeroDivisionError: by nought")
+    assert 'File "mine.py", line 15, in _suggest' in error.explanation
+    assert "raise ZeroDivisionError" in error.explanation
+    assert "tuning_service/search" not in error.explanation
+
+
+RUBBISH = [
+    ("return None", "its _suggest returned a NoneType, not a list of Suggestions"),
+    ("return [{'lr': 0.1}]", "its _suggest returned a list with a dict in it"),
+    ("return [Suggestion(params={'lr': float('nan'), 'optimizer': 'adam'})]", "params.lr: nan is outside the space"),
+    ("return [Suggestion(params={'lr': 9.0, 'optimizer': 'adam'})]", "9.0 is outside the space"),
+    ("return [Suggestion(params={'lr': 0.1})]", "params.optimizer: is missing"),
+    ("import numpy; return [Suggestion(params={'lr': numpy.float64(0.1)})]", "a float64; convert it with .item()"),
+    ("return super()._suggest(count + 3, pending)", "returned 10 suggestions where 7 were asked for"),
+    ("[0] * 10**10", "MemoryError (its memory is limited)"),
+]
+
+
+def test_rubbish_is_told_each_time_by_the_same_process(session, host):
+    one = session("\n".join(f"if count == {i}: {does}" for i, (does, _) in enumerate(RUBBISH, 1)))
+    for count, (_, told) in enumerate(RUBBISH, 1):
+        assert told in failure(one, count).message
+    assert len(one.ask(9, [], []).result(60)) == 9
+    assert len(host.pids()) == 1
+
+
+def test_too_few_end_the_search(session):
+    assert len(session("return super()._suggest(1, pending)").ask(3, [], []).result(60)) == 1
+
+
+def test_a_plugin_that_always_dies_has_three_chances_and_leaves_its_last_words(session, tmp_path):
+    count = tmp_path / "starts"
+    top = f"open({str(count)!r}, 'a').write('x')"
+    error = failure(session("print('out of luck'); os._exit(7)", top=top))
+    assert "its process died three times: it ended with exit code 7." in error.message
+    assert "out of luck" in error.explanation
+    assert count.read_text() == "xxx"
+
+
+def test_a_plugin_that_died_once_goes_on_as_if_nothing_had_happened(session, host, tmp_path):
+    undisturbed = search(session(), 4)
+    flag = tmp_path / "died"
+    dying = session(f"if self.seen and not os.path.exists({str(flag)!r}): open({str(flag)!r}, 'w'); os.kill(0, 9)")
+    assert search(dying, 4) == undisturbed
+    assert flag.exists()
+
+
+def test_a_hanging_plugin_is_ended_and_says_where_it_hung(tmp_path):
+    with Opened(PluginLimits(answer_s=2, pause_s=0.01)) as host:
+        plugin = prepared(write(tmp_path, plugin_files("while True: pass")))
+        error = failure(host.open("job", plugin_setup(), lambda: plugin))
+    assert "it gave no answer within 2 s, twice." in error.message
+    assert "mine.py" in error.explanation
+    assert "in _suggest" in error.explanation
+
+
+def test_a_hundred_megabytes_are_read_and_the_end_is_kept(session):
+    line = "'x' * 999 + chr(10)"
+    noisy = session(
+        f"for _ in range(100_000): sys.stdout.write({line})\nprint('the end')\nif len(self.seen) > 1: 1 / 0"
+    )
+    history = search(noisy, 2)
+    error = failure(noisy, history=history)
+    assert error.explanation.endswith("the end")
+    assert "bytes before this" in error.explanation
+    assert len(error.explanation) < 10_000
+
+
+@pytest.mark.parametrize("statements", ["sys.stdout.close(); sys.stderr.close()", "os.close(1); os.close(2)"])
+def test_closed_standard_streams_do_no_harm(session, statements):
+    assert len(search(session(f"if not self.seen: {statements}"), 3)) == 3
+
+
+def test_closing_all_its_files_ends_it(session):
+    assert "its process died three times" in failure(session("os.closerange(3, 100)")).message
+
+
+def test_a_fork_that_comes_back_ends_and_changes_nothing(session):
+    forking = session("os.fork()")
+    assert len(search(forking, 3)) == 3
+
+
+def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, tmp_path):
+    pids = tmp_path / "pids"
+    script = f"trap '' TERM; echo $$ >> {pids}; sleep 600"
+    forking = session(f"if not self.seen: subprocess.Popen(['sh', '-c', {script!r}], start_new_session=True)")
+    search(forking, 2)
+    wait_until(lambda: pids.exists() and pids.read_text().strip())
+    pid = int(pids.read_text())
+    assert is_alive(pid)
+    forking.close()
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_what_it_sends_besides_answers_is_no_answer(session):
+    sends = "for fd in range(3, 12):\n    try: os.write(fd, b'rubbish\\n')\n    except OSError: pass"
+    assert "its process died three times: what it sent is no answer" in failure(session(sends)).message
+
+
+def test_others_are_untouched_while_a_plugin_hangs_and_dies(session, host):
+    good = host.open("good", setup())
+    first = good.ask(1, [], []).result(60)
+    bad = session("if self.seen: time.sleep(600)\nos.kill(os.getpid(), 9)")
+    future = bad.ask(1, [], [])
+    assert good.ask(1, [], []).result(60) == first
+    with pytest.raises(AlgorithmFailed, match="SIGKILL"):
+        future.result(60)
+
+
+def test_a_closed_session_ends_its_process_in_the_middle_of_an_answer(session, host):
+    hanging = session("if self.seen: time.sleep(600)")
+    history = search(hanging, 1)
+    (pid,) = [p for p in host.pids() if is_alive(p)]
+    future = hanging.ask(1, history, [])
+    wait_until(future.running)
+    hanging.close()
+    with pytest.raises(TryAgain):
+        future.result(20)
+    wait_until(lambda: not is_alive(pid))
+    with pytest.raises(TryAgain):
+        hanging.ask(1, history, []).result(1)
+
+
+def test_what_cannot_be_made_ready_fails_with_its_words(host):
+    def source():
+        raise GiveUp("The requirements could not be installed.\nERROR: No matching distribution found for nothing")
+
+    error = failure(host.open("job", plugin_setup(), source))
+    assert error.message.endswith("The requirements could not be installed.")
+    assert "No matching distribution" in error.explanation
+
+
+def test_a_plugin_sees_none_of_the_services_secrets_and_a_folder_of_its_own(session, monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNING_SERVICE_DATABASE_URL", "postgresql://secret@db")
+    seen = tmp_path / "seen"
+    look = f"import json; json.dump([dict(os.environ), os.getcwd(), sys.stdin.read()], open({str(seen)!r}, 'w'))"
+    one = session(look)
+    search(one, 1)
+
+    environment, folder, stdin = json.loads(seen.read_text())
+    assert "secret" not in json.dumps(environment)
+    assert environment["HOME"] == environment["TMPDIR"] == folder
+    assert stdin == ""
+    assert Path(folder).is_dir()
+    one.close()
+    wait_until(lambda: not Path(folder).exists())

@@ -1,0 +1,60 @@
+"""What is looked at before a job is accepted, beyond what its file says by itself."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.job import JobSpec
+from tuning_service.domain.plugin import Plugin
+from tuning_service.domain.principal import Principal
+from tuning_service.frameworks.base import frameworks
+from tuning_service.search.plugins.choice import check_any_choice
+from tuning_service.storage.tenant_scope import Program
+
+
+def checked(
+    spec: JobSpec,
+    program: Program | None,
+    plugins: Sequence[Plugin],
+    principal: Principal,
+    found: Sequence[FieldProblem],
+) -> JobSpec:
+    """`spec` with the algorithm's defaults filled in, if it can be run as `principal`'s job.
+
+    `program` and `plugins` are what the tenant has; `found` are problems that are known already.
+
+    Raises:
+        InvalidRequest: with all problems, `found` too.
+    """
+    problems = list(found)
+    quota = principal.tenant.max_parallel if principal.tenant else 0
+    if spec.budget.parallel > quota:
+        message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
+        problems.append(FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}."))
+    if program is None:
+        message = f"no program {spec.program!r} was uploaded."
+        problems.append(
+            FieldProblem(field="program", message=message, remedy="POST it to /v1/programs and name its digest.")
+        )
+    managers = frameworks()
+    if spec.framework not in managers:
+        problems.append(
+            FieldProblem(
+                field="framework",
+                message=f"{spec.framework!r} is not supported.",
+                remedy=f"Use one of {', '.join(sorted(managers))}.",
+            )
+        )
+    elif program is not None:
+        try:
+            managers[spec.framework].check(spec, program.files)
+        except InvalidRequest as error:
+            problems.extend(error.problems)
+    try:
+        choice = check_any_choice(spec.algorithm, plugins, spec.space, spec.objectives, spec.metric_constraints)
+        spec = dataclasses.replace(spec, algorithm=choice)
+    except InvalidRequest as error:
+        problems.extend(error.problems)
+    if problems:
+        raise InvalidRequest(*problems)
+    return spec
