@@ -56,7 +56,7 @@ def test_job_file_asks_for_what_the_readme_promises(job):
         "program": ".",
         "command": "python train.py",
         "objective": {"metric": "val_accuracy", "goal": "maximize"},
-        "algorithm": {"name": "tpe", "options": {}},
+        "algorithm": {"name": "auto", "options": {}},
         "budget": {"trials": 24, "parallel": 2, "minutes": 30},
         "resources": {"cpus": 1, "gpus": 0},
         "seed": 7,
