@@ -133,7 +133,7 @@ class JobFile(_Part):
                     "constraints": ["width * batch_size <= 65536", "optimizer == 'adam' or lr < 0.2"],
                     "points": [{"lr": 0.01, "optimizer": "adam"}],
                     "objective": {"metric": "val_accuracy", "goal": "maximize"},
-                    "algorithm": {"name": "tpe", "options": {}},
+                    "algorithm": {"name": "auto", "options": {}},
                     "budget": {"trials": 24, "parallel": 2, "minutes": 30},
                     "resources": {"cpus": 1, "gpus": 0},
                     "seed": 7,
