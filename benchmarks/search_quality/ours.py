@@ -29,27 +29,27 @@ class Ours(Searcher):
         """As the controller does it."""
         trial = next(p for p in self._pending if p.params == params)
         self._pending.remove(trial)
-        self._algorithm.observe([Observation(number=trial.number, params=params, loss=loss)])
+        self._algorithm.observe([Observation.of(number=trial.number, params=params, loss=loss)])
 
     def learn(self, history: Sequence[tuple[Params, float]]) -> None:
         """As after a restart of the controller."""
         self._algorithm.observe(
-            [Observation(number=self._next + i, params=params, loss=loss) for i, (params, loss) in enumerate(history)]
+            [Observation.of(number=self._next + i, params=params, loss=loss) for i, (params, loss) in enumerate(history)]
         )
         self._next += len(history)
 
 
 def _algorithm(setup: Setup) -> HPTAlgorithm:
     space = Space.from_dict(setup.space)
-    choice = check_choice(AlgorithmChoice(name=setup.name), space)
+    objectives = (Objective(metric="loss", goal=Goal.MINIMIZE),)
+    choice = check_choice(AlgorithmChoice(name=setup.name), space, objectives)
     cls = find_algorithm(choice.name)
-    objective = Objective(metric="loss", goal=Goal.MINIMIZE)
-    return cls(space, objective, cls.options_type.model_validate(dict(choice.options)), setup.seed)
+    return cls(space, objectives, cls.options_type.model_validate(dict(choice.options)), setup.seed)
 
 
 SEARCHER = Ours
 _PACKAGES = {
-    "auto": ("botorch", "torch"),
+    "auto": ("numpy", "scipy"),
     "bayesian": ("scikit-optimize",),
     "cmaes": ("cmaes",),
     "tpe": ("hyperopt",),

@@ -75,7 +75,7 @@ def test_what_was_written_is_read_back(service: Service, objective: Any) -> None
         ({"metric_constraints": ["ms <= 1e999"]}, "metric_constraints.0", "is no constraint"),
         ({"warm_start": ["job_1"]}, "warm_start.0", "there is no tuning job 'job_1'."),
         ({"warm_start": ["job_1", "job_1"]}, "warm_start.1", "'job_1' is named twice."),
-        ({"objective": [ACC, MS], "algorithm": {"name": "tpe"}}, "algorithm.name", "tpe cannot search with"),
+        ({"objective": [ACC, MS], "algorithm": {"name": "bayesian"}}, "algorithm.name", "bayesian cannot search with"),
     ],
 )
 def test_what_is_wrong_is_named(service: Service, changes: dict[str, Any], field: str, message: str) -> None:
