@@ -34,7 +34,10 @@ class Ours(Searcher):
     def learn(self, history: Sequence[tuple[Params, float]]) -> None:
         """As after a restart of the controller."""
         self._algorithm.observe(
-            [Observation.of(number=self._next + i, params=params, loss=loss) for i, (params, loss) in enumerate(history)]
+            [
+                Observation.of(number=self._next + i, params=params, loss=loss)
+                for i, (params, loss) in enumerate(history)
+            ]
         )
         self._next += len(history)
 
