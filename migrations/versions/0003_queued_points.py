@@ -16,8 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("tuning_jobs") as table:
-        table.add_column(sa.Column("queued_points", sa.Integer(), nullable=False, server_default=sa.text("0")))
+    op.add_column("tuning_jobs", sa.Column("queued_points", sa.Integer(), nullable=False, server_default=sa.text("0")))
     op.create_table(
         "queued_points",
         sa.Column("job_id", sa.String(40), nullable=False),
@@ -41,5 +40,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("queued_points")
-    with op.batch_alter_table("tuning_jobs") as table:
-        table.drop_column("queued_points")
+    # Not in a batch: SQLite would make the table anew, and all trials would go with the old one.
+    op.drop_column("tuning_jobs", "queued_points")
