@@ -233,12 +233,12 @@ class TuningJobCtrl:
 
     def _with_last_word(self, state: JobState, actions: Actions) -> Actions:
         """`actions`, without the job's end while the algorithm considers which trial is best."""
-        after, search, tools = actions.job, self._search, self._tools
+        after, search = actions.job, self._search
         if after is None or after.status not in _ENDED or state.job.status not in _AT_WORK:
             return actions
         assert search is not None
         ended = [c.trial for c in actions.conclusions if c.final]
-        if not search.considers_end(state.job, ended, self._open, tools.notify):
+        if not search.considers_end(state.job, ended, self._open, self._tools.notify):
             return actions
         return dataclasses.replace(actions, job=None)
 
