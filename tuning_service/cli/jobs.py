@@ -8,7 +8,7 @@ import typer
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
-_LISTS = (("constraints", "metric_constraints"), ("stored", "stored_metrics"), ("warm start", "warm_start"))
+_LISTS = (("limits", "metric_constraints"), ("stored", "stored_metrics"), ("warm start", "warm_start"))
 # Where a job that is left alone goes, or stays: another target is worth a word.
 _HEADING = {
     "created": {"running"},
