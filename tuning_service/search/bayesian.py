@@ -96,15 +96,10 @@ class Bayesian(HPTAlgorithm):
         ]
 
     @cached_property
-    def _searched(self) -> list[int]:
-        """Places of the axes that have more than one value."""
-        return [i for i, axis in enumerate(self.transform.axes) if axis.size != 1]
-
-    @cached_property
     def _dimensions(self) -> list[Any]:
         from skopt.space import Categorical, Real
 
-        axes = [self.transform.axes[i] for i in self._searched]
+        axes = [self.transform.axes[i] for i in self.transform.searched]
         return [Categorical(list(range(a.size or 0))) if a.is_category else Real(0.0, 1.0) for a in axes]
 
     def _observe(self, observations: Sequence[Observation]) -> None:
@@ -115,7 +110,7 @@ class Bayesian(HPTAlgorithm):
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         first = self.next_number(pending)
         has_loss = any(loss is not None for _, _, loss in self._ended)
-        if not has_loss or not self._searched or len(self._ended) < self.options.initial_points:
+        if not has_loss or not self.transform.searched or len(self._ended) < self.options.initial_points:
             return [Suggestion(params=self.transform.sample(self.rng(first + i))) for i in range(count)]
         points, losses = self._fitted_on()
         with warnings.catch_warnings():
@@ -196,7 +191,7 @@ class Bayesian(HPTAlgorithm):
         believed = process.predict(optimizer.space.transform(waiting)).tolist() if waiting else []
         optimizer.tell(points, [*losses.tolist(), *believed])
         vector = np.full(len(self.transform.axes), 0.5)
-        for i, place in zip(self._searched, optimizer.ask(), strict=True):
+        for i, place in zip(self.transform.searched, optimizer.ask(), strict=True):
             axis = self.transform.axes[i]
             vector[i] = (int(place) + 0.5) / axis.size if axis.is_category and axis.size else float(place)
         return self.transform.from_unit(vector)
@@ -207,7 +202,7 @@ class Bayesian(HPTAlgorithm):
     def _point(self, params: Params) -> list[float]:
         """A configuration in skopt's terms, inactive parameters at the end of their axes."""
         point: list[float] = []
-        for i in self._searched:
+        for i in self.transform.searched:
             axis = self.transform.axes[i]
             unit = axis.to_unit(params[axis.name]) if axis.name in params else 1.0
             point.append(min(axis.size - 1, int(unit * axis.size)) if axis.is_category and axis.size else unit)

@@ -82,11 +82,6 @@ class Cmaes(HPTAlgorithm):
             raise InvalidRequest(*problems)
 
     @cached_property
-    def _searched(self) -> list[int]:
-        """Places of the axes that have more than one value."""
-        return [i for i, axis in enumerate(self.transform.axes) if axis.size != 1]
-
-    @cached_property
     def _earlier(self) -> list[Observation]:
         """Trials of earlier jobs."""
         return []
@@ -103,18 +98,18 @@ class Cmaes(HPTAlgorithm):
 
         from tuning_service.search.cma_run import Run
 
-        population = self.options.population or 4 + math.floor(3 * math.log(len(self._searched)))
-        start, covariance = np.full(len(self._searched), 0.5), None
+        population = self.options.population or 4 + math.floor(3 * math.log(len(self.transform.searched)))
+        start, covariance = np.full(len(self.transform.searched), 0.5), None
         sigma = self.options.sigma
         default = self.space.default_point
         if any(o.losses is not None for o in self._earlier):
             start, sigma, covariance = self._learned_start()
         elif default is not None:
             start = self._point(default)
-        return [Run([self.transform.axes[i] for i in self._searched], start, sigma, population, covariance)]
+        return [Run([self.transform.axes[i] for i in self.transform.searched], start, sigma, population, covariance)]
 
     def _observe(self, observations: Sequence[Observation]) -> None:
-        if not self._searched:
+        if not self.transform.searched:
             return
         for observation in observations:
             if observation.job:
@@ -137,18 +132,18 @@ class Cmaes(HPTAlgorithm):
         import numpy as np
 
         rng = self.rng(number)
-        if self._searched:
+        if self.transform.searched:
             draw = self._runs[-1].draws(int(rng.integers(2**32)))
             vector = np.full(len(self.transform.axes), 0.5)
             for _ in range(_DRAWS if self.space.constraints else 1):
-                vector[self._searched] = next(draw)
+                vector[self.transform.searched] = next(draw)
                 params = self.transform.from_unit(vector)
                 if self.space.allows(params):
                     return params
         return self.transform.sample(rng)
 
     def _point(self, params: Params) -> "NDArray[np.float64]":
-        return self.transform.to_unit(params)[self._searched]
+        return self.transform.to_unit(params)[self.transform.searched]
 
     def _next_run(self) -> "Run":
         """As Hansen 2009 has it: the regime that has had fewer trials is next; the first run counts as a large one."""
@@ -166,7 +161,7 @@ class Cmaes(HPTAlgorithm):
             share = rng.random()
             population = max(first, int(first * (0.5 * population / first) ** (share**2)))
             sigma, is_large = sigma * 10 ** (-2 * rng.random()), False
-        axes = [self.transform.axes[i] for i in self._searched]
+        axes = [self.transform.axes[i] for i in self.transform.searched]
         return Run(axes, rng.random(len(axes)), sigma, population, is_large=is_large)
 
     def _learned_start(self) -> "tuple[NDArray[np.float64], float, NDArray[np.float64]]":

@@ -50,11 +50,6 @@ class Evolution(HPTAlgorithm):
     takes_constraints = True
 
     @cached_property
-    def _searched(self) -> list[int]:
-        """Places of the axes that have more than one value."""
-        return [i for i, axis in enumerate(self.transform.axes) if axis.size != 1]
-
-    @cached_property
     def _earlier(self) -> list[Observation]:
         """Trials of earlier jobs."""
         return []
@@ -75,7 +70,11 @@ class Evolution(HPTAlgorithm):
     def _params(self, number: int) -> dict[str, ParamValue]:
         rng = self.rng(number)
         is_early = number + len(self._earlier) < self.options.population
-        if is_early or not self._searched or len(self._parents) < min(self.options.tournament, self.options.population):
+        if (
+            is_early
+            or not self.transform.searched
+            or len(self._parents) < min(self.options.tournament, self.options.population)
+        ):
             return self.transform.sample(rng)
         # The parents stand in order: the first one drawn is the best.
         drawn = rng.choice(len(self._parents), min(self.options.tournament, len(self._parents)), replace=False)
@@ -112,7 +111,7 @@ class Evolution(HPTAlgorithm):
         is_active = ~np.isnan(unit)
         # What becomes active has no value to inherit.
         child = np.where(is_active, unit, rng.random(len(unit)))
-        searched = np.array(self._searched)
+        searched = np.array(self.transform.searched)
         active = searched[is_active[searched]]
         # Asked again because the child was no new one: change more.
         rate = (self.options.mutations - 1 + self._attempt) / max(1, len(active) - 1)

@@ -44,11 +44,6 @@ class Sobol(HPTAlgorithm):
     def _sequences(self) -> "dict[int, _Sequence]":
         return {}
 
-    @cached_property
-    def _searched(self) -> list[int]:
-        """Places of the axes that have more than one value."""
-        return [i for i, axis in enumerate(self.transform.axes) if axis.size != 1]
-
     def _observe(self, observations: Sequence[Observation]) -> None:
         pass
 
@@ -57,10 +52,10 @@ class Sobol(HPTAlgorithm):
         return [Suggestion(params=self._params(first + i)) for i in range(count)]
 
     def _params(self, number: int) -> dict[str, ParamValue]:
-        if not self._searched:
+        if not self.transform.searched:
             return self.transform.sample(self.rng(number))
         if self._attempt not in self._sequences:
-            self._sequences[self._attempt] = _Sequence(len(self._searched), [self.seed, self._attempt])
+            self._sequences[self._attempt] = _Sequence(len(self.transform.searched), [self.seed, self._attempt])
         sequence = self._sequences[self._attempt]
         place: int | None = number
         if self.space.constraints:
@@ -73,7 +68,7 @@ class Sobol(HPTAlgorithm):
         import numpy as np
 
         vectors = np.full((len(points), len(self.transform.axes)), 0.5)
-        vectors[:, self._searched] = points
+        vectors[:, self.transform.searched] = points
         return vectors
 
 

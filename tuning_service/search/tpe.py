@@ -67,11 +67,6 @@ class Tpe(HPTAlgorithm):
         return []
 
     @cached_property
-    def _searched(self) -> list[int]:
-        """Places of the axes that have more than one value."""
-        return [i for i, axis in enumerate(self.transform.axes) if axis.size != 1]
-
-    @cached_property
     def _domain(self) -> Any:
         from hyperopt import hp
         from hyperopt.base import Domain
@@ -81,7 +76,7 @@ class Tpe(HPTAlgorithm):
             axes[i].name: hp.randint(axes[i].name, axes[i].size)
             if axes[i].is_category
             else hp.uniform(axes[i].name, 0.0, 1.0)
-            for i in self._searched
+            for i in self.transform.searched
         }
         return Domain(lambda _: None, labels)
 
@@ -110,7 +105,7 @@ class Tpe(HPTAlgorithm):
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         first = self.next_number(pending)
         losses = [score for score in self._scores if score is not None]
-        if not losses or not self._searched or len(self._ended) < self.options.startup_trials:
+        if not losses or not self.transform.searched or len(self._ended) < self.options.startup_trials:
             return [Suggestion(params=self.transform.sample(self.rng(first + i))) for i in range(count)]
         worst = max(losses)
         documents = [
@@ -147,7 +142,7 @@ class Tpe(HPTAlgorithm):
                 verbose=False,
             )
         vector = np.full(len(self.transform.axes), 0.5)
-        for i in self._searched:
+        for i in self.transform.searched:
             axis = self.transform.axes[i]
             (value,) = found["vals"][axis.name]
             vector[i] = (int(value) + 0.5) / axis.size if axis.is_category and axis.size else float(value)
@@ -157,7 +152,7 @@ class Tpe(HPTAlgorithm):
         """One trial as hyperopt stores it, as far as its TPE reads it."""
         idxs: dict[str, list[int]] = {}
         vals: dict[str, list[float | int]] = {}
-        for i in self._searched:
+        for i in self.transform.searched:
             axis = self.transform.axes[i]
             is_active = axis.name in params
             idxs[axis.name] = [number] if is_active else []

@@ -33,6 +33,11 @@ class SpaceTransform:
         self.space = space
         self.axes = tuple(axis_of(parameter) for parameter in space.topological)
 
+    @cached_property
+    def searched(self) -> list[int]:
+        """Places of the axes that have more than one value."""
+        return [i for i, axis in enumerate(self.axes) if axis.size != 1]
+
     def to_unit(self, params: Params) -> Vector:
         """Coordinates of a valid configuration, (d,); NaN where a parameter is inactive."""
         return np.array([a.to_unit(params[a.name]) if a.name in params else np.nan for a in self.axes])
