@@ -27,8 +27,7 @@ class Cube:
         self.axes = transform.axes
         self._grids = [_grid(axis) for axis in self.axes]
         self._conditions = [self._conditions_of(axis) for axis in self.axes]
-        # Places of the axes with more than one value: the others tell nothing.
-        self.searched = [i for i, axis in enumerate(self.axes) if axis.size != 1]
+        self.searched = transform.searched  # the others tell nothing
         self._columns = [(i, level) for i in self.searched for level in self._levels(i)]
         grouped = {i: group for group, i in enumerate(self.searched)}
         self.groups = np.array([grouped[i] for i, _ in self._columns], dtype=np.int64)
