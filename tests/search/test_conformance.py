@@ -131,7 +131,8 @@ class CannotBearFailures(Raw):
 class WantsOrder(Raw):
     def _observe(self, observations):
         numbers = [o.number for o in observations]
-        assert numbers == sorted(numbers), "trials are out of order"
+        if numbers != sorted(numbers):
+            raise RuntimeError("trials are out of order")
 
 
 class OneObjectiveOnly(Raw):
@@ -154,7 +155,8 @@ class TakesEarlierForOwn(Raw):
 
 class FewPending(Raw):
     def suggest(self, count, pending):
-        assert len(pending) < 500, "too many"
+        if len(pending) >= 500:
+            raise RuntimeError("too many")
         return super().suggest(count, pending)
 
 
