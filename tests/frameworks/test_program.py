@@ -10,9 +10,11 @@ from tuning_service.domain.space import Space
 from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import Trial
 from tuning_service.frameworks import frameworks
+from tuning_service.frameworks.base import ProgramFiles
 from tuning_service.logs import build_parser
 
 FILES = ("train.py", "run.sh", "pkg/__init__.py", "pkg/train.py", "app/__main__.py", "conf/a.yaml")
+PROGRAM = ProgramFiles(names=FILES)
 
 
 def spec(command="python train.py", patterns=(), cpus=1):
@@ -62,7 +64,7 @@ def manager(request):
     ],
 )
 def test_commands_that_can_start_pass(manager, command):
-    manager.check(spec(command), FILES)
+    manager.check(spec(command), PROGRAM)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_commands_that_can_start_pass(manager, command):
 )
 def test_commands_that_cannot_start_are_refused_with_the_remedy(manager, command, message):
     with pytest.raises(InvalidRequest) as caught:
-        manager.check(spec(command), FILES)
+        manager.check(spec(command), PROGRAM)
     [problem] = caught.value.problems
     assert problem.field == "command"
     assert message in str(problem)
@@ -99,10 +101,10 @@ def test_commands_that_cannot_start_are_refused_with_the_remedy(manager, command
 
 def test_patterns_are_checked_each(manager):
     with pytest.raises(InvalidRequest) as caught:
-        manager.check(spec("", patterns=["(?P<loss>.+)", "(", "(?P<x>(a+)+)"]), FILES)
+        manager.check(spec("", patterns=["(?P<loss>.+)", "(", "(?P<x>(a+)+)"]), PROGRAM)
     assert [p.field for p in caught.value.problems] == ["command", "log_patterns.1", "log_patterns.2"]
     with pytest.raises(InvalidRequest, match="log_patterns: has 21 patterns"):
-        manager.check(spec(patterns=["(?P<loss>.+)"] * 21), FILES)
+        manager.check(spec(patterns=["(?P<loss>.+)"] * 21), PROGRAM)
 
 
 def test_parameters_arrive_three_ways(manager):

@@ -101,12 +101,17 @@ class Trial:
 
 
 class FaultKind(StrEnum):
-    """Whose fault a task's end was. Only PROGRAM teaches the algorithm; CLUSTER and SERVICE are tried again."""
+    """Whose fault an end was. Only the first two teach the algorithm; CLUSTER and SERVICE are tried again.
+
+    ENVIRONMENT ends the job, whose trials all need the same: it can be resumed once that is mended.
+    """
 
     NONE = "none"
-    PROGRAM = "program"
+    PROGRAM = "program"  # exit code, time-out, no metric
+    INFEASIBLE = "infeasible"  # the configuration cannot be trained, which was known before it began
     CLUSTER = "cluster"
     SERVICE = "service"
+    ENVIRONMENT = "environment"  # the executor cannot give the program the Python packages that it needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +165,8 @@ class Measurement:
 class LaunchPlan:
     """What a runner needs to execute one task: made by a `TuningFrameworkMgr`, sent to the executor as JSON.
 
-    `argv[0]` may be "python": the runner puts the executor's own interpreter there. `files` are written into the
-    working directory, which holds a copy of the program. `environment` is added to the executor's own.
+    `argv[0]` may be "python": the runner puts the interpreter of the program's environment there. `files` are written
+    into the working directory, which holds a copy of the program. `environment` is added to the executor's own.
     """
 
     task_id: str
@@ -176,3 +181,12 @@ class LaunchPlan:
     heartbeat_s: float = 0.5  # longest silence between two reports
     log_limit_bytes: int = 4 * 2**20  # what is uploaded: the first half and the last half of this
     context: Mapping[str, str] = field(default_factory=dict)  # tenant, job, trial, task: for log lines
+    # The program's environment: {} is the executor's own Python, {"python": path}, {"requirements": file of the
+    # program}, or {"archive": URL of a packed environment}.
+    interpreter: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()  # which that interpreter must have: top-level Python modules
+    # Files of the program in which the names of `values` are replaced by their values, and JSON objects that are
+    # merged over what the program has in files of that name.
+    templates: tuple[str, ...] = ()
+    values: Mapping[str, ParamValue] = field(default_factory=dict)
+    merged: Mapping[str, Mapping[str, ParamValue]] = field(default_factory=dict)

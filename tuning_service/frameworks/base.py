@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tuning_service.domain.job import JobSpec
+from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.trial import Trial
 
 
@@ -15,7 +16,18 @@ class Preparation:
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
-    files: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    merged: Mapping[str, Mapping[str, ParamValue]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramFiles:
+    """A program as a manager looks at it: names of all its files, and the texts of those that it inspects."""
+
+    names: Collection[str]  # relative POSIX paths
+    texts: Mapping[str, str] = field(default_factory=dict)  # of names that match `TuningFrameworkMgr.inspects`
 
 
 class TuningFrameworkMgr(ABC):
@@ -26,14 +38,24 @@ class TuningFrameworkMgr(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]  # one line for people who choose a framework
+    inspects: ClassVar[tuple[str, ...]] = ()  # shell patterns of the files whose texts the methods below want
 
     @abstractmethod
-    def check(self, spec: JobSpec, files: Collection[str]) -> None:
-        """Return quietly when a program of these files (relative POSIX paths) can be started as `spec` says.
+    def check(self, spec: JobSpec, program: ProgramFiles) -> None:
+        """Return quietly when `program` can be started as `spec` says.
 
         Raises:
             InvalidRequest: naming the field and the remedy.
         """
+
+    def infeasible(self, spec: JobSpec, program: ProgramFiles, params: Mapping[str, ParamValue]) -> str:
+        """Why no training of `params` could begin, in one line; "" when one can.
+
+        Asked by the controller for each configuration before it takes a slot; a manager that inspects nothing is not
+        asked. Costs milliseconds, raises nothing.
+        """
+        del spec, program, params
+        return ""
 
     @abstractmethod
     def prepare(self, spec: JobSpec, trial: Trial, gpus: Collection[str]) -> Preparation:

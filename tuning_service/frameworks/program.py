@@ -9,7 +9,7 @@ from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import JobSpec
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.trial import Trial
-from tuning_service.frameworks.base import Preparation, TuningFrameworkMgr
+from tuning_service.frameworks.base import Preparation, ProgramFiles, TuningFrameworkMgr
 from tuning_service.frameworks.commands import command_problems, split_command
 from tuning_service.logs import check_pattern
 
@@ -29,8 +29,8 @@ THREAD_VARIABLES = (
 class ProgramManager(TuningFrameworkMgr):
     """A program gets its parameters as `--name value`, in `params.json`, and as `TUNING_PARAM_<NAME>`."""
 
-    def check(self, spec: JobSpec, files: Collection[str]) -> None:
-        problems = [*command_problems(spec.command, files), *_pattern_problems(spec.log_patterns)]
+    def check(self, spec: JobSpec, program: ProgramFiles) -> None:
+        problems = [*command_problems(spec.command, program.names), *_pattern_problems(spec.log_patterns)]
         if problems:
             raise InvalidRequest(*problems)
 

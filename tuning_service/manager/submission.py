@@ -7,7 +7,7 @@ from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import JobSpec
 from tuning_service.domain.plugin import Plugin
 from tuning_service.domain.principal import Principal
-from tuning_service.frameworks.base import frameworks
+from tuning_service.frameworks.base import ProgramFiles, frameworks
 from tuning_service.search.plugins.choice import check_any_choice
 from tuning_service.storage.tenant_scope import Program
 
@@ -47,7 +47,7 @@ def checked(
         )
     elif program is not None:
         try:
-            managers[spec.framework].check(spec, program.files)
+            managers[spec.framework].check(spec, ProgramFiles(names=program.files))
         except InvalidRequest as error:
             problems.extend(error.problems)
     try:

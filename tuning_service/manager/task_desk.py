@@ -139,6 +139,10 @@ class TaskDesk:
             heartbeat_s=self._heartbeat_s,
             log_limit_bytes=self._log_limit_bytes,
             context=context,
+            modules=prepared.modules,
+            templates=prepared.templates,
+            values=trial.params if prepared.templates else {},
+            merged=prepared.merged,
         )
 
     def program(self, task_id: str, token: str) -> bytes:
