@@ -280,6 +280,24 @@ def test_administration(service: Service) -> None:
     operator.run("tenant", "create", "audio", code=5)
 
 
+def test_quotas_are_set_and_shown_beside_what_is_used(service: Service) -> None:
+    operator = Shell(service, service.operator_key)
+    operator.run("tenant", "create", "audio", "--weight", "2", "--max-gpus", "0.5", "--max-jobs", "3")
+    changed = operator.json("tenant", "set", "audio", "--max-gpus", "none", "--max-gpu-hours", "100")
+    assert (changed["weight"], changed["max_gpus"], changed["max_gpu_hours"], changed["max_jobs"]) == (2, None, 100, 3)
+    shown = operator.run("tenant", "show", "audio").stdout
+    assert "audio, weight 2" in shown
+    assert [line.split() for line in shown.splitlines() if "GPU" in line] == [
+        ["GPUs", "at", "once", "0", "no", "limit"],
+        ["GPU-hours", "a", "month", "0", "100"],
+    ]
+    own = Shell(service, service.keys["vision/viewer"])
+    assert own.run("tenant", "show").stdout.startswith("vision, weight 1")
+    own.run("tenant", "set", "vision", "--weight", "9", code=3)
+    assert "takes a number or 'none'" in operator.run("tenant", "set", "audio", "--max-gpus", "some", code=2).stderr
+    assert "name what to change" in operator.run("tenant", "set", "audio", code=2).stderr
+
+
 def test_the_catalogue(shell: Shell) -> None:
     assert "tpe" in shell.run("algorithms").stdout
     assert {"random", "tpe"} <= {item["name"] for item in shell.json("algorithms")}
@@ -311,7 +329,11 @@ def test_every_command_explains_itself(shell: Shell) -> None:
     ):
         assert command in top
         assert "Example: tuning-service" in shell.run(command, "--help").stdout
-    for group, commands in (("db", ["upgrade"]), ("tenant", ["create", "list"]), ("key", ["create", "list", "revoke"])):
+    for group, commands in (
+        ("db", ["upgrade"]),
+        ("tenant", ["create", "list", "set", "show"]),
+        ("key", ["create", "list", "revoke"]),
+    ):
         for command in commands:
             shell.run(group, command, "--help")
 

@@ -11,11 +11,12 @@ from structlog.testing import capture_logs
 
 from tests.control import clusters
 from tests.samples import a_spec, a_tenant, stored_job
+from tuning_service.compute.base import Capacity
 from tuning_service.control import job_ctrl, reconciler
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
 from tuning_service.control.reconciler import Reconciler
 from tuning_service.domain.errors import LeaseLost, NotFound
-from tuning_service.domain.job import Budget
+from tuning_service.domain.job import Budget, Resources
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.frameworks import base as frameworks
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
@@ -76,8 +77,8 @@ class House:
         made.start()
         return made
 
-    def submit(self, budget, principal=None, **changes):
-        spec = a_spec(framework="plain", budget=budget)
+    def submit(self, budget, principal=None, resources=None, **changes):
+        spec = a_spec(framework="plain", budget=budget, resources=resources or Resources())
         job = stored_job(self.store, principal or self.alice, spec=spec, **changes)
         self.notify(job.id)
         return job
@@ -302,11 +303,62 @@ def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):
     house.controller(backend)
     for _ in range(2):
         assert backend.claimed.acquire(timeout=DEADLINE_S)
-    until(lambda: sum(house.job(j).reason == "Waits: the tenant's quota is in use." for j in jobs) == 3)
+    waits = "Waits: the tenant's quota of 2 trials in parallel is in use."
+    until(lambda: sum(house.job(j).reason == waits for j in jobs) == 3)
     backend.go_on.set()
     for job in jobs:
         house.until_status(job, JobStatus.COMPLETED)
     assert backend.most_open == 2
+
+
+def test_a_tenants_quota_holds_over_two_controllers(house):
+    first, second = cluster(house, slots=8), cluster(house, slots=8)
+    bob = a_tenant(house.store, "b", max_parallel=3)
+    open_now, most = set(), 0
+    lock = threading.Lock()
+
+    def counted(backend, submit):
+        def counting(tickets, resources):
+            nonlocal most
+            with lock:
+                open_now.update(ticket.task_id for ticket in tickets)
+                # A task whose trial has ended takes no place, whether or not the played runner has noticed.
+                with house.store.read() as unit:
+                    running, _ = unit.control.usage(bob.tenant_id).running()
+                most = max(most, running)
+            submit(tickets, resources)
+
+        backend.submit = counting
+
+    for backend in (first, second):
+        counted(backend, backend.submit)
+    controller = house.controller(first)
+    jobs = [house.submit(Budget(trials=6, parallel=3), bob) for _ in range(3)]
+    until(lambda: len(controller._jobs) == 3)
+    controller._claim = lambda: None  # the rest is for the second
+    house.controller(second)
+    jobs += [house.submit(Budget(trials=6, parallel=3), bob) for _ in range(3)]
+    for job in jobs:
+        house.until_status(job, JobStatus.COMPLETED)
+    assert most <= 3
+    assert first.submitted
+    assert second.submitted
+
+
+def test_gpu_hours_that_are_used_up_hold_jobs_with_gpus_back_and_no_others(house):
+    backend = cluster(house, slots=4)
+    backend.capacity = lambda: Capacity(cpus=4, gpus=4, largest_cpus=4, largest_gpus=4)
+    with house.store.write() as unit:
+        unit.tenancy.set_quotas(dataclasses.replace(house.alice.tenant, max_gpu_hours=0))
+    house.controller(backend)
+    held = house.submit(Budget(trials=1), resources=Resources(gpus=1))
+    free = house.submit(Budget(trials=1))
+    house.until_status(free, JobStatus.COMPLETED)
+    waits = "Waits: the tenant has used its 0 GPU-hours of this month."
+    until(lambda: house.job(held).reason == waits)
+    with house.store.write() as unit:
+        unit.tenancy.set_quotas(dataclasses.replace(house.alice.tenant, max_gpu_hours=1))
+    house.until_status(held, JobStatus.COMPLETED)
 
 
 def test_the_time_budget_ends_the_trials_and_the_job(house):

@@ -14,7 +14,7 @@ def slots(count):
     return Capacity(cpus=count, gpus=0, largest_cpus=count, largest_gpus=0)
 
 
-def demand(tenant="a", *, running=0, wanted=10, limit=1000, cpus=1, gpus=0.0, launched_at=0.0):
+def demand(tenant="a", *, running=0, wanted=10, limit=1000, cpus=1, gpus=0.0, launched_at=0.0, **changes):
     resources = Resources(cpus=cpus, gpus=gpus)
     return Demand(
         tenant_id=tenant,
@@ -23,7 +23,12 @@ def demand(tenant="a", *, running=0, wanted=10, limit=1000, cpus=1, gpus=0.0, la
         wanted=wanted,
         tenant_limit=limit,
         launched_at=launched_at,
+        **changes,
     )
+
+
+def gpu_slots(count):
+    return Capacity(cpus=count, gpus=count, largest_cpus=count, largest_gpus=count)
 
 
 def played(demands, capacity, *, order=None):
@@ -81,7 +86,7 @@ def test_nobody_starves_when_there_are_more_jobs_than_slots():
 
 def test_a_job_beyond_its_share_keeps_what_it_runs_and_is_not_refilled():
     now = {"old": demand("a", running=4), "new": demand("b", running=0)}
-    assert grant("old", now, slots(4)) == (0, "Waits for free slots.")
+    assert grant("old", now, slots(4)) == (0, "Waits for free slots. Before it, 1 job goes.")
     now["old"] = dataclasses.replace(now["old"], running=3)
     assert grant("old", now, slots(4))[0] == 0
     assert grant("new", now, slots(4))[0] == 1
@@ -99,16 +104,62 @@ def test_a_large_trial_is_not_starved_by_small_ones():
 
 def test_whoever_waits_is_told_for_what():
     full = {"j": demand(running=4), "k": demand("b", running=0)}
-    assert grant("k", full, slots(4)) == (0, "Waits for free slots.")
-    assert grant("j", {"j": demand(running=1, limit=1)}, slots(4)) == (0, "Waits: the tenant's quota is in use.")
+    assert grant("k", full, slots(4)) == (0, "Waits for free slots. It is the next.")
+    in_use = "Waits: the tenant's quota of 1 trials in parallel is in use."
+    assert grant("j", {"j": demand(running=1, limit=1)}, slots(4)) == (0, in_use)
+    assert grant("j", {"j": demand(limit=1, elsewhere=1)}, slots(4)) == (0, in_use)
+    gpus = demand(gpus=1, running=1, tenant_gpus=1.5)
+    assert grant("j", {"j": gpus}, gpu_slots(4)) == (0, "Waits: the tenant's quota of 1.5 GPUs is in use.")
+    assert grant("j", {"j": demand(used_up="no hours are left.")}, slots(4)) == (0, "Waits: no hours are left.")
     reason = grant("j", {"j": demand(gpus=2)}, slots(4))[1]
     assert reason == "Waits: no executor has 1 CPUs and 2 GPUs for a trial."
     assert grant("j", {"j": demand()}, slots(0)) == (0, "Waits for executors.")
     assert grant("j", {"j": demand(wanted=0)}, slots(4)) == (0, "")
 
 
+def test_tenants_get_slots_in_proportion_to_their_weights():
+    after = played({"a": demand("a", wanted=99, weight=3), "b": demand("b", wanted=99)}, slots(8))
+    assert running(after) == {"a": 6, "b": 2}
+
+
+def test_a_weight_gives_nothing_to_whoever_wants_nothing():
+    after = played({"a": demand("a", wanted=1, weight=100), "b": demand("b", wanted=99)}, slots(8))
+    assert running(after) == {"a": 1, "b": 7}
+
+
+def test_a_quota_of_gpus_holds_over_all_jobs_of_the_tenant_and_leaves_its_cpu_jobs_alone():
+    demands = {
+        "a1": demand("a", gpus=1, tenant_gpus=2),
+        "a2": demand("a", gpus=0.5, tenant_gpus=2),
+        "a3": demand("a", wanted=3, tenant_gpus=2),
+        "b": demand("b", gpus=1, wanted=1),
+    }
+    after = running(played(demands, gpu_slots(8)))
+    assert after["a1"] + 0.5 * after["a2"] <= 2
+    assert after["a1"] + 0.5 * after["a2"] > 1
+    assert after["a3"] == 3
+    assert after["b"] == 1
+
+
+def test_what_runs_elsewhere_counts_towards_a_quota_and_takes_no_slot_here():
+    after = played({"a": demand("a", limit=5, elsewhere=3), "b": demand("b")}, slots(8))
+    assert running(after) == {"a": 2, "b": 6}
+
+
+def test_a_job_is_told_its_place():
+    full = {f"j{i}": demand(running=2, wanted=5, launched_at=float(i)) for i in range(4)}
+    places = [grant(f"j{i}", full, slots(8))[1] for i in range(4)]
+    assert places == [
+        "Waits for free slots. It is the next.",
+        "Waits for free slots. Before it, 1 job goes.",
+        "Waits for free slots. Before it, 2 jobs go.",
+        "Waits for free slots. Before it, 3 jobs go.",
+    ]
+
+
 @st.composite
 def pools(draw):
+    weights = {tenant: draw(st.sampled_from([0.5, 1.0, 1.0, 3.0])) for tenant in "abc"}
     limits = {tenant: draw(st.integers(1, 12)) for tenant in "abc"}
     demands = {}
     for i in range(draw(st.integers(1, 6))):
@@ -119,6 +170,7 @@ def pools(draw):
             wanted=draw(st.integers(0, 12)),
             limit=limits[tenant],
             launched_at=draw(st.floats(0, 9)),
+            weight=weights[tenant],
         )
     return demands, draw(st.integers(1, 16)), draw(st.permutations(sorted(demands)))
 
@@ -154,4 +206,5 @@ def test_nobody_is_given_a_slot_that_somebody_poorer_waits_for(pool):
             if mine == theirs:
                 assert after[rich].running <= after[poor].running + 1
             else:
-                assert of_tenant[mine] <= of_tenant[theirs] + 1
+                weight, poorer = after[rich].weight, after[poor].weight
+                assert of_tenant[mine] - 1 <= of_tenant[theirs] / poorer * weight + 1e-9

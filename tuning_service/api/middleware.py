@@ -15,6 +15,7 @@ from tuning_service.api.metrics import Metrics
 from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, TooLarge, TuningError, Unauthenticated
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.plugin_mgr import MAX_BYTES
+from tuning_service.manager.quotas import RequestLimiter
 
 log = structlog.stdlib.get_logger("tuning_service.api")
 
@@ -22,6 +23,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 TASK_PATHS = "/v1/tasks/"  # their requests carry a task's token, which TaskDesk checks
 PROGRAM_PATH = "/v1/programs"
 PLUGIN_PATH = "/v1/plugins"
+_METHODS = frozenset({"GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _JSON_LIMIT = 4 * 2**20
 _REPORT_LIMIT = 32 * 2**20
 _FORM_OVERHEAD = 64 * 1024  # boundaries and headers of a multipart upload
@@ -73,7 +75,7 @@ class Observed:
         if scope["path"].startswith(TASK_PATHS) and "endpoint" in scope:  # plain routes leave no trace of themselves
             route = f"{TASK_PATHS}{{task_id}}/{scope['path'].rpartition('/')[2]}"
         # A method is the sender's free text; an unknown one must not become a label of its own.
-        method = scope["method"] if scope["method"] in {"GET", "POST", "DELETE", "HEAD", "OPTIONS"} else "other"
+        method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
         if not scope["state"].get("stream"):
             self._metrics.latency.labels(method, route).observe(seconds)
@@ -113,6 +115,7 @@ class Entrance:
         self._app = app
         self._access = access
         self._max_upload_bytes = max_upload_bytes
+        self._limiter = RequestLimiter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -139,6 +142,7 @@ class Entrance:
         state = scope["state"]
         state["principal"], state["api_key"] = principal, key
         if principal.tenant is not None:
+            self._limiter.check(principal.tenant)
             state["tenant"] = principal.tenant.id
             # Unbound by the server, which runs each request in a context of its own.
             structlog.contextvars.bind_contextvars(tenant=principal.tenant.id)

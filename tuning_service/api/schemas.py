@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from tuning_service.domain.plugin import Plugin, PluginStatus
-from tuning_service.domain.principal import ApiKey, Tenant
+from tuning_service.domain.principal import ApiKey
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Measurement, Trial, TuningTask
 from tuning_service.manager.catalogue import plugin_kind, plugin_options
@@ -359,23 +359,3 @@ def _key_fields(key: ApiKey) -> dict[str, Any]:
         "expires_at": moment_or_none(key.expires_at),
         "revoked_at": moment_or_none(key.revoked_at),
     }
-
-
-class TenantIn(BaseModel):
-    name: str = Field(examples=["vision"])
-    max_parallel: int = Field(4, description="Trials in parallel over all its jobs", le=2**31 - 1)
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "vision", "max_parallel": 8}]})
-
-
-class TenantOut(Out):
-    id: str = Field(examples=["ten_01k9b0m3r1x5v7t2c4n6p8q0sw"])
-    name: str = Field(examples=["vision"])
-    max_parallel: int = Field(examples=[8])
-    created_at: datetime
-
-    @classmethod
-    def of(cls, tenant: Tenant) -> "TenantOut":
-        return cls(
-            id=tenant.id, name=tenant.name, max_parallel=tenant.max_parallel, created_at=moment(tenant.created_at)
-        )

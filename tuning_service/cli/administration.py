@@ -1,4 +1,4 @@
-"""Commands about tenants, keys and what there is: tenant, key, algorithms, frameworks."""
+"""Commands about keys and what there is: key, algorithms, frameworks."""
 
 from typing import Annotated
 
@@ -8,32 +8,7 @@ from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, Key, Url, connect
 from tuning_service.cli.serving import DataDir
 
-tenant = typer.Typer(no_args_is_help=True, help="Tenants. For operators.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
-
-
-@tenant.command("create", epilog="Example: tuning-service tenant create acme --max-parallel 8")
-def create_tenant(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, dots, dashes, underscores.")],
-    max_parallel: Annotated[int, typer.Option(min=1, help="Trials in parallel over all its jobs.")] = 4,
-    url: Url = None,
-    key: Key = None,
-    as_json: AsJson = False,
-) -> None:
-    """Create a tenant. It has no key yet: make one with `key create --tenant NAME`."""
-    with connect(url, key) as client:
-        made = client.create_tenant(name, max_parallel=max_parallel)
-    output.print_json(made) if as_json else output.say(made["id"])
-
-
-@tenant.command("list")
-def list_tenants(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """List all tenants."""
-    with connect(url, key) as client:
-        found = client.tenants()
-    rows = ((t["id"], t["name"], t["max_parallel"], output.when(t["created_at"])) for t in found)
-    columns = ("id", "name", "parallel", "created")
-    output.listing(found, as_json=as_json, show=lambda: output.table(columns, rows, "There are no tenants."))
 
 
 @keys.command("create", epilog="Example: tuning-service key create notebook --tenant acme --expires-in-days 90")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, exits, jobs, plugins, serving, trials
+from tuning_service.cli import administration, exits, jobs, plugins, serving, tenants, trials
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ _add("manager", serving.manager, _RUN, "manager --database-url postgresql://tuni
 _add("controller", serving.controller, _RUN, "controller --master spark://spark:7077 --service-url http://tuning:8765")
 app.add_typer(plugins.plugin, name="plugin", rich_help_panel=_JOBS)
 app.add_typer(serving.database, name="db", rich_help_panel=_RUN)
-app.add_typer(administration.tenant, name="tenant", rich_help_panel=_ADMIN)
+app.add_typer(tenants.tenant, name="tenant", rich_help_panel=_ADMIN)
 app.add_typer(administration.keys, name="key", rich_help_panel=_ADMIN)
 
 

@@ -306,9 +306,20 @@ class TuningClient(PluginCalls):
         """Make the service refuse a key from now on."""
         return self._dict("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
 
-    def create_tenant(self, name: str, max_parallel: int = 4) -> JsonDict:
-        """A new tenant, which runs up to `max_parallel` trials at once. For operators."""
-        return self._dict("POST", "/v1/tenants", json={"name": name, "max_parallel": max_parallel})
+    def create_tenant(self, name: str, max_parallel: int = 4, **quotas: float | None) -> JsonDict:
+        """A new tenant, which runs up to `max_parallel` trials at once. For operators.
+
+        `quotas`: weight, max_gpus, max_gpu_hours, max_jobs, max_storage_bytes, max_requests_per_s.
+        """
+        return self._dict("POST", "/v1/tenants", json={"name": name, "max_parallel": max_parallel, **quotas})
+
+    def change_tenant(self, tenant: str, **quotas: float | None) -> JsonDict:
+        """Change a tenant's (id or name) `max_parallel` or other quotas; None is no limit. For operators."""
+        return self._dict("PATCH", f"/v1/tenants/{quote(tenant, safe='')}", json=quotas)
+
+    def tenant(self, tenant: str | None = None) -> JsonDict:
+        """The own tenant with its quotas and its `usage`; `tenant` (id or name) is for operators."""
+        return self._dict("GET", "/v1/tenant" if tenant is None else f"/v1/tenants/{quote(tenant, safe='')}")
 
     def tenants(self) -> list[JsonDict]:
         """All tenants. For operators."""

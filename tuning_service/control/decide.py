@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tuning_service.compute.base import HandleStatus
 from tuning_service.domain.ids import new_id
-from tuning_service.domain.job import TuningJob
+from tuning_service.domain.job import Resources, TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion, Trial, TuningTask
 
@@ -283,7 +283,7 @@ def _search(
         )
         for i, suggestion in enumerate(state.ready[: max(0, min(room - len(queued), _untried(state)))])
     ]
-    launch = [_task_of(trial, state.now, make_id) for trial in [*queued, *fresh]]
+    launch = [_task_of(trial, job.spec.resources, state.now, make_id) for trial in [*queued, *fresh]]
     ask = min(room - len(launch), _untried(state) - len(fresh))
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
@@ -306,7 +306,7 @@ def _search(
     )
 
 
-def _task_of(trial: Trial, now: float, make_id: Callable[[str], str]) -> TuningTask:
+def _task_of(trial: Trial, resources: Resources, now: float, make_id: Callable[[str], str]) -> TuningTask:
     task_id = make_id("task")
     return TuningTask(
         id=task_id,
@@ -317,6 +317,8 @@ def _task_of(trial: Trial, now: float, make_id: Callable[[str], str]) -> TuningT
         number=trial.tasks,
         status=TaskStatus.CREATED,
         handle=task_id,
+        cpus=resources.cpus,
+        gpu_share=resources.gpus,
         created_at=now,
     )
 

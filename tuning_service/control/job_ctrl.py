@@ -12,7 +12,7 @@ from tuning_service.control.asking import Search
 from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
 from tuning_service.control.plugins import plugin_source
 from tuning_service.control.results import summarise
-from tuning_service.control.shares import Demand
+from tuning_service.control.shares import FOR_SLOTS, Demand
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
@@ -23,7 +23,7 @@ from tuning_service.search.base import PendingTrial
 from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.storage.artifacts import ArtifactStore
-from tuning_service.storage.control import Lease, OpenWork
+from tuning_service.storage.control import ControlRows, Lease, OpenWork
 from tuning_service.storage.store import Store, Unit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -31,6 +31,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _POLL_S = 1.0
 _MARK_S = 0.5
 _TENANT_S = 5.0
+_TOLD_S = 5.0
 _AT_WORK = frozenset({JobStatus.RUNNING, JobStatus.STOPPING})
 _ENDED = frozenset({JobStatus.COMPLETED, JobStatus.STOPPED, JobStatus.FAILED})
 
@@ -55,6 +56,10 @@ class StaleError(Exception):
     """What was decided upon has changed meanwhile: look again."""
 
 
+class QuotaRaceError(StaleError):
+    """Another controller was faster to use what the tenant's quota had left: look again, but not at once."""
+
+
 class TuningJobCtrl:
     """One job under one lease. Used by one thread.
 
@@ -76,6 +81,8 @@ class TuningJobCtrl:
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
         self._tenant: Tenant | None = None
+        self._told_at = 0.0  # when the job was last told its place among those that wait
+        self._used_up = ""  # why that tenant launches nothing now
         self._tenant_read_at = 0.0
 
     def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
@@ -102,10 +109,10 @@ class TuningJobCtrl:
         if actions.writes or self._opinion_is_new or self._marks_are_due():
             try:
                 self._commit(state, actions)
-            except StaleError:
+            except StaleError as error:
                 # The algorithm may have been told of ends that were not stored.
                 self.close()
-                return True
+                return not isinstance(error, QuotaRaceError)
             self._note(state, actions)
         self._act(state, actions)
         self.finished = actions.delete or (actions.job or state.job).status not in OPEN_JOBS
@@ -168,11 +175,23 @@ class TuningJobCtrl:
             running=busy(state),
             wanted=wanted(state),
             tenant_limit=tenant.max_parallel,
+            tenant_gpus=tenant.max_gpus,
+            weight=tenant.weight,
+            used_up=self._used_up,
             launched_at=self._launched_at,
         )
         slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
         self._remember_handles(work)
-        return dataclasses.replace(state, slots=slots, waiting=waiting)
+        return dataclasses.replace(state, slots=slots, waiting=self._steady(waiting, job))
+
+    def _steady(self, waiting: str, job: TuningJob) -> str:
+        """`waiting`, or what the job says already when only its place has changed, and that is told anew too soon."""
+        now = time.monotonic()
+        same = waiting.startswith(FOR_SLOTS) and job.reason.startswith(FOR_SLOTS)
+        if same and now - self._told_at < _TOLD_S:
+            return job.reason
+        self._told_at = now
+        return waiting
 
     def _remember_handles(self, work: OpenWork) -> None:
         self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}
@@ -187,11 +206,21 @@ class TuningJobCtrl:
         return self._search
 
     def _tenant_of(self, unit: Unit, job: TuningJob) -> Tenant:
-        """The job's tenant; a changed quota is noticed after some seconds."""
+        """The job's tenant; a changed quota is noticed after some seconds, as is that a month's hours are used up."""
         now = time.monotonic()
         if self._tenant is None or now - self._tenant_read_at >= _TENANT_S:
             self._tenant, self._tenant_read_at = unit.control.tenant(job.tenant_id), now
+            self._used_up = self._hours_used_up(unit, job, self._tenant)
         return self._tenant
+
+    def _hours_used_up(self, unit: Unit, job: TuningJob, tenant: Tenant) -> str:
+        """What a job that wants GPUs is told when its tenant has no hours left; what runs goes on."""
+        if tenant.max_gpu_hours is None or not job.spec.resources.gpus:
+            return ""
+        _, _, hours = unit.control.usage(tenant.id).month(self._tools.clock())
+        if hours < tenant.max_gpu_hours:
+            return ""
+        return f"the tenant has used its {tenant.max_gpu_hours:g} GPU-hours of this month."
 
     def _results(self, state: JobState) -> dict[str, Result]:
         ended = [(task, end) for task in state.tasks if (end := end_of(task, state)) is not None]
@@ -247,18 +276,11 @@ class TuningJobCtrl:
     def _commit(self, state: JobState, actions: Actions) -> None:
         now = state.now
         assert self._search is not None
-        place = self._search.settled
         with self._tools.store.write() as unit:
             rows = unit.control
             if not rows.fence(self.lease, points=state.job.queued_points):
                 raise StaleError  # points came in between, and may have been counted upon to be tried
-            for conclusion in actions.conclusions:
-                if conclusion.outcome is None:
-                    rows.settle(conclusion.task)
-                elif not rows.end_task(conclusion.task, conclusion.outcome, now):
-                    raise StaleError
-                rows.set_trial(conclusion.trial, now, settled=place if conclusion.final else None)
-                place += conclusion.final
+            self._conclude(rows, actions, now)
             for trial in actions.shelve:
                 rows.set_trial(trial, now)
             rows.mark_submitted(self._unmarked)
@@ -269,6 +291,8 @@ class TuningJobCtrl:
                 {p.position: t.number for p, t in zip(self._search.points, actions.store, strict=False)},
             )
             rows.add_tasks(actions.launch)
+            if actions.launch:
+                self._check_quota(rows, state.job)
             if actions.requeue_stopped:
                 rows.requeue_stopped(state.job.id)
             if actions.job is not None:
@@ -277,6 +301,25 @@ class TuningJobCtrl:
                 rows.set_model_best(state.job)
             if actions.delete:
                 rows.delete_job(state.job.id)
+
+    def _conclude(self, rows: ControlRows, actions: Actions, now: float) -> None:
+        assert self._search is not None
+        place = self._search.settled
+        for conclusion in actions.conclusions:
+            if conclusion.outcome is None:
+                rows.settle(conclusion.task)
+            elif not rows.end_task(conclusion.task, conclusion.outcome, now):
+                raise StaleError
+            rows.set_trial(conclusion.trial, now, settled=place if conclusion.final else None)
+            place += conclusion.final
+
+    def _check_quota(self, rows: ControlRows, job: TuningJob) -> None:
+        """With the new tasks stored: for what this controller knew of others' was up to a second old."""
+        tenant = rows.lock_tenant(job.tenant_id)
+        tasks, gpus = rows.usage(tenant.id).running()
+        beyond_gpus = tenant.max_gpus is not None and job.spec.resources.gpus and gpus > tenant.max_gpus + 1e-9
+        if tasks > tenant.max_parallel or beyond_gpus:
+            raise QuotaRaceError
 
     def _note(self, state: JobState, actions: Actions) -> None:
         """Keep memory in step with what was just stored."""

@@ -42,6 +42,7 @@ class Reconciler:
         self._jobs: dict[str, TuningJobCtrl] = {}
         self._due: dict[str, float] = {}  # job -> when to look at it next (monotonic)
         self._faults: dict[str, int] = {}
+        self._elsewhere: dict[str, tuple[int, float]] = {}  # by tenant: tasks and GPUs of other controllers' jobs
         self._hints: SimpleQueue[str] = SimpleQueue()  # jobs to look at soon
         self._capacity = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
         self._wake = threading.Event()
@@ -144,6 +145,8 @@ class Reconciler:
         with self._tools.store.read() as unit:
             due = unit.control.with_unsettled_tasks()
             targets = unit.control.targets(self._jobs)
+            # Quotas are for all controllers together.
+            self._elsewhere = {} if self._alone else unit.control.used_elsewhere(self._owner)
         due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
         self._due.update((job_id, 0.0) for job_id in due & self._jobs.keys() - self._faults.keys())
 
@@ -190,7 +193,11 @@ class Reconciler:
         for key in self._faults.keys() & demands.keys():
             # It cannot use slots while its steps fail, so none are kept for it.
             demands[key] = dataclasses.replace(demands[key], wanted=0)
-        return grant(job_id, demands | {job_id: demand}, self._capacity)
+        demands[job_id] = demand
+        for key, each in demands.items():
+            tasks, gpus = self._elsewhere.get(each.tenant_id, (0, 0.0))
+            demands[key] = dataclasses.replace(each, elsewhere=tasks, gpus_elsewhere=gpus)
+        return grant(job_id, demands, self._capacity)
 
     def _release(self, ctrl: TuningJobCtrl) -> None:
         with self._tools.store.write() as unit:

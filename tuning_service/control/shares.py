@@ -1,14 +1,17 @@
 """Who gets the free slots: pure arithmetic over what each job uses and wants."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from tuning_service.compute.base import Capacity
 from tuning_service.domain.job import Resources
 
+FOR_SLOTS = "Waits for free slots."  # then comes the job's place
 _EPSILON = 1e-9
+_FARTHEST = 10_000  # turns that are looked ahead to tell a job its place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,64 +23,109 @@ class Demand:
     running: int
     wanted: int  # further tasks, beside those that run
     tenant_limit: int  # tasks of the whole tenant that may run at once
+    tenant_gpus: float | None = None  # GPUs that they may hold; None: no limit
+    elsewhere: int = 0  # tasks of the tenant that jobs of other controllers run, and the GPUs that those hold
+    gpus_elsewhere: float = 0.0
+    weight: float = 1.0  # the tenant's part of contended slots
+    used_up: str = ""  # why the tenant launches nothing for now, beside the limits above
     launched_at: float = 0.0  # when it last launched a task, on any clock that all demands share
 
 
 def grant(job_id: str, demands: Mapping[str, Demand], capacity: Capacity) -> tuple[int, str]:
     """How many further tasks the job may launch now, and why it gets none when it gets none.
 
-    Free slots are dealt out one by one: to the tenant that uses least of the pool, there to the job that uses least,
-    and among equals to the one that has waited longest. So what one does not want the others get, no slot stays
-    free that somebody could use, and nobody starves: a job beyond its share is not refilled while others wait.
+    Free slots are dealt out one by one: to the tenant that uses least of the pool for its weight, there to the job
+    that uses least, and among equals to the one that has waited longest. So what one does not want the others get, no
+    slot stays free that somebody could use, and nobody starves: a job beyond its share is not refilled while others
+    wait.
     """
     mine = demands[job_id]
     slots = capacity.slots(mine.resources)
     if not slots:
         size = f"{mine.resources.cpus} CPUs and {mine.resources.gpus:g} GPUs"
         return 0, f"Waits: no executor has {size} for a trial." if capacity.cpus else "Waits for executors."
-    count = _deal(demands, capacity).get(job_id, 0)
-    if count or not mine.wanted:
-        return count, ""
-    quota_used = sum(d.running for d in demands.values() if d.tenant_id == mine.tenant_id) >= mine.tenant_limit
-    return 0, "Waits: the tenant's quota is in use." if quota_used else "Waits for free slots."
+    cost = _costs(demands, capacity)
+    count = _deal(demands, cost).get(job_id, 0)
+    return count, "" if count or not mine.wanted else _why_none(job_id, demands, cost)
 
 
-def _deal(demands: Mapping[str, Demand], capacity: Capacity) -> dict[str, int]:
+def _why_none(job_id: str, demands: Mapping[str, Demand], cost: Mapping[str, float]) -> str:
+    mine = demands[job_id]
+    own = [d for d in demands.values() if d.tenant_id == mine.tenant_id]
+    if mine.used_up:
+        return f"Waits: {mine.used_up}"
+    if sum(d.running for d in own) + mine.elsewhere >= mine.tenant_limit:
+        return f"Waits: the tenant's quota of {mine.tenant_limit} trials in parallel is in use."
+    if not _has_gpus(mine, sum(d.running * d.resources.gpus for d in own) + mine.gpus_elsewhere):
+        return f"Waits: the tenant's quota of {mine.tenant_gpus:g} GPUs is in use."
+    ahead: set[str] = set()
+    for key in islice(_turns(demands, cost), _FARTHEST):
+        if key == job_id:
+            break
+        ahead.add(key)
+    count = f"{len(ahead)} jobs go" if len(ahead) > 1 else "1 job goes"
+    return FOR_SLOTS + (f" Before it, {count}." if ahead else " It is the next.")
+
+
+def _has_gpus(demand: Demand, used: float) -> bool:
+    if demand.tenant_gpus is None or not demand.resources.gpus:
+        return True
+    return used + demand.resources.gpus <= demand.tenant_gpus + _EPSILON
+
+
+def _costs(demands: Mapping[str, Demand], capacity: Capacity) -> dict[str, float]:
+    """A task's part of the whole pool; what can never run neither counts nor waits in anybody's way."""
+    return {key: 1 / slots for key, demand in demands.items() if (slots := capacity.slots(demand.resources))}
+
+
+def _deal(demands: Mapping[str, Demand], cost: Mapping[str, float]) -> dict[str, int]:
     """How many tasks each job gets when all that is free is dealt out."""
-    # A task's cost is its part of the whole pool; what can never run neither counts nor waits in anybody's way.
-    cost = {key: 1 / slots for key, demand in demands.items() if (slots := capacity.slots(demand.resources))}
-    running: defaultdict[str, int] = defaultdict(int)
-    used: defaultdict[str, float] = defaultdict(float)  # by tenant, in parts of the pool
-    for key, each in cost.items():
-        running[demands[key].tenant_id] += demands[key].running
-        used[demands[key].tenant_id] += demands[key].running * each
-    free = 1 - sum(used.values())
+    free = 1 - sum(demands[key].running * each for key, each in cost.items())
     dealt = dict.fromkeys(cost, 0)
-
-    def rank(key: str) -> tuple[float, float, str]:
-        # Rounded, so that sums of the same parts in another order are equal.
-        return round((demands[key].running + dealt[key]) * cost[key], 9), demands[key].launched_at, key
-
-    hungry: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)  # a heap of jobs for each tenant
-    for key in cost:
-        if demands[key].wanted:
-            heappush(hungry[demands[key].tenant_id], rank(key))
-    tenants = [(round(used[tenant], 9), jobs[0], tenant) for tenant, jobs in hungry.items()]
-    heapify(tenants)
-    while tenants:
-        _, (_, _, key), tenant = heappop(tenants)
-        if running[tenant] >= demands[key].tenant_limit:
-            continue
+    for key in _turns(demands, cost):
         if cost[key] > free + _EPSILON:
             # Not handed on to smaller ones: they would take each slot as it comes free, and this one would starve.
             break
         free -= cost[key]
         dealt[key] += 1
-        running[tenant] += 1
-        used[tenant] += cost[key]
+    return dealt
+
+
+def _turns(demands: Mapping[str, Demand], cost: Mapping[str, float]) -> Iterator[str]:
+    """The jobs in the order in which they are given slots, one at a time, as long as quotas allow."""
+    running = {key: demands[key].running for key in cost}
+    tasks: defaultdict[str, int] = defaultdict(int)
+    gpus: defaultdict[str, float] = defaultdict(float)
+    used: defaultdict[str, float] = defaultdict(float)  # by tenant, in parts of the pool, for its weight
+    for key, each in cost.items():
+        demand = demands[key]
+        tasks[demand.tenant_id] += demand.running
+        gpus[demand.tenant_id] += demand.running * demand.resources.gpus
+        used[demand.tenant_id] += demand.running * each / demand.weight
+
+    def rank(key: str) -> tuple[float, float, str]:
+        # Rounded, so that sums of the same parts in another order are equal.
+        return round(running[key] * cost[key], 9), demands[key].launched_at, key
+
+    hungry: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)  # a heap of jobs for each tenant
+    for key in cost:
+        if demands[key].wanted and not demands[key].used_up:
+            heappush(hungry[demands[key].tenant_id], rank(key))
+    tenants = [(round(used[tenant], 9), jobs[0], tenant) for tenant, jobs in hungry.items()]
+    heapify(tenants)
+    while tenants:
+        _, (_, _, key), tenant = heappop(tenants)
+        demand = demands[key]
         heappop(hungry[tenant])
-        if dealt[key] < demands[key].wanted:
-            heappush(hungry[tenant], rank(key))
+        if tasks[tenant] + demand.elsewhere >= demand.tenant_limit:
+            continue
+        if _has_gpus(demand, gpus[tenant] + demand.gpus_elsewhere):
+            yield key
+            running[key] += 1
+            tasks[tenant] += 1
+            gpus[tenant] += demand.resources.gpus
+            used[tenant] += cost[key] / demand.weight
+            if running[key] - demand.running < demand.wanted:
+                heappush(hungry[tenant], rank(key))
         if hungry[tenant]:
             heappush(tenants, (round(used[tenant], 9), hungry[tenant][0], tenant))
-    return dealt

@@ -45,6 +45,10 @@ class Denied(TuningError):
     """This key's role does not allow that."""
 
 
+class OverQuota(TuningError):
+    """The tenant's quota does not allow that."""
+
+
 class NotFound(TuningError):
     """No such object, or it belongs to somebody else."""
 
@@ -63,6 +67,10 @@ class TryAgain(TuningError):
     def __init__(self, message: str | None = None, *, retry_after_s: float = 1.0, detail: str = "") -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message, detail=detail)
+
+
+class TooManyRequests(TryAgain):
+    """The tenant sends more requests than its quota allows."""
 
 
 class LeaseLost(TuningError):

@@ -1,17 +1,57 @@
 """Who asks."""
 
+import math
 from dataclasses import dataclass
 
-from tuning_service.domain.errors import Denied
+from tuning_service.domain.errors import Denied, FieldProblem
 from tuning_service.domain.state import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
+    """Who shares the cluster, with a weight in the sharing and limits to what it may use; None is no limit."""
+
     id: str
     name: str
-    max_parallel: int  # trials in parallel over all jobs
     created_at: float
+    weight: float = 1.0  # its part of contended slots, beside those of others
+    max_parallel: int  # trials at once over all jobs
+    max_gpus: float | None = None  # GPUs at once over all jobs
+    max_gpu_hours: float | None = None  # in a calendar month, UTC
+    max_jobs: int | None = None  # that have not ended
+    max_storage_bytes: int | None = None  # programs, plug-ins and logs
+    max_requests_per_s: float | None = None
+
+
+# The fields of a tenant that an operator may change.
+QUOTAS = ("weight", "max_parallel", "max_gpus", "max_gpu_hours", "max_jobs", "max_storage_bytes", "max_requests_per_s")
+
+
+def quota_problems(tenant: Tenant) -> list[FieldProblem]:
+    """What is wrong with a tenant's weight and limits."""
+    problems = []
+    for name in QUOTAS:
+        value = getattr(tenant, name)
+        zero_is_right = name not in {"weight", "max_parallel", "max_requests_per_s"}
+        if value is None or (math.isfinite(value) and (value > 0 or (value == 0 and zero_is_right))):
+            continue
+        least = "zero or more" if zero_is_right else "above zero"
+        remedy = "Raise it." if name in {"weight", "max_parallel"} else "Raise it, or use null for no limit."
+        problems.append(FieldProblem(field=name, message=f"must be {least}, not {value:g}.", remedy=remedy))
+    return problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a tenant uses now, and has used in the month that `now` is in."""
+
+    parallel: int = 0
+    gpus: float = 0.0
+    gpu_hours: float = 0.0
+    cpu_hours: float = 0.0
+    tasks: int = 0  # executions that ended in this month
+    jobs: int = 0
+    storage_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,8 @@ class TuningTask:
     number: int  # counts from 0 within the trial
     status: TaskStatus
     handle: str = ""  # the compute backend's name for it; shared by tasks that one Spark task took over
+    cpus: int = 1  # what it holds while it is open, as its job asked for
+    gpu_share: float = 0.0
     attempt: int = -1  # Spark's attempt number of the claim; -1 before the first
     host: str = ""
     gpus: tuple[str, ...] = ()

@@ -1,15 +1,17 @@
 """Who may come in: tenants and their API keys, and the tokens of running tasks."""
 
+import dataclasses
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, Denied, FieldProblem, InvalidRequest, NotFound, Unauthenticated
 from tuning_service.domain.ids import new_id
-from tuning_service.domain.principal import ApiKey, Principal, Tenant
+from tuning_service.domain.principal import ApiKey, Principal, Tenant, Usage, quota_problems
 from tuning_service.domain.state import Role
 from tuning_service.storage.store import Store
 
@@ -51,8 +53,8 @@ class AccessMgr:
         """A key for whoever runs the deployment. For the command line on the machine itself, not for REST."""
         return self._add_key(None, name, Role.OPERATOR, None)
 
-    def create_tenant(self, principal: Principal, name: str, max_parallel: int) -> Tenant:
-        """A new tenant, without keys.
+    def create_tenant(self, principal: Principal, name: str, **quotas: Any) -> Tenant:
+        """A new tenant, without keys; `quotas` are fields of `Tenant`, those of `QUOTAS`.
 
         Raises:
             Denied: the principal is no operator.
@@ -60,13 +62,43 @@ class AccessMgr:
         """
         principal.require(Role.OPERATOR)
         _check_name("name", name)
-        if max_parallel < 1:
-            problem = f"must be at least 1, not {max_parallel}."
-            raise InvalidRequest(FieldProblem(field="max_parallel", message=problem, remedy="Raise it."))
-        tenant = Tenant(id=new_id("ten"), name=name, max_parallel=max_parallel, created_at=self._clock())
+        tenant = _checked(Tenant(id=new_id("ten"), name=name, created_at=self._clock(), **quotas))
         with self._store.write() as unit:
             unit.tenancy.add_tenant(tenant)
         return tenant
+
+    def change_tenant(self, principal: Principal, tenant: str, **quotas: Any) -> Tenant:
+        """The tenant (id or name) with other quotas, which controllers and managers notice within seconds.
+
+        What runs beyond a lowered quota runs to its end.
+
+        Raises:
+            Denied, NotFound, InvalidRequest
+        """
+        self._visible(principal, tenant)
+        principal.require(Role.OPERATOR)
+        with self._store.write() as unit:
+            changed = _checked(dataclasses.replace(unit.tenancy.tenant(tenant), **quotas))
+            unit.tenancy.set_quotas(changed)
+        return changed
+
+    def tenant(self, principal: Principal, tenant: str | None = None) -> tuple[Tenant, Usage]:
+        """A tenant, the own one when none is named, and what it uses. Raises Denied, NotFound."""
+        tenant = self._visible(principal, tenant)
+        if tenant is None:
+            raise Denied("An operator's key belongs to no tenant; name one.")
+        with self._store.read() as unit:
+            found = unit.tenancy.tenant(tenant)
+            return found, unit.tenancy.usage(found.id).all(self._clock())
+
+    def _visible(self, principal: Principal, tenant: str | None) -> str | None:
+        """The tenant that is meant, of those that the principal may know of: the own one's id, or as asked for."""
+        if principal.role is Role.OPERATOR:
+            return tenant
+        own = principal.tenant
+        if own is None or tenant not in {None, own.id, own.name}:
+            raise NotFound(f"There is no tenant {tenant!r}.")
+        return own.id
 
     def tenants(self, principal: Principal) -> Sequence[Tenant]:
         """All, by name. Raises Denied unless an operator asks."""
@@ -131,11 +163,7 @@ class AccessMgr:
 
     def _tenant_for_keys(self, principal: Principal, tenant: str | None) -> str | None:
         principal.require(Role.ADMIN)
-        if principal.role is not Role.OPERATOR:
-            own = principal.tenant
-            if own is None or tenant not in {None, own.id, own.name}:
-                raise NotFound(f"There is no tenant {tenant!r}.")
-            return own.id
+        tenant = self._visible(principal, tenant)
         if tenant is None:
             return None
         with self._store.read() as unit:
@@ -159,6 +187,13 @@ class AccessMgr:
 def _hash(secret: str) -> str:
     # A fast hash is right here: the secret is 256 random bits, so there is nothing to guess.
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _checked(tenant: Tenant) -> Tenant:
+    problems = quota_problems(tenant)
+    if problems:
+        raise InvalidRequest(*problems)
+    return tenant
 
 
 def _check_name(field: str, name: str) -> None:

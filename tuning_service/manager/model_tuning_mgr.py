@@ -9,13 +9,14 @@ from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.principal import Principal
-from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import views_of
+from tuning_service.manager.quotas import check_jobs, check_storage
 from tuning_service.manager.submission import checked
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
 from tuning_service.manager.warm_start import warm_start
@@ -60,6 +61,7 @@ class ModelTuningMgr:
         Raises:
             InvalidRequest: the archive is broken, or would write outside its folder.
             TooLarge: it is larger than the deployment allows.
+            OverQuota: the tenant's quota of storage is used up.
         """
         principal.require(Role.MEMBER)
         if len(data) > self.max_upload_bytes:
@@ -77,7 +79,10 @@ class ModelTuningMgr:
         # Bytes before the row: a row without its bytes would be found by a runner, bytes without a row by nobody.
         self._artifacts.put_program(principal.tenant_id, program.digest, data)
         with self._store.write() as unit:
-            unit.for_tenant(principal).add_program(program)
+            scope = unit.for_tenant(principal)
+            if scope.program(program.digest) is None:
+                check_storage(scope, program.bytes)
+            scope.add_program(program)
         if not self._artifacts.has_program(principal.tenant_id, program.digest):
             # Deleted between the two steps above; any deletion from here on takes the row along.
             self._artifacts.put_program(principal.tenant_id, program.digest, data)
@@ -119,6 +124,7 @@ class ModelTuningMgr:
 
         Raises:
             InvalidRequest: with all that is wrong and can be known now; nothing is stored.
+            OverQuota: the tenant's quota of jobs or of storage is used up.
         """
         principal.require(Role.MEMBER)
         spec = file.to_spec()
@@ -127,6 +133,8 @@ class ModelTuningMgr:
             warm = warm_start(unit.for_tenant(principal), spec)
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
+            check_jobs(scope)
+            check_storage(scope)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
             spec = checked(spec, program, plugins, principal, warm.problems)
             job = TuningJob(
@@ -217,6 +225,8 @@ class ModelTuningMgr:
                 raise Conflict("This job has completed; submit a new one to try more.")
             if target is JobTarget.STOPPED and job.status is JobStatus.FAILED:
                 raise Conflict("This job has failed already; it can be resumed or deleted.")
+            if target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
+                check_jobs(scope)
             if target is not job.target:
                 scope.set_target(job, target, self._clock())
                 job = scope.job(job_id)

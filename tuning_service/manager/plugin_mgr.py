@@ -21,6 +21,7 @@ from tuning_service.domain.errors import (
 from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import Role
+from tuning_service.manager.quotas import check_storage
 from tuning_service.search.base import algorithms
 from tuning_service.search.host import AlgorithmFailed
 from tuning_service.search.plugins import archive
@@ -73,6 +74,7 @@ class PluginMgr:
             InvalidRequest: the archive or its plugin.toml cannot be accepted, or the name is taken.
             Conflict: this version is stored with other content.
             TooLarge
+            OverQuota: the tenant's quota of storage is used up.
         """
         principal.require(Role.MEMBER)
         if len(data) > MAX_BYTES:
@@ -85,6 +87,8 @@ class PluginMgr:
         with self._store.write() as unit:
             rows = unit.for_tenant(principal).plugins
             self._refuse_operators_name(rows, packed.manifest)
+            if rows.own(plugin.name, plugin.version) is None:
+                check_storage(unit.for_tenant(principal), plugin.bytes)
             known = None if rows.add(plugin) else rows.own(plugin.name, plugin.version)
             if known is not None and known.digest != plugin.digest:
                 raise Conflict(

@@ -8,6 +8,7 @@ from tuning_service.domain.job import JobSpec
 from tuning_service.domain.plugin import Plugin
 from tuning_service.domain.principal import Principal
 from tuning_service.frameworks.base import ProgramFiles, frameworks
+from tuning_service.manager.quotas import too_many_gpus
 from tuning_service.search.plugins.choice import check_any_choice
 from tuning_service.storage.tenant_scope import Program
 
@@ -31,6 +32,10 @@ def checked(
     if spec.budget.parallel > quota:
         message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
         problems.append(FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}."))
+    if principal.tenant and too_many_gpus(principal.tenant, spec):
+        most = principal.tenant.max_gpus
+        message = f"{spec.resources.gpus:g} for one trial is more than this tenant's quota of {most:g} GPUs."
+        problems.append(FieldProblem(field="resources.gpus", message=message, remedy=f"Use at most {most:g}."))
     if program is None:
         message = f"no program {spec.program!r} was uploaded."
         problems.append(

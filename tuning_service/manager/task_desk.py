@@ -107,6 +107,8 @@ class TaskDesk:
             number=lost.number + 1,
             status=TaskStatus.SUBMITTED,
             handle=lost.handle,
+            cpus=lost.cpus,
+            gpu_share=lost.gpu_share,
             created_at=now,
         )
         rows.take_over(lost, successor, outcome, now)

@@ -48,6 +48,7 @@ from tuning_service.storage.tables import (
     tuning_tasks,
     warm_trials,
 )
+from tuning_service.storage.usage import UsageRows, account
 from tuning_service.storage.writes import add_event
 
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
@@ -77,6 +78,8 @@ _WORK = select(tuning_tasks).where(
         and_(tuning_tasks.c.job_id == bindparam("job"), _UNSETTLED),
     )
 )
+# SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
+_TENANT_LOCKED = select(tenants).where(tenants.c.id == bindparam("tenant")).with_for_update()
 _MEASUREMENTS = select(measurements).where(measurements.c.task_id == bindparam("task")).order_by(measurements.c.step)
 _FENCE = (
     update(tuning_jobs)
@@ -248,7 +251,25 @@ class ControlRows:
         ).scalars()
         return sum(1 for outcome in outcomes if outcome["fault"] == str(FaultKind.CLUSTER))
 
+    def usage(self, tenant_id: str) -> UsageRows:
+        """What the tenant uses over all jobs, of this controller and of others."""
+        return UsageRows(self._connection, tenant_id)
+
+    def used_elsewhere(self, owner: str) -> dict[str, tuple[int, float]]:
+        """By tenant: open tasks of jobs that other controllers drive, and the GPUs that those hold."""
+        rows = self._connection.execute(
+            select(tuning_tasks.c.tenant_id, func.count(), func.sum(tuning_tasks.c.gpu_share))
+            .join(tuning_jobs, tuning_jobs.c.id == tuning_tasks.c.job_id)
+            .where(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_jobs.c.lease_owner != owner)
+            .group_by(tuning_tasks.c.tenant_id)
+        )
+        return {tenant: (count, gpus) for tenant, count, gpus in rows}
+
     # -- writing, after `fence`
+
+    def lock_tenant(self, tenant_id: str) -> Tenant:
+        """The tenant, whose quotas nobody else draws on until the transaction ends."""
+        return tenant_from(self._connection.execute(_TENANT_LOCKED, {"tenant": tenant_id}).one())
 
     def set_job(self, job: TuningJob, now: float) -> None:
         """Store where the job is now. Its target is the tenant's and stays as it is, with one exception.
@@ -340,12 +361,14 @@ class ControlRows:
         )
 
     def end_task(self, task: TuningTask, outcome: Outcome, now: float) -> bool:
-        """End an open task in its runner's place; False when the runner's own report came first."""
+        """End an open task in its runner's place, with what it used; False when the runner's own report came first."""
         ended = self._connection.execute(
             update(tuning_tasks)
             .where(tuning_tasks.c.id == task.id, tuning_tasks.c.status == str(task.status))
             .values(status=str(outcome.status), outcome=asdict(outcome), ended_at=now, unsettled=False)
         )
+        if ended.rowcount:
+            account(self._connection, task, now)
         return bool(ended.rowcount)
 
     def settle(self, task: TuningTask) -> None:

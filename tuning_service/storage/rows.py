@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy.engine import Row
 
 from tuning_service.domain.job import JobSpec, TuningJob
-from tuning_service.domain.principal import ApiKey, Tenant
+from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.runner.protocol import number_to_json, outcome_from_json
@@ -18,7 +18,7 @@ AnyRow = Row[Any]
 
 
 def tenant_from(row: AnyRow) -> Tenant:
-    return Tenant(id=row.id, name=row.name, max_parallel=row.max_parallel, created_at=row.created_at)
+    return Tenant(id=row.id, name=row.name, created_at=row.created_at, **{name: getattr(row, name) for name in QUOTAS})
 
 
 def key_from(row: AnyRow) -> ApiKey:
@@ -147,6 +147,8 @@ def task_from(row: AnyRow) -> TuningTask:
         number=row.number,
         status=TaskStatus(row.status),
         handle=row.handle,
+        cpus=row.cpus,
+        gpu_share=row.gpu_share,
         attempt=row.attempt,
         host=row.host,
         gpus=tuple(row.gpus),

@@ -10,6 +10,7 @@ from tuning_service.domain.state import OPEN_TASKS, TaskStatus, TrialStatus, mov
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.storage.rows import AnyRow, job_from, task_from, task_values, trial_from, value_to_column
 from tuning_service.storage.tables import measurements, trials, tuning_jobs, tuning_tasks
+from tuning_service.storage.usage import account
 from tuning_service.storage.writes import add_event, upsert
 
 
@@ -119,8 +120,8 @@ class RunnerRows:
         self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes))
 
     def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:
-        """Store how the execution ended; the controller draws the conclusions."""
-        self._set(
+        """Store how the execution ended, and what it used; the controller draws the conclusions."""
+        ended = self._set(
             task,
             status=str(move(task.status, outcome.status)),
             outcome=asdict(outcome),
@@ -128,7 +129,9 @@ class RunnerRows:
             ended_at=now,
             heartbeat_at=now,
         )
+        if ended:
+            account(self._connection, task, now)
 
-    def _set(self, task: TuningTask, **values: Any) -> None:
+    def _set(self, task: TuningTask, **values: Any) -> bool:
         # Only an open task changes: what arrives after its end is ignored, however the race went.
-        self._connection.execute(_OPEN_TASK, {"task": task.id, **values})
+        return bool(self._connection.execute(_OPEN_TASK, {"task": task.id, **values}).rowcount)

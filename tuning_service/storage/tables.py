@@ -60,8 +60,26 @@ tenants = Table(
     metadata,
     _id(primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
-    Column("max_parallel", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("max_parallel", Integer, nullable=False),
+    Column("weight", Double, nullable=False, server_default=text("1")),
+    # Of these, NULL is no limit.
+    Column("max_gpus", Double),
+    Column("max_gpu_hours", Double),
+    Column("max_jobs", Integer),
+    Column("max_storage_bytes", BigInteger),
+    Column("max_requests_per_s", Double),
+)
+
+# What each tenant's executions have used, added up when they end: jobs that are deleted do not take it along.
+usage = Table(
+    "usage",
+    metadata,
+    _of("tenant_id", "tenants.id", primary_key=True),
+    Column("month", String(7), primary_key=True),  # 2031-04, UTC
+    Column("tasks", Integer, nullable=False),
+    Column("cpu_s", Double, nullable=False),
+    Column("gpu_s", Double, nullable=False),
 )
 
 api_keys = Table(
@@ -214,6 +232,8 @@ tuning_tasks = Table(
     Column("number", Integer, nullable=False),
     Column("status", String(16), nullable=False),
     Column("handle", String(40), nullable=False),
+    Column("cpus", Integer, nullable=False, server_default=text("1")),
+    Column("gpu_share", Double, nullable=False, server_default=text("0")),
     Column("attempt", Integer, nullable=False),
     Column("nonce", String(40), nullable=False),
     Column("host", String(255), nullable=False),

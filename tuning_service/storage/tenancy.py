@@ -7,9 +7,10 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound
-from tuning_service.domain.principal import ApiKey, Tenant
+from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.storage.rows import key_from, tenant_from
 from tuning_service.storage.tables import api_keys, secrets, tenants
+from tuning_service.storage.usage import UsageRows
 
 
 class TenancyRows:
@@ -36,6 +37,15 @@ class TenancyRows:
         if row is None:
             raise NotFound(f"There is no tenant {id_or_name!r}.")
         return tenant_from(row)
+
+    def set_quotas(self, tenant: Tenant) -> None:
+        """Store the tenant's weight and limits."""
+        values = {name: getattr(tenant, name) for name in QUOTAS}
+        self._connection.execute(update(tenants).where(tenants.c.id == tenant.id).values(values))
+
+    def usage(self, tenant_id: str) -> UsageRows:
+        """What a tenant uses."""
+        return UsageRows(self._connection, tenant_id)
 
     def tenants(self) -> list[Tenant]:
         """All, by name."""

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound, TryAgain
 from tuning_service.domain.job import Goal, TuningJob
+from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.storage.plugins import PluginRows
@@ -19,6 +20,7 @@ from tuning_service.storage.rows import (
     measurement_from,
     point_from,
     task_from,
+    tenant_from,
     trial_from,
     warm_values,
 )
@@ -27,11 +29,13 @@ from tuning_service.storage.tables import (
     measurements,
     programs,
     queued_points,
+    tenants,
     trials,
     tuning_jobs,
     tuning_tasks,
     warm_trials,
 )
+from tuning_service.storage.usage import UsageRows
 from tuning_service.storage.writes import add_event, insert_if_new
 
 
@@ -72,6 +76,13 @@ class TenantScope:
         self._connection = connection
         self._tenant_id = tenant_id
         self.plugins = PluginRows(connection, tenant_id)
+        self.usage = UsageRows(connection, tenant_id)
+
+    def lock(self) -> Tenant:
+        """The tenant, whose quotas nobody else draws on until the transaction ends."""
+        return tenant_from(
+            self._connection.execute(select(tenants).where(tenants.c.id == self._tenant_id).with_for_update()).one()
+        )
 
     # -- programs
 

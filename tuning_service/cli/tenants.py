@@ -1,0 +1,154 @@
+"""Commands about tenants: create, list, show, set."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tuning_service.cli import output
+from tuning_service.cli.options import AsJson, Key, Url, connect
+
+tenant = typer.Typer(no_args_is_help=True, help="Tenants: their weights, quotas and usage. For operators.")
+
+_LIMITS = {
+    "gpus": ("max_gpus", "GPUs at once"),
+    "gpu_hours": ("max_gpu_hours", "GPU-hours a month"),
+    "jobs": ("max_jobs", "jobs that have not ended"),
+    "storage_bytes": ("max_storage_bytes", "bytes stored"),
+}
+
+Parallel = Annotated[int | None, typer.Option("--max-parallel", min=1, help="Trials in parallel over all its jobs.")]
+Weight = Annotated[float | None, typer.Option("--weight", help="Its part of contended slots, beside others'.")]
+Gpus = Annotated[str | None, typer.Option("--max-gpus", help="GPUs at once; 'none' for no limit, as below.")]
+GpuHours = Annotated[str | None, typer.Option("--max-gpu-hours", help="GPU-hours in a calendar month.")]
+Jobs = Annotated[str | None, typer.Option("--max-jobs", help="Jobs that have not ended.")]
+Storage = Annotated[str | None, typer.Option("--max-storage-bytes", help="Programs, plug-ins and logs.")]
+Requests = Annotated[str | None, typer.Option("--max-requests-per-s", help="At each manager process.")]
+
+
+@tenant.command("create", epilog="Example: tuning-service tenant create acme --max-parallel 8 --weight 2")
+def create_tenant(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, dots, dashes, underscores.")],
+    max_parallel: Parallel = None,
+    weight: Weight = None,
+    max_gpus: Gpus = None,
+    max_gpu_hours: GpuHours = None,
+    max_jobs: Jobs = None,
+    max_storage_bytes: Storage = None,
+    max_requests_per_s: Requests = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a tenant. It has no key yet: make one with `key create --tenant NAME`."""
+    quotas = _given(
+        max_parallel=max_parallel,
+        weight=weight,
+        max_gpus=max_gpus,
+        max_gpu_hours=max_gpu_hours,
+        max_jobs=max_jobs,
+        max_storage_bytes=max_storage_bytes,
+        max_requests_per_s=max_requests_per_s,
+    )
+    with connect(url, key) as client:
+        made = client.create_tenant(name, **quotas)
+    output.print_json(made) if as_json else output.say(made["id"])
+
+
+@tenant.command("set", epilog="Example: tuning-service tenant set acme --weight 3 --max-gpu-hours none")
+def set_quotas(
+    name: Annotated[str, typer.Argument(metavar="TENANT", help="Its name or id.")],
+    max_parallel: Parallel = None,
+    weight: Weight = None,
+    max_gpus: Gpus = None,
+    max_gpu_hours: GpuHours = None,
+    max_jobs: Jobs = None,
+    max_storage_bytes: Storage = None,
+    max_requests_per_s: Requests = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a tenant's weight and quotas. It takes effect within seconds, and ends nothing that runs."""
+    quotas = _given(
+        max_parallel=max_parallel,
+        weight=weight,
+        max_gpus=max_gpus,
+        max_gpu_hours=max_gpu_hours,
+        max_jobs=max_jobs,
+        max_storage_bytes=max_storage_bytes,
+        max_requests_per_s=max_requests_per_s,
+    )
+    if not quotas:
+        raise typer.BadParameter("name what to change, as in --weight 3")
+    with connect(url, key) as client:
+        changed = client.change_tenant(name, **quotas)
+    output.print_json(changed) if as_json else output.say(f"{name} is changed.")
+
+
+@tenant.command("list")
+def list_tenants(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """List all tenants."""
+    with connect(url, key) as client:
+        found = client.tenants()
+    rows = (
+        (
+            t["id"],
+            t["name"],
+            t["weight"],
+            t["max_parallel"],
+            *(t[column] for column, _ in _LIMITS.values()),
+            output.when(t["created_at"]),
+        )
+        for t in found
+    )
+    columns = ("id", "name", "weight", "parallel", *_LIMITS, "created")
+    output.listing(found, as_json=as_json, show=lambda: output.table(columns, rows, "There are no tenants."))
+
+
+@tenant.command("show", epilog="Example: tuning-service tenant show acme")
+def show_tenant(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[TENANT]", help="Its name or id, for operators; default: the own one.")
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a tenant uses, beside its quotas."""
+    with connect(url, key) as client:
+        found = client.tenant(name)
+    if as_json:
+        output.print_json(found)
+        return
+    usage = found["usage"]
+    rows: list[tuple[object, ...]] = [("trials in parallel", usage["parallel"], found["max_parallel"])]
+    for used, (limit, words) in _LIMITS.items():
+        most = found[limit]
+        rows.append((words, round(usage[used], 3), "no limit" if most is None else most))
+    rate = found["max_requests_per_s"]
+    rows.append(("requests a second", "", "no limit" if rate is None else rate))
+    rows.append(("CPU-hours this month", round(usage["cpu_hours"], 3), ""))
+    output.say(f"{found['name']}, weight {found['weight']:g}")
+    output.table(("what", "used", "quota"), rows, "")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were used, with `none` for no limit."""
+    given: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        if isinstance(value, str):
+            given[name] = None if value.lower() == "none" else _number(name, value)
+        else:
+            given[name] = value
+    return given
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        option = "--" + name.replace("_", "-")
+        raise typer.BadParameter(f"{option} takes a number or 'none', not {text!r}") from None
+    return int(number) if number.is_integer() else number

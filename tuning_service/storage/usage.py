@@ -1,0 +1,130 @@
+"""What tenants use and have used."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Insert, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tuning_service.domain.principal import Usage
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS
+from tuning_service.domain.trial import TuningTask
+from tuning_service.storage.tables import plugins, programs, tuning_jobs, tuning_tasks, usage
+
+_HOUR_S = 3600.0
+_OPEN_TASKS = [str(s) for s in OPEN_TASKS]
+
+
+def account(connection: Connection, task: TuningTask, now: float) -> None:
+    """Add what an execution has used, in the very transaction that ends it: so it counts once.
+
+    One that no runner ever claimed has used nothing. One that ran over the end of a month counts in both.
+    """
+    if task.claimed_at is None:
+        return
+    parts = list(_by_month(task.claimed_at, max(now, task.claimed_at)))
+    for month, seconds in parts:
+        row = {
+            "tenant_id": task.tenant_id,
+            "month": month,
+            "tasks": int(month == parts[-1][0]),
+            "cpu_s": seconds * task.cpus,
+            "gpu_s": seconds * task.gpu_share,
+        }
+        connection.execute(_adding(connection.dialect.name).values(row))
+
+
+def _adding(dialect: str) -> Insert:
+    statement = sqlite.insert(usage) if dialect == "sqlite" else postgresql.insert(usage)
+    sums = {name: usage.c[name] + statement.excluded[name] for name in ("tasks", "cpu_s", "gpu_s")}
+    return statement.on_conflict_do_update(index_elements=list(usage.primary_key), set_=sums)
+
+
+def month_of(moment: float) -> str:
+    """The calendar month, UTC, as in 2031-04."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m}"
+
+
+def _by_month(begin: float, end: float) -> Iterator[tuple[str, float]]:
+    """The months between two times, with the seconds that lie in each."""
+    while True:
+        date = datetime.fromtimestamp(begin, UTC)
+        next_month = date.replace(year=date.year + date.month // 12, month=date.month % 12 + 1, day=1)
+        until = min(end, next_month.replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+        yield month_of(begin), until - begin
+        if until >= end:
+            return
+        begin = until
+
+
+class UsageRows:
+    """What one tenant uses. Open executions count up to `now`."""
+
+    def __init__(self, connection: Connection, tenant_id: str) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+
+    def running(self) -> tuple[int, float]:
+        """Executions that are open over all jobs, and the GPUs that they hold."""
+        count, gpus = self._connection.execute(
+            select(func.count(), func.coalesce(func.sum(tuning_tasks.c.gpu_share), 0.0)).where(
+                tuning_tasks.c.tenant_id == self._tenant_id, tuning_tasks.c.status.in_(_OPEN_TASKS)
+            )
+        ).one()
+        return count, gpus
+
+    def month(self, now: float) -> tuple[int, float, float]:
+        """Executions that ended in the month of `now`; CPU-hours and GPU-hours in it, of those that run too."""
+        month = month_of(now)
+        ended = self._connection.execute(
+            select(usage.c.tasks, usage.c.cpu_s, usage.c.gpu_s).where(
+                usage.c.tenant_id == self._tenant_id, usage.c.month == month
+            )
+        ).first()
+        tasks, cpu_s, gpu_s = ended or (0, 0.0, 0.0)
+        running = self._connection.execute(
+            select(tuning_tasks.c.claimed_at, tuning_tasks.c.cpus, tuning_tasks.c.gpu_share).where(
+                tuning_tasks.c.tenant_id == self._tenant_id,
+                tuning_tasks.c.status.in_(_OPEN_TASKS),
+                tuning_tasks.c.claimed_at.is_not(None),
+            )
+        )
+        for claimed_at, cpus, gpus in running:
+            seconds = dict(_by_month(claimed_at, max(now, claimed_at))).get(month, 0.0)
+            cpu_s, gpu_s = cpu_s + seconds * cpus, gpu_s + seconds * gpus
+        return tasks, cpu_s / _HOUR_S, gpu_s / _HOUR_S
+
+    def jobs(self) -> int:
+        """Jobs that have not ended."""
+        count: int = self._connection.execute(
+            select(func.count()).where(
+                tuning_jobs.c.tenant_id == self._tenant_id, tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS])
+            )
+        ).scalar_one()
+        return count
+
+    def storage_bytes(self) -> int:
+        """Bytes of programs, plug-ins and logs."""
+        parts = (programs.c.bytes, plugins.c.bytes, tuning_tasks.c.log_bytes)
+        return sum(
+            int(
+                self._connection.execute(
+                    select(func.coalesce(func.sum(column), 0)).where(column.table.c.tenant_id == self._tenant_id)
+                ).scalar_one()
+            )
+            for column in parts
+        )
+
+    def all(self, now: float) -> Usage:
+        """Everything."""
+        parallel, gpus = self.running()
+        tasks, cpu_hours, gpu_hours = self.month(now)
+        return Usage(
+            parallel=parallel,
+            gpus=gpus,
+            gpu_hours=gpu_hours,
+            cpu_hours=cpu_hours,
+            tasks=tasks,
+            jobs=self.jobs(),
+            storage_bytes=self.storage_bytes(),
+        )
