@@ -20,11 +20,13 @@ import uvicorn
 from tuning_service.api import create_app
 from tuning_service.client import TuningClient
 from tuning_service.domain.ids import new_id
+from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
+from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
@@ -99,7 +101,8 @@ class Service:
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
-        self.app = create_app(self.tuning, self.access, self.desk, self.plugins, is_ready=self._is_ready)
+        self.pools = PoolMgr(self.store)
+        self.app = create_app(self.tuning, self.access, self.desk, self.plugins, self.pools, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]
         operator = self.access.authenticate(self.operator_key)
         self.keys: dict[str, str] = {}
@@ -146,6 +149,25 @@ class Service:
             self.app.state.stopping.clear()
 
 
+def a_controller(**changes: Any) -> ControllerSeen:
+    """A controller of the pool 'default' that was just heard of."""
+    now = time.time()
+    known = {
+        "id": "controller-1",
+        "pool": "default",
+        "version": "0.1.0",
+        "host": "node1",
+        "pid": 7,
+        "started_at": now - 60,
+        "seen_at": now,
+        "lease_s": 3600.0,
+        "connected": True,
+        "cpus": 8,
+        "gpus": 2,
+    }
+    return ControllerSeen(**known | changes)
+
+
 @dataclass
 class Driver:
     """Does to one job what a controller and its runners do, step by step."""
@@ -159,6 +181,7 @@ class Driver:
             if self.lease is None:
                 wanted = [Lease(job_id=self.job_id, tenant_id=self.service.principal().tenant_id, epoch=1)]
                 self.lease = unit.control.claim_jobs(wanted, "test", time.time(), 3600)[0]
+                unit.pools.heard_of(a_controller())
             unit.control.fence(self.lease)
             return act(unit.control)
 

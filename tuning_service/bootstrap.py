@@ -1,5 +1,6 @@
 """The only place that names concrete classes and wires them: the three kinds of process of a deployment."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -15,13 +16,16 @@ from typing import Any
 import structlog
 import uvicorn
 
-from tuning_service import observability
+from tuning_service import __version__, observability
 from tuning_service.api.app import create_app
+from tuning_service.domain.clock import system_clock
 from tuning_service.domain.errors import GiveUp
+from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
+from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
@@ -118,10 +122,11 @@ class _Controller:
         self._plugins = _plugin_cache(settings)
         folder = Path(settings.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
+        pool = _pool(settings, store, alone=alone)
         self._backend = SparkBackend(
             SparkSettings(
-                master=settings.spark_master,
-                conf=settings.spark_conf,
+                master=pool.master,
+                conf={**pool.conf, **settings.spark_conf},
                 local_gpus=settings.local_gpus,
                 python=settings.spark_python or None,
                 output=str(folder / "spark.log"),
@@ -138,7 +143,14 @@ class _Controller:
             silent_s=settings.silent_s,
             plugins=self._plugins,
         )
-        self._reconciler = Reconciler(tools, tick_s=settings.tick_s, lease_s=settings.lease_s, alone=alone)
+        self._reconciler = Reconciler(
+            tools,
+            tick_s=settings.tick_s,
+            lease_s=settings.lease_s,
+            alone=alone,
+            pool=pool.name,
+            version=__version__,
+        )
 
     def notify(self, job_id: str) -> None:
         self._reconciler.notify(job_id)
@@ -153,6 +165,32 @@ class _Controller:
             self._backend.stop()
             self._plugins.close()
             self._algorithms.close()
+
+
+def _pool(settings: Settings, store: Store, *, alone: bool) -> Pool:
+    """The pool to serve, made when it is new. The embedded service's own master goes before what is stored.
+
+    Raises:
+        GiveUp: the pool has another master than the settings.
+    """
+    with store.write() as unit:
+        pool = unit.pools.find(settings.pool)
+        if pool is None:
+            pool = Pool(name=settings.pool, master=settings.spark_master, created_at=system_clock())
+            problems = pool_problems(pool)
+            if problems:
+                raise GiveUp("; ".join(map(str, problems)))
+            unit.pools.add(pool)
+        elif alone or not pool.master:
+            pool = dataclasses.replace(pool, master=settings.spark_master)
+            unit.pools.change(pool)
+        elif settings.spark_master not in {pool.master, Settings().spark_master}:
+            raise GiveUp(
+                f"The pool {pool.name!r} has the master {pool.master}, not {settings.spark_master}. Leave --master out,"
+                f" name another --pool, or change it: tuning-service pool set {pool.name} --master"
+                f" {settings.spark_master}"
+            )
+    return pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +228,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         limits=_plugin_limits(settings),
         install_s=settings.plugin_install_s,
     )
-    app = create_app(tuning, access, desk, plugins, is_ready=tuning.ready)
+    app = create_app(tuning, access, desk, plugins, PoolMgr(store), is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(access=access, plugins=plugins, server=uvicorn.Server(config), streams_end=app.state.stopping)
 

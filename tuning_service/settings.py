@@ -30,6 +30,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8765
     service_url: str = ""  # where executors reach the service; default: host and port
+    pool: str = "default"  # the compute pool that a controller serves
     spark_master: str = "local[*]"
     spark_conf: Mapping[str, str] = field(default_factory=dict)  # JSON object
     spark_python: str = ""  # Python on the executors; default: the service's own in local mode, python3 elsewhere

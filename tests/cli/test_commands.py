@@ -298,6 +298,39 @@ def test_quotas_are_set_and_shown_beside_what_is_used(service: Service) -> None:
     assert "name what to change" in operator.run("tenant", "set", "audio", code=2).stderr
 
 
+def test_pools_are_made_changed_drained_shown_and_deleted(service: Service) -> None:
+    operator = Shell(service, service.operator_key)
+    made = operator.json(
+        "pool",
+        "create",
+        "h100",
+        "--master",
+        "yarn",
+        "--conf",
+        "spark.executor.memory=8g",
+        "--slots",
+        "4",
+        "--tenants",
+        "vision",
+    )
+    assert (made["conf"], made["slots"]) == ({"spark.executor.memory": "8g"}, 4)
+    changed = operator.json("pool", "set", "h100", "--price", "2.5", "--slots", "none", "--tenants", "all")
+    assert (changed["price"], changed["slots"], changed["tenants"]) == (2.5, None, None)
+    operator.run("pool", "drain", "h100")
+    member = Shell(service, service.keys["vision/member"])
+    [line] = [row for row in member.run("pool", "list").stdout.splitlines() if row.startswith("h100")]
+    assert line.endswith("drained")
+    operator.run("pool", "undrain", "h100")
+    [line] = [row for row in member.run("pool", "list").stdout.splitlines() if row.startswith("h100")]
+    assert line.endswith("no controller serves the pool 'h100' at present.")
+    assert "yarn" in operator.run("pool", "show", "h100").stdout
+    assert "yarn" not in member.run("pool", "show", "h100").stdout
+    member.run("pool", "drain", "h100", code=3)
+    assert "--conf takes NAME=VALUE" in operator.run("pool", "set", "h100", "--conf", "x", code=2).stderr
+    operator.run("pool", "delete", "h100")
+    operator.run("pool", "show", "h100", code=4)
+
+
 def test_the_catalogue(shell: Shell) -> None:
     assert "tpe" in shell.run("algorithms").stdout
     assert {"random", "tpe"} <= {item["name"] for item in shell.json("algorithms")}
@@ -332,6 +365,7 @@ def test_every_command_explains_itself(shell: Shell) -> None:
     for group, commands in (
         ("db", ["upgrade"]),
         ("tenant", ["create", "list", "set", "show"]),
+        ("pool", ["list", "show", "create", "set", "drain", "undrain", "delete"]),
         ("key", ["create", "list", "revoke"]),
     ):
         for command in commands:

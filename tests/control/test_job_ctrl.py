@@ -15,8 +15,9 @@ from tuning_service.compute.base import Capacity
 from tuning_service.control import job_ctrl, reconciler
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
 from tuning_service.control.reconciler import Reconciler
-from tuning_service.domain.errors import LeaseLost, NotFound
+from tuning_service.domain.errors import LeaseLost, NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
+from tuning_service.domain.pool import Pool
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.frameworks import base as frameworks
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
@@ -71,14 +72,14 @@ class House:
             notify=self.notify,
         )
 
-    def controller(self, backend, *, alone=False, lease_s=15.0):
-        made = Reconciler(self.tools(backend), tick_s=0.05, lease_s=lease_s, alone=alone)
+    def controller(self, backend, *, alone=False, lease_s=15.0, pool="default"):
+        made = Reconciler(self.tools(backend), tick_s=0.05, lease_s=lease_s, alone=alone, pool=pool)
         self.controllers.append(made)
         made.start()
         return made
 
-    def submit(self, budget, principal=None, resources=None, **changes):
-        spec = a_spec(framework="plain", budget=budget, resources=resources or Resources())
+    def submit(self, budget, principal=None, resources=None, pool="default", **changes):
+        spec = a_spec(framework="plain", budget=budget, resources=resources or Resources(), pool=pool)
         job = stored_job(self.store, principal or self.alice, spec=spec, **changes)
         self.notify(job.id)
         return job
@@ -324,7 +325,7 @@ def test_a_tenants_quota_holds_over_two_controllers(house):
                 open_now.update(ticket.task_id for ticket in tickets)
                 # A task whose trial has ended takes no place, whether or not the played runner has noticed.
                 with house.store.read() as unit:
-                    running, _ = unit.control.usage(bob.tenant_id).running()
+                    running, _ = unit.quotas.usage(bob.tenant_id).running()
                 most = max(most, running)
             submit(tickets, resources)
 
@@ -359,6 +360,89 @@ def test_gpu_hours_that_are_used_up_hold_jobs_with_gpus_back_and_no_others(house
     with house.store.write() as unit:
         unit.tenancy.set_quotas(dataclasses.replace(house.alice.tenant, max_gpu_hours=1))
     house.until_status(held, JobStatus.COMPLETED)
+
+
+def test_each_controller_takes_the_jobs_of_its_own_pool(house):
+    ours, theirs = cluster(house), cluster(house)
+    with house.store.write() as unit:
+        unit.pools.add(Pool(name="other", master="local[1]", created_at=0.0))
+    house.controller(ours)
+    house.controller(theirs, pool="other")
+    here = [house.submit(Budget(trials=2)) for _ in range(3)]
+    there = [house.submit(Budget(trials=2), pool="other") for _ in range(2)]
+    for job in here + there:
+        house.until_status(job, JobStatus.COMPLETED)
+    assert sorted(ours.submitted) == sorted(t.handle for j in here for t in house.tasks(j))
+    assert sorted(theirs.submitted) == sorted(t.handle for j in there for t in house.tasks(j))
+
+
+def change_pool(house, **changes):
+    with house.store.write() as unit:
+        unit.pools.change(dataclasses.replace(unit.pools.get("default"), **changes))
+
+
+def test_a_drained_pool_ends_what_runs_starts_nothing_and_says_so(house):
+    backend = cluster(house)
+    backend.go_on.clear()
+    house.controller(backend)
+    job = house.submit(Budget(trials=4))
+    assert backend.claimed.acquire(timeout=DEADLINE_S)
+    change_pool(house, drained=True)
+    until(lambda: house.controllers[0]._pool and house.controllers[0]._pool.drained)
+    backend.go_on.set()
+    until(lambda: house.job(job).reason == "Waits: the pool 'default' is drained; its operator says when it goes on.")
+    ran = len(backend.submitted)
+    assert ran < 4
+    change_pool(house, drained=False)
+    house.until_status(job, JobStatus.COMPLETED)
+    assert len(backend.submitted) == 4
+
+
+def test_stated_slots_go_before_what_spark_says(house):
+    backend = cluster(house, slots=8)
+    change_pool(house, slots=1)
+    backend.go_on.clear()
+    controller = house.controller(backend)
+    until(lambda: controller._pool and controller._pool.slots == 1)
+    job = house.submit(Budget(trials=3, parallel=3))
+    assert backend.claimed.acquire(timeout=DEADLINE_S)
+    backend.go_on.set()
+    house.until_status(job, JobStatus.COMPLETED)
+    assert backend.most_open == 1
+
+
+def test_gpu_time_is_charged_at_the_price_of_the_pool(house):
+    backend = cluster(house, slots=4)
+    backend.capacity = lambda: Capacity(cpus=4, gpus=4, largest_cpus=4, largest_gpus=4)
+    change_pool(house, price=36_000.0)
+    house.controller(backend)
+    job = house.submit(Budget(trials=2), resources=Resources(gpus=0.5))
+    house.until_status(job, JobStatus.COMPLETED)
+    ran = sum(task.ended_at - task.claimed_at for task in house.tasks(job))
+    with house.store.read() as unit:
+        used = unit.quotas.usage(house.alice.tenant_id).month(time.time())
+    assert used.tasks == 2
+    assert used.cost == pytest.approx(ran * 0.5 * 10.0)
+    assert used.gpu_hours == pytest.approx(ran * 0.5 / 3600)
+
+
+def test_a_controller_says_that_it_is_here_and_how_its_spark_is(house):
+    class Away(clusters.Cluster):
+        def start(self):
+            raise TryAgain("Spark at spark://nowhere:7077 does not answer.")
+
+    def seen():
+        with house.store.read() as unit:
+            return unit.pools.controllers("default")
+
+    controller = house.controller(cluster(house, Away))
+    until(lambda: seen() and seen()[0].problem)
+    assert not seen()[0].connected
+    assert seen()[0].problem == "Spark at spark://nowhere:7077 does not answer."
+    controller.stop()
+    assert seen() == []
+    house.controller(cluster(house, slots=3))
+    until(lambda: seen() and seen()[0].connected)
 
 
 def test_the_time_budget_ends_the_trials_and_the_job(house):

@@ -21,6 +21,7 @@ from tuning_service.api import (
     logs,
     plugins,
     points,
+    pools,
     programs,
     tenants,
     trials,
@@ -32,6 +33,7 @@ from tuning_service.api.tasks import runner_routes
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
+from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.task_desk import TaskDesk
 
 # Each waits for the database or the artifact store most of its time.
@@ -51,6 +53,7 @@ def create_app(
     access: AccessMgr,
     desk: TaskDesk,
     plugin_mgr: PluginMgr,
+    pool_mgr: PoolMgr,
     *,
     is_ready: Callable[[], None],
     registry: CollectorRegistry | None = None,
@@ -71,7 +74,7 @@ def create_app(
     )
     metrics = Metrics(registry)
     app.state.tuning, app.state.access, app.state.metrics = tuning, access, metrics
-    app.state.plugins = plugin_mgr
+    app.state.plugins, app.state.pools = plugin_mgr, pool_mgr
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
     app.router.routes[:0] = runner_routes(desk, metrics)
     for module in (
@@ -86,6 +89,7 @@ def create_app(
         plugins,
         keys,
         tenants,
+        pools,
         health,
     ):
         app.include_router(module.router)

@@ -12,6 +12,7 @@ from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
+from tuning_service.manager.pool_mgr import PoolMgr
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer tsk_…")
@@ -48,6 +49,11 @@ async def _plugins(request: Request) -> PluginMgr:
     return manager
 
 
+async def _pools(request: Request) -> PoolMgr:
+    manager: PoolMgr = request.app.state.pools
+    return manager
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -57,6 +63,7 @@ Who = Annotated[Principal, Depends(_principal)]
 Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
+Pools = Annotated[PoolMgr, Depends(_pools)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

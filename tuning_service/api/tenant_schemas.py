@@ -62,10 +62,11 @@ class TenantOut(Out):
 class UsageOut(Out):
     """What a tenant uses now, and has used since the calendar month began (UTC)."""
 
-    parallel: int = Field(description="Trials that run")
+    parallel: int = Field(description="Trials that run", examples=[4])
     gpus: float = Field(description="GPUs that they hold")
     gpu_hours: float = Field(description="This month, of what runs too")
     cpu_hours: float = Field(description="The same for CPUs")
+    cost: float = Field(description="Of the GPU-hours, at the prices of their pools")
     tasks: int = Field(description="Executions that ended this month")
     jobs: int = Field(description="Jobs that have not ended")
     storage_bytes: int = Field(description="Programs, plug-ins and logs")

@@ -23,6 +23,9 @@ ArtifactsUrl = Annotated[
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one. [default: 8765]")]
 Master = Annotated[str | None, typer.Option(help="Spark master: local[*], spark://HOST:7077 … [default: local[*]]")]
+PoolName = Annotated[
+    str | None, typer.Option("--pool", help="Compute pool to serve; made when it is new. [default: default]")
+]
 ServiceUrl = Annotated[str | None, typer.Option(help="Where executors reach the service. [default: host and port]")]
 ReadyFile = Annotated[
     str | None, typer.Option(help="File that is written once requests are served; holds the URL as JSON.")
@@ -36,6 +39,7 @@ def serve(
     artifacts_url: ArtifactsUrl = None,
     host: Host = None,
     port: Port = None,
+    pool: PoolName = None,
     master: Master = None,
     service_url: ServiceUrl = None,
     ready_file: ReadyFile = None,
@@ -54,6 +58,7 @@ def serve(
         artifacts_url=artifacts_url,
         host=host,
         port=port,
+        pool=pool,
         spark_master=master,
         service_url=service_url,
         log_format=log_format,
@@ -88,6 +93,7 @@ def controller(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     artifacts_url: ArtifactsUrl = None,
+    pool: PoolName = None,
     master: Master = None,
     service_url: ServiceUrl = None,
     ready_file: ReadyFile = None,
@@ -100,6 +106,7 @@ def controller(
         data_dir=data_dir,
         database_url=database_url,
         artifacts_url=artifacts_url,
+        pool=pool,
         spark_master=master,
         service_url=service_url,
         log_format=log_format,

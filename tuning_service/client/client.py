@@ -4,12 +4,12 @@ import codecs
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from tuning_service.client.administration import AdministrationCalls
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
 from tuning_service.client.plugins import PluginCalls
@@ -21,7 +21,7 @@ _PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that
 _PAUSE_S = 0.5
 
 
-class TuningClient(PluginCalls):
+class TuningClient(PluginCalls, AdministrationCalls):
     """Talks to a tuning service. Usable from several threads, and as a context manager.
 
     From a notebook:
@@ -286,44 +286,6 @@ class TuningClient(PluginCalls):
     def frameworks(self) -> list[JsonDict]:
         """The frameworks that programs may be written with."""
         return list(self._pages("/v1/frameworks", {}))
-
-    def create_key(
-        self, *, name: str, role: str, tenant: str | None = None, expires_in_days: float | None = None
-    ) -> JsonDict:
-        """A new key with its "secret", which is shown here and never again."""
-        wish: JsonDict = {"name": name, "role": role}
-        if tenant is not None:
-            wish["tenant"] = tenant
-        if expires_in_days is not None:
-            wish["expires_at"] = (datetime.now(UTC) + timedelta(days=expires_in_days)).isoformat()
-        return self._dict("POST", "/v1/keys", json=wish)
-
-    def keys(self, tenant: str | None = None) -> list[JsonDict]:
-        """The own tenant's keys; `tenant` (id or name) is for operators."""
-        return list(self._pages("/v1/keys", {"tenant": tenant}))
-
-    def revoke_key(self, key_id: str) -> JsonDict:
-        """Make the service refuse a key from now on."""
-        return self._dict("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
-
-    def create_tenant(self, name: str, max_parallel: int = 4, **quotas: float | None) -> JsonDict:
-        """A new tenant, which runs up to `max_parallel` trials at once. For operators.
-
-        `quotas`: weight, max_gpus, max_gpu_hours, max_jobs, max_storage_bytes, max_requests_per_s.
-        """
-        return self._dict("POST", "/v1/tenants", json={"name": name, "max_parallel": max_parallel, **quotas})
-
-    def change_tenant(self, tenant: str, **quotas: float | None) -> JsonDict:
-        """Change a tenant's (id or name) `max_parallel` or other quotas; None is no limit. For operators."""
-        return self._dict("PATCH", f"/v1/tenants/{quote(tenant, safe='')}", json=quotas)
-
-    def tenant(self, tenant: str | None = None) -> JsonDict:
-        """The own tenant with its quotas and its `usage`; `tenant` (id or name) is for operators."""
-        return self._dict("GET", "/v1/tenant" if tenant is None else f"/v1/tenants/{quote(tenant, safe='')}")
-
-    def tenants(self) -> list[JsonDict]:
-        """All tenants. For operators."""
-        return list(self._pages("/v1/tenants", {}))
 
     def _dict(self, method: str, path: str, **options: Any) -> JsonDict:
         answer: JsonDict = self._transport.json(method, path, **options)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tuning_service.compute.base import HandleStatus
 from tuning_service.domain.ids import new_id
-from tuning_service.domain.job import Resources, TuningJob
+from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion, Trial, TuningTask
 
@@ -46,6 +46,7 @@ class JobState:
     algorithm_error: str = ""
     slots: int = 0  # further tasks that may be launched now
     waiting: str = ""  # why `slots` is 0
+    price: float = 0.0  # of a GPU for an hour, in the job's pool
     silent_s: float = 60.0
 
 
@@ -283,7 +284,7 @@ def _search(
         )
         for i, suggestion in enumerate(state.ready[: max(0, min(room - len(queued), _untried(state)))])
     ]
-    launch = [_task_of(trial, job.spec.resources, state.now, make_id) for trial in [*queued, *fresh]]
+    launch = [_task_of(trial, state, make_id) for trial in [*queued, *fresh]]
     ask = min(room - len(launch), _untried(state) - len(fresh))
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
@@ -306,7 +307,8 @@ def _search(
     )
 
 
-def _task_of(trial: Trial, resources: Resources, now: float, make_id: Callable[[str], str]) -> TuningTask:
+def _task_of(trial: Trial, state: JobState, make_id: Callable[[str], str]) -> TuningTask:
+    resources = state.job.spec.resources
     task_id = make_id("task")
     return TuningTask(
         id=task_id,
@@ -319,7 +321,8 @@ def _task_of(trial: Trial, resources: Resources, now: float, make_id: Callable[[
         handle=task_id,
         cpus=resources.cpus,
         gpu_share=resources.gpus,
-        created_at=now,
+        price=state.price,
+        created_at=state.now,
     )
 
 

@@ -82,6 +82,7 @@ class TuningJobCtrl:
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
         self._tenant: Tenant | None = None
         self._told_at = 0.0  # when the job was last told its place among those that wait
+        self._price = 0.0  # of the pool's GPUs
         self._used_up = ""  # why that tenant launches nothing now
         self._tenant_read_at = 0.0
 
@@ -166,6 +167,7 @@ class TuningJobCtrl:
             failed_in_row=len(search.failures),
             last_failure=search.failures[-1] if search.failures else "",
             silent_s=tools.silent_s,
+            price=self._price,
             **search.state(_left(job, counts)),
         )
         state = dataclasses.replace(state, results=self._results(state))
@@ -206,19 +208,20 @@ class TuningJobCtrl:
         return self._search
 
     def _tenant_of(self, unit: Unit, job: TuningJob) -> Tenant:
-        """The job's tenant; a changed quota is noticed after some seconds, as is that a month's hours are used up."""
+        """The job's tenant; changed quotas and prices, and hours that are used up, are noticed after some seconds."""
         now = time.monotonic()
         if self._tenant is None or now - self._tenant_read_at >= _TENANT_S:
             self._tenant, self._tenant_read_at = unit.control.tenant(job.tenant_id), now
             self._used_up = self._hours_used_up(unit, job, self._tenant)
+            pool = unit.pools.find(job.spec.pool)
+            self._price = pool.price if pool else 0.0
         return self._tenant
 
     def _hours_used_up(self, unit: Unit, job: TuningJob, tenant: Tenant) -> str:
         """What a job that wants GPUs is told when its tenant has no hours left; what runs goes on."""
         if tenant.max_gpu_hours is None or not job.spec.resources.gpus:
             return ""
-        _, _, hours = unit.control.usage(tenant.id).month(self._tools.clock())
-        if hours < tenant.max_gpu_hours:
+        if unit.quotas.usage(tenant.id).month(self._tools.clock()).gpu_hours < tenant.max_gpu_hours:
             return ""
         return f"the tenant has used its {tenant.max_gpu_hours:g} GPU-hours of this month."
 
@@ -292,7 +295,7 @@ class TuningJobCtrl:
             )
             rows.add_tasks(actions.launch)
             if actions.launch:
-                self._check_quota(rows, state.job)
+                self._check_quota(unit, state.job)
             if actions.requeue_stopped:
                 rows.requeue_stopped(state.job.id)
             if actions.job is not None:
@@ -313,10 +316,10 @@ class TuningJobCtrl:
             rows.set_trial(conclusion.trial, now, settled=place if conclusion.final else None)
             place += conclusion.final
 
-    def _check_quota(self, rows: ControlRows, job: TuningJob) -> None:
+    def _check_quota(self, unit: Unit, job: TuningJob) -> None:
         """With the new tasks stored: for what this controller knew of others' was up to a second old."""
-        tenant = rows.lock_tenant(job.tenant_id)
-        tasks, gpus = rows.usage(tenant.id).running()
+        tenant = unit.quotas.lock(job.tenant_id)
+        tasks, gpus = unit.quotas.usage(tenant.id).running()
         beyond_gpus = tenant.max_gpus is not None and job.spec.resources.gpus and gpus > tenant.max_gpus + 1e-9
         if tasks > tenant.max_parallel or beyond_gpus:
             raise QuotaRaceError

@@ -1,6 +1,8 @@
 """The reconciler: takes leases of jobs that have work, and gives each its turn."""
 
 import dataclasses
+import os
+import socket
 import threading
 import time
 import uuid
@@ -14,13 +16,15 @@ from structlog.contextvars import bound_contextvars
 
 from tuning_service.compute.base import Capacity
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
-from tuning_service.control.shares import Demand, grant
+from tuning_service.control.shares import Demand, grant, stated
 from tuning_service.domain.errors import LeaseLost, TryAgain
+from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Pool
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0  # each job is looked at this often even when nothing points at it: budgets, lost tasks
 _NEWS_S = 0.1
+_WORD_S = 5.0  # a controller says at least this often that it is here
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -30,9 +34,16 @@ class Reconciler:
     Any number of reconcilers may share a database: each job is driven by the one that holds its lease.
     """
 
-    def __init__(self, tools: Tools, *, tick_s: float, lease_s: float, alone: bool) -> None:
+    def __init__(
+        self, tools: Tools, *, tick_s: float, lease_s: float, alone: bool, pool: str = DEFAULT_POOL, version: str = ""
+    ) -> None:
         """`alone`: no other controller uses this database, so leases of whoever was here before are void."""
         self._tools = tools
+        self._pool_name = pool
+        self._pool: Pool | None = None  # as of the last look
+        self._version = version
+        self._started_at = tools.clock()
+        self._problem = ""  # why Spark is not connected
         self._tick_s = tick_s
         self._lease_s = lease_s
         self._alone = alone
@@ -44,7 +55,8 @@ class Reconciler:
         self._faults: dict[str, int] = {}
         self._elsewhere: dict[str, tuple[int, float]] = {}  # by tenant: tasks and GPUs of other controllers' jobs
         self._hints: SimpleQueue[str] = SimpleQueue()  # jobs to look at soon
-        self._capacity = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
+        self._seen = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)  # by Spark
+        self._capacity = self._seen  # or as the pool states it
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -71,8 +83,11 @@ class Reconciler:
     def _run(self) -> None:
         if self._alone:
             self._guarded("leases", self._release_all)
-        next_renewal = next_claim = next_look = 0.0
+        next_word = next_renewal = next_claim = next_look = 0.0
         while not self._stopping.is_set():
+            if time.monotonic() >= next_word:
+                self._guarded("word", self._give_word)
+                next_word = time.monotonic() + min(self._lease_s / 3, _WORD_S)
             if not self._connected():
                 continue
             self._wake.clear()
@@ -107,15 +122,44 @@ class Reconciler:
             self._tools.backend.start()
         except TryAgain as error:
             log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
+            self._problem = error.message
             self._stopping.wait(self._tick_s)
             return False
         except Exception:
             log.exception("compute backend did not start")
+            self._problem = "Spark did not start; the controller's log says why."
             self._stopping.wait(self._tick_s)
             return False
         self.ready.set()
+        self._problem = ""
+        self._guarded("word", self._give_word)
         log.info("compute backend connected")
         return True
+
+    def _give_word(self) -> None:
+        """Tell managers and operators that this controller is here, and how its Spark is."""
+        now = self._tools.clock()
+        seen = self._seen if self.ready.is_set() else Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
+        word = ControllerSeen(
+            id=self._owner,
+            pool=self._pool_name,
+            version=self._version,
+            host=socket.gethostname()[:255],
+            pid=os.getpid(),
+            started_at=self._started_at,
+            seen_at=now,
+            lease_s=self._lease_s,
+            connected=self.ready.is_set(),
+            problem=self._problem,
+            cpus=seen.cpus,
+            gpus=seen.gpus,
+        )
+        with self._tools.store.write() as unit:
+            unit.pools.heard_of(word)
+
+    def _forget_me(self) -> None:
+        with self._tools.store.write() as unit:
+            unit.pools.forget(self._owner, self._tools.clock())
 
     def _release_all(self) -> None:
         with self._tools.store.write() as unit:
@@ -131,7 +175,7 @@ class Reconciler:
 
     def _claim(self) -> None:
         with self._tools.store.read() as unit:
-            due = unit.control.claimable_jobs(self._tools.clock(), held=self._jobs)
+            due = unit.control.claimable_jobs(self._tools.clock(), held=self._jobs, pool=self._pool_name)
         if not due:
             return
         with self._tools.store.write() as unit:
@@ -143,17 +187,19 @@ class Reconciler:
     def _find_due(self) -> None:
         """What other processes, or an earlier life of this one, have left to do."""
         with self._tools.store.read() as unit:
+            self._pool = unit.pools.find(self._pool_name)
             due = unit.control.with_unsettled_tasks()
             targets = unit.control.targets(self._jobs)
             # Quotas are for all controllers together.
-            self._elsewhere = {} if self._alone else unit.control.used_elsewhere(self._owner)
+            self._elsewhere = {} if self._alone else unit.quotas.used_elsewhere(self._owner)
         due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
         self._due.update((job_id, 0.0) for job_id in due & self._jobs.keys() - self._faults.keys())
 
     def _turns(self) -> None:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
-        self._capacity = self._tools.backend.capacity()
-        if not self._capacity.cpus:
+        self._seen = self._tools.backend.capacity()
+        self._capacity = stated(self._pool) or self._seen
+        if not self._seen.cpus:
             self.ready.clear()  # connect again, in case the connection itself is gone
         now = time.monotonic()
         due = [job_id for job_id, when in self._due.items() if when <= now]
@@ -193,6 +239,8 @@ class Reconciler:
         for key in self._faults.keys() & demands.keys():
             # It cannot use slots while its steps fail, so none are kept for it.
             demands[key] = dataclasses.replace(demands[key], wanted=0)
+        if self._pool is not None and self._pool.drained:
+            return 0, f"Waits: the pool {self._pool.name!r} is drained; its operator says when it goes on."
         demands[job_id] = demand
         for key, each in demands.items():
             tasks, gpus = self._elsewhere.get(each.tenant_id, (0, 0.0))
@@ -214,6 +262,7 @@ class Reconciler:
     def _leave(self) -> None:
         for ctrl in list(self._jobs.values()):
             self._guarded("release", partial(self._release, ctrl))
+        self._guarded("forget", self._forget_me)
 
     def _guarded(self, what: str, action: Callable[[], None]) -> None:
         """The database may be away for a while; the thread must outlive that."""

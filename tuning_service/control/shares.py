@@ -8,10 +8,23 @@ from itertools import islice
 
 from tuning_service.compute.base import Capacity
 from tuning_service.domain.job import Resources
+from tuning_service.domain.pool import Pool
 
 FOR_SLOTS = "Waits for free slots."  # then comes the job's place
 _EPSILON = 1e-9
 _FARTHEST = 10_000  # turns that are looked ahead to tell a job its place
+
+
+def stated(pool: Pool | None) -> Capacity | None:
+    """What the pool's operator says that it has; None when Spark is to be asked."""
+    if pool is None or pool.slots is None:
+        return None
+    return Capacity(
+        cpus=pool.slots * pool.cpus_per_slot,
+        gpus=pool.slots * pool.gpus_per_slot,
+        largest_cpus=pool.cpus_per_slot,
+        largest_gpus=pool.gpus_per_slot,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.parameters import Params
+from tuning_service.domain.pool import DEFAULT_POOL
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, JobTarget
 
@@ -162,6 +163,7 @@ class JobSpec:
     algorithm: AlgorithmChoice
     budget: Budget
     resources: Resources = field(default_factory=Resources)
+    pool: str = DEFAULT_POOL
     seed: int = 0
     log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
     metric_constraints: tuple[MetricConstraint, ...] = ()
@@ -218,7 +220,7 @@ class JobSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, in the shape of a job file, with `program` as a digest."""
-        data = {name: getattr(self, name) for name in ("name", "framework", "program", "command", "seed")}
+        data = {name: getattr(self, name) for name in ("name", "framework", "program", "command", "seed", "pool")}
         return data | {
             "space": self.space.to_dict(),
             "constraints": [c.text for c in self.space.constraints],
@@ -252,6 +254,7 @@ class JobSpec:
             stored_metrics=tuple(data.get("stored_metrics", ())),
             points=tuple(data.get("points", ())),
             warm_start=tuple(data.get("warm_start", ())),
+            pool=data.get("pool", DEFAULT_POOL),
             algorithm=AlgorithmChoice(**data["algorithm"]),
             budget=Budget(**data["budget"]),
             resources=Resources(**data["resources"]),

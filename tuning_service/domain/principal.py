@@ -49,6 +49,7 @@ class Usage:
     gpus: float = 0.0
     gpu_hours: float = 0.0
     cpu_hours: float = 0.0
+    cost: float = 0.0  # of the GPU-hours, at the prices of their pools
     tasks: int = 0  # executions that ended in this month
     jobs: int = 0
     storage_bytes: int = 0

@@ -141,6 +141,7 @@ class TuningTask:
     handle: str = ""  # the compute backend's name for it; shared by tasks that one Spark task took over
     cpus: int = 1  # what it holds while it is open, as its job asked for
     gpu_share: float = 0.0
+    price: float = 0.0  # of a GPU for an hour, as of its launch
     attempt: int = -1  # Spark's attempt number of the claim; -1 before the first
     host: str = ""
     gpus: tuple[str, ...] = ()

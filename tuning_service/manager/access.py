@@ -89,7 +89,7 @@ class AccessMgr:
             raise Denied("An operator's key belongs to no tenant; name one.")
         with self._store.read() as unit:
             found = unit.tenancy.tenant(tenant)
-            return found, unit.tenancy.usage(found.id).all(self._clock())
+            return found, unit.quotas.usage(found.id).all(self._clock())
 
     def _visible(self, principal: Principal, tenant: str | None) -> str | None:
         """The tenant that is meant, of those that the principal may know of: the own one's id, or as asked for."""

@@ -107,6 +107,9 @@ class JobFile(_Part):
     algorithm: AlgorithmEntry = Field(default_factory=AlgorithmEntry)
     budget: BudgetEntry
     resources: ResourcesEntry = ResourcesEntry(cpus=1, gpus=0)
+    pool: str = Field(
+        "", max_length=64, description="One of GET /v1/pools; may be left out when there is one, or one named default"
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     log_patterns: list[str] = Field(
         default_factory=list,
@@ -186,6 +189,7 @@ class JobFile(_Part):
             budget=budget,
             resources=resources,
             seed=self.seed,
+            pool=self.pool,
             log_patterns=tuple(self.log_patterns),
             points=points,
         )

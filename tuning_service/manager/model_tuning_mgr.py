@@ -15,7 +15,7 @@ from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
-from tuning_service.manager.progress import views_of
+from tuning_service.manager.progress import views_of, with_pool_trouble
 from tuning_service.manager.quotas import check_jobs, check_storage
 from tuning_service.manager.submission import checked
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
@@ -136,7 +136,7 @@ class ModelTuningMgr:
             check_jobs(scope)
             check_storage(scope)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
-            spec = checked(spec, program, plugins, principal, warm.problems)
+            spec = checked(spec, program, plugins, principal, unit.pools.all(), warm.problems)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,
@@ -154,7 +154,9 @@ class ModelTuningMgr:
         self._notify(job.id)
         job = dataclasses.replace(job, queued_points=len(queue))
         front_size = 0 if len(spec.objectives) > 1 else None
-        return JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
+        view = JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
+        with self._store.read() as unit:
+            return with_pool_trouble([view], unit.pools.controllers, self._clock())[0]
 
     def jobs(
         self, principal: Principal, *, before: str | None, limit: int, statuses: Collection[JobStatus] = ()
@@ -235,7 +237,9 @@ class ModelTuningMgr:
         return view
 
     def _views(self, unit: Unit, principal: Principal, jobs: Sequence[TuningJob]) -> list[JobView]:
-        return views_of(unit.for_tenant(principal), jobs, self._fronts, self._clock())
+        now = self._clock()
+        views = views_of(unit.for_tenant(principal), jobs, self._fronts, now)
+        return with_pool_trouble(views, unit.pools.controllers, now)
 
     # -- trials
 

@@ -1,12 +1,14 @@
 """How far a job is, in numbers."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tuning_service.domain.job import Progress, TuningJob
-from tuning_service.domain.state import JobStatus, TrialStatus
+from tuning_service.domain.pool import ControllerSeen
+from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import Trial
 from tuning_service.manager.fronts import Fronts
+from tuning_service.manager.pool_mgr import trouble
 from tuning_service.manager.views import JobView
 from tuning_service.storage.tenant_scope import TenantScope
 
@@ -25,6 +27,28 @@ def views_of(scope: TenantScope, jobs: Sequence[TuningJob], fronts: Fronts, now:
             progress = dataclasses.replace(progress, front_size=len(front))
         views.append(JobView(job=job, progress=progress))
     return views
+
+
+def with_pool_trouble(
+    views: Sequence[JobView], controllers: Callable[[str], Sequence[ControllerSeen]], now: float
+) -> list[JobView]:
+    """The views, in which jobs that wait for their pool's controller or cluster say so.
+
+    No controller can say it for them.
+    """
+    troubles: dict[str, str] = {}
+    told = []
+    for view in views:
+        job = view.job
+        waits = job.target is JobTarget.RUNNING and job.status in {JobStatus.CREATED, JobStatus.RUNNING}
+        if waits and (not job.reason or job.reason.startswith("Waits")):
+            pool = job.spec.pool
+            if pool not in troubles:
+                troubles[pool] = trouble(pool, controllers(pool), now)
+            if troubles[pool]:
+                job = dataclasses.replace(job, reason=f"Waits: {troubles[pool]}")
+        told.append(dataclasses.replace(view, job=job))
+    return told
 
 
 def progress_of(

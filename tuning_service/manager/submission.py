@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import JobSpec
 from tuning_service.domain.plugin import Plugin
+from tuning_service.domain.pool import Pool
 from tuning_service.domain.principal import Principal
 from tuning_service.frameworks.base import ProgramFiles, frameworks
+from tuning_service.manager.pool_mgr import choose_pool, too_large
 from tuning_service.manager.quotas import too_many_gpus
 from tuning_service.search.plugins.choice import check_any_choice
 from tuning_service.storage.tenant_scope import Program
@@ -18,11 +20,13 @@ def checked(
     program: Program | None,
     plugins: Sequence[Plugin],
     principal: Principal,
+    pools: Sequence[Pool],
     found: Sequence[FieldProblem],
 ) -> JobSpec:
-    """`spec` with the algorithm's defaults filled in, if it can be run as `principal`'s job.
+    """`spec` with its pool and the algorithm's defaults filled in, if it can be run as `principal`'s job.
 
-    `program` and `plugins` are what the tenant has; `found` are problems that are known already.
+    `program` and `plugins` are what the tenant has, `pools` what there are; `found` are problems that are known
+    already.
 
     Raises:
         InvalidRequest: with all problems, `found` too.
@@ -36,6 +40,13 @@ def checked(
         most = principal.tenant.max_gpus
         message = f"{spec.resources.gpus:g} for one trial is more than this tenant's quota of {most:g} GPUs."
         problems.append(FieldProblem(field="resources.gpus", message=message, remedy=f"Use at most {most:g}."))
+    try:
+        name = choose_pool(spec.pool, pools, principal.tenant_id)
+        spec = dataclasses.replace(spec, pool=name)
+        pool = next(pool for pool in pools if pool.name == name)
+        problems += too_large(pool, spec.resources.cpus, spec.resources.gpus)
+    except InvalidRequest as error:
+        problems.extend(error.problems)
     if program is None:
         message = f"no program {spec.program!r} was uploaded."
         problems.append(

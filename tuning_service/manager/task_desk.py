@@ -109,6 +109,7 @@ class TaskDesk:
             handle=lost.handle,
             cpus=lost.cpus,
             gpu_share=lost.gpu_share,
+            price=lost.price,
             created_at=now,
         )
         rows.take_over(lost, successor, outcome, now)

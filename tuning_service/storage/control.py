@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, s
 
 from tuning_service.domain.errors import LeaseLost
 from tuning_service.domain.job import TuningJob
+from tuning_service.domain.pool import DEFAULT_POOL
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import (
     OPEN_JOBS,
@@ -48,7 +49,7 @@ from tuning_service.storage.tables import (
     tuning_tasks,
     warm_trials,
 )
-from tuning_service.storage.usage import UsageRows, account
+from tuning_service.storage.usage import account
 from tuning_service.storage.writes import add_event
 
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
@@ -78,8 +79,6 @@ _WORK = select(tuning_tasks).where(
         and_(tuning_tasks.c.job_id == bindparam("job"), _UNSETTLED),
     )
 )
-# SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
-_TENANT_LOCKED = select(tenants).where(tenants.c.id == bindparam("tenant")).with_for_update()
 _MEASUREMENTS = select(measurements).where(measurements.c.task_id == bindparam("task")).order_by(measurements.c.step)
 _FENCE = (
     update(tuning_jobs)
@@ -94,7 +93,9 @@ _POINTS = (
     .limit(bindparam("most"))
 )
 # Columns of a job that a controller leaves alone.
-_OF_SUBMISSION = ("id", "tenant_id", "spec", "program", "name", "target", "owner", "created_at", "warm_start_report")
+_OF_SUBMISSION = frozenset(
+    {"id", "tenant_id", "spec", "program", "pool", "name", "target", "owner", "created_at", "warm_start_report"}
+)
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
 
@@ -125,8 +126,8 @@ class ControlRows:
 
     # -- leases
 
-    def claimable_jobs(self, now: float, *, held: Collection[str]) -> list[Lease]:
-        """Jobs that have work and whose lease ran out, as the leases that they would be; `held` are left out."""
+    def claimable_jobs(self, now: float, *, held: Collection[str], pool: str = DEFAULT_POOL) -> list[Lease]:
+        """The pool's jobs that have work and whose lease ran out, as the leases they would be; `held` are left out."""
         due = or_(
             tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
             # Ended jobs have work when their target moved on.
@@ -136,7 +137,12 @@ class ControlRows:
         )
         rows = self._connection.execute(
             select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
-            .where(due, tuning_jobs.c.lease_until <= now, tuning_jobs.c.id.not_in(list(held)))
+            .where(
+                due,
+                tuning_jobs.c.pool == pool,
+                tuning_jobs.c.lease_until <= now,
+                tuning_jobs.c.id.not_in(list(held)),
+            )
             # In one order for all, so that two controllers that claim at once do not wait for each other.
             .order_by(tuning_jobs.c.id)
         )
@@ -251,25 +257,7 @@ class ControlRows:
         ).scalars()
         return sum(1 for outcome in outcomes if outcome["fault"] == str(FaultKind.CLUSTER))
 
-    def usage(self, tenant_id: str) -> UsageRows:
-        """What the tenant uses over all jobs, of this controller and of others."""
-        return UsageRows(self._connection, tenant_id)
-
-    def used_elsewhere(self, owner: str) -> dict[str, tuple[int, float]]:
-        """By tenant: open tasks of jobs that other controllers drive, and the GPUs that those hold."""
-        rows = self._connection.execute(
-            select(tuning_tasks.c.tenant_id, func.count(), func.sum(tuning_tasks.c.gpu_share))
-            .join(tuning_jobs, tuning_jobs.c.id == tuning_tasks.c.job_id)
-            .where(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_jobs.c.lease_owner != owner)
-            .group_by(tuning_tasks.c.tenant_id)
-        )
-        return {tenant: (count, gpus) for tenant, count, gpus in rows}
-
     # -- writing, after `fence`
-
-    def lock_tenant(self, tenant_id: str) -> Tenant:
-        """The tenant, whose quotas nobody else draws on until the transaction ends."""
-        return tenant_from(self._connection.execute(_TENANT_LOCKED, {"tenant": tenant_id}).one())
 
     def set_job(self, job: TuningJob, now: float) -> None:
         """Store where the job is now. Its target is the tenant's and stays as it is, with one exception.

@@ -1,7 +1,7 @@
 """Rows to domain values and back."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy.engine import Row
 
 from tuning_service.domain.job import JobSpec, TuningJob
+from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
 from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
@@ -31,6 +32,15 @@ def key_from(row: AnyRow) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
     )
+
+
+def pool_from(row: AnyRow) -> Pool:
+    values = {name: getattr(row, name) for name in ("name", "created_at", *POOL_FIELDS)}
+    return Pool(**values | {"tenants": None if row.tenants is None else tuple(row.tenants)})
+
+
+def controller_from(row: AnyRow) -> ControllerSeen:
+    return ControllerSeen(**{field.name: getattr(row, field.name) for field in fields(ControllerSeen)})
 
 
 @lru_cache(maxsize=512)
@@ -69,6 +79,7 @@ def job_values(job: TuningJob) -> dict[str, Any]:
         "name": job.spec.name,
         "spec": orjson.dumps(job.spec.to_dict()).decode(),
         "program": job.spec.program,
+        "pool": job.spec.pool,
         "status": str(job.status),
         "target": str(job.target),
         "used_s": job.used_s,
@@ -149,6 +160,7 @@ def task_from(row: AnyRow) -> TuningTask:
         handle=row.handle,
         cpus=row.cpus,
         gpu_share=row.gpu_share,
+        price=row.price,
         attempt=row.attempt,
         host=row.host,
         gpus=tuple(row.gpus),

@@ -13,9 +13,11 @@ from tuning_service.storage.control import ControlRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
 from tuning_service.storage.plugins import PluginRows
+from tuning_service.storage.pools import PoolRows
 from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
+from tuning_service.storage.usage import QuotaRows
 
 
 class Unit:
@@ -39,6 +41,16 @@ class Unit:
     def plugins_of(self, tenant_id: str | None) -> PluginRows:
         """Plug-ins as that tenant sees them, for controllers; None: the operator's own."""
         return PluginRows(self._connection, tenant_id)
+
+    @property
+    def quotas(self) -> QuotaRows:
+        """What tenants use over all jobs and controllers."""
+        return QuotaRows(self._connection)
+
+    @property
+    def pools(self) -> PoolRows:
+        """Compute pools and their controllers."""
+        return PoolRows(self._connection)
 
     def ping(self) -> None:
         """Return quietly when the database answers."""

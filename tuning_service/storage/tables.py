@@ -71,15 +71,50 @@ tenants = Table(
     Column("max_requests_per_s", Double),
 )
 
+pools = Table(
+    "pools",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("master", Text, nullable=False),
+    Column("conf", Json, nullable=False),
+    Column("slots", Integer),  # NULL: what Spark says
+    Column("cpus_per_slot", Integer, nullable=False),
+    Column("gpus_per_slot", Integer, nullable=False),
+    Column("price", Double, nullable=False),
+    Column("tenants", Json),  # NULL: all
+    Column("drained", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+# What controllers say of themselves. No foreign key: a pool may go while its controller still ends.
+controllers = Table(
+    "controllers",
+    metadata,
+    _id(primary_key=True),
+    Column("pool", String(64), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("lease_s", Double, nullable=False),
+    Column("connected", Boolean, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("cpus", Integer, nullable=False),
+    Column("gpus", Integer, nullable=False),
+)
+
 # What each tenant's executions have used, added up when they end: jobs that are deleted do not take it along.
 usage = Table(
     "usage",
     metadata,
     _of("tenant_id", "tenants.id", primary_key=True),
     Column("month", String(7), primary_key=True),  # 2031-04, UTC
+    Column("pool", String(64), primary_key=True),
     Column("tasks", Integer, nullable=False),
     Column("cpu_s", Double, nullable=False),
     Column("gpu_s", Double, nullable=False),
+    Column("cost", Double, nullable=False),
 )
 
 api_keys = Table(
@@ -140,6 +175,7 @@ tuning_jobs = Table(
     Column("name", String(200), nullable=False),
     Column("spec", Text, nullable=False),  # JSON, see rows.py
     Column("program", String(64), nullable=False),
+    Column("pool", String(64), nullable=False, server_default=text("'default'")),
     Column("status", String(16), nullable=False),
     Column("target", String(16), nullable=False),
     Column("reason", Text, nullable=False),
@@ -234,6 +270,7 @@ tuning_tasks = Table(
     Column("handle", String(40), nullable=False),
     Column("cpus", Integer, nullable=False, server_default=text("1")),
     Column("gpu_share", Double, nullable=False, server_default=text("0")),
+    Column("price", Double, nullable=False, server_default=text("0")),
     Column("attempt", Integer, nullable=False),
     Column("nonce", String(40), nullable=False),
     Column("host", String(255), nullable=False),

@@ -10,7 +10,6 @@ from tuning_service.domain.errors import Conflict, NotFound
 from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.storage.rows import key_from, tenant_from
 from tuning_service.storage.tables import api_keys, secrets, tenants
-from tuning_service.storage.usage import UsageRows
 
 
 class TenancyRows:
@@ -42,10 +41,6 @@ class TenancyRows:
         """Store the tenant's weight and limits."""
         values = {name: getattr(tenant, name) for name in QUOTAS}
         self._connection.execute(update(tenants).where(tenants.c.id == tenant.id).values(values))
-
-    def usage(self, tenant_id: str) -> UsageRows:
-        """What a tenant uses."""
-        return UsageRows(self._connection, tenant_id)
 
     def tenants(self) -> list[Tenant]:
         """All, by name."""

@@ -20,7 +20,6 @@ from tuning_service.storage.rows import (
     measurement_from,
     point_from,
     task_from,
-    tenant_from,
     trial_from,
     warm_values,
 )
@@ -29,13 +28,12 @@ from tuning_service.storage.tables import (
     measurements,
     programs,
     queued_points,
-    tenants,
     trials,
     tuning_jobs,
     tuning_tasks,
     warm_trials,
 )
-from tuning_service.storage.usage import UsageRows
+from tuning_service.storage.usage import QuotaRows, UsageRows
 from tuning_service.storage.writes import add_event, insert_if_new
 
 
@@ -80,9 +78,7 @@ class TenantScope:
 
     def lock(self) -> Tenant:
         """The tenant, whose quotas nobody else draws on until the transaction ends."""
-        return tenant_from(
-            self._connection.execute(select(tenants).where(tenants.c.id == self._tenant_id).with_for_update()).one()
-        )
+        return QuotaRows(self._connection).lock(self._tenant_id)
 
     # -- programs
 

@@ -1,15 +1,17 @@
 """What tenants use and have used."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Insert, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tuning_service.domain.principal import Usage
+from tuning_service.domain.principal import Tenant, Usage
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS
 from tuning_service.domain.trial import TuningTask
-from tuning_service.storage.tables import plugins, programs, tuning_jobs, tuning_tasks, usage
+from tuning_service.storage.rows import tenant_from
+from tuning_service.storage.tables import plugins, programs, tenants, tuning_jobs, tuning_tasks, usage
 
 _HOUR_S = 3600.0
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
@@ -22,21 +24,24 @@ def account(connection: Connection, task: TuningTask, now: float) -> None:
     """
     if task.claimed_at is None:
         return
+    pool = connection.execute(select(tuning_jobs.c.pool).where(tuning_jobs.c.id == task.job_id)).scalar_one()
     parts = list(_by_month(task.claimed_at, max(now, task.claimed_at)))
     for month, seconds in parts:
         row = {
             "tenant_id": task.tenant_id,
             "month": month,
+            "pool": pool,
             "tasks": int(month == parts[-1][0]),
             "cpu_s": seconds * task.cpus,
             "gpu_s": seconds * task.gpu_share,
+            "cost": seconds / _HOUR_S * task.gpu_share * task.price,
         }
         connection.execute(_adding(connection.dialect.name).values(row))
 
 
 def _adding(dialect: str) -> Insert:
     statement = sqlite.insert(usage) if dialect == "sqlite" else postgresql.insert(usage)
-    sums = {name: usage.c[name] + statement.excluded[name] for name in ("tasks", "cpu_s", "gpu_s")}
+    sums = {name: usage.c[name] + statement.excluded[name] for name in ("tasks", "cpu_s", "gpu_s", "cost")}
     return statement.on_conflict_do_update(index_elements=list(usage.primary_key), set_=sums)
 
 
@@ -57,6 +62,16 @@ def _by_month(begin: float, end: float) -> Iterator[tuple[str, float]]:
         begin = until
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """What a tenant has used in a calendar month; `tasks` are executions that ended in it."""
+
+    tasks: int
+    cpu_hours: float
+    gpu_hours: float
+    cost: float
+
+
 class UsageRows:
     """What one tenant uses. Open executions count up to `now`."""
 
@@ -73,26 +88,29 @@ class UsageRows:
         ).one()
         return count, gpus
 
-    def month(self, now: float) -> tuple[int, float, float]:
-        """Executions that ended in the month of `now`; CPU-hours and GPU-hours in it, of those that run too."""
+    def month(self, now: float) -> Month:
+        """What was used in the month of `now`, also by what runs."""
         month = month_of(now)
         ended = self._connection.execute(
-            select(usage.c.tasks, usage.c.cpu_s, usage.c.gpu_s).where(
+            select(*(func.coalesce(func.sum(usage.c[name]), 0) for name in ("tasks", "cpu_s", "gpu_s", "cost"))).where(
                 usage.c.tenant_id == self._tenant_id, usage.c.month == month
             )
-        ).first()
-        tasks, cpu_s, gpu_s = ended or (0, 0.0, 0.0)
+        ).one()
+        tasks, cpu_s, gpu_s, cost = ended
         running = self._connection.execute(
-            select(tuning_tasks.c.claimed_at, tuning_tasks.c.cpus, tuning_tasks.c.gpu_share).where(
+            select(
+                tuning_tasks.c.claimed_at, tuning_tasks.c.cpus, tuning_tasks.c.gpu_share, tuning_tasks.c.price
+            ).where(
                 tuning_tasks.c.tenant_id == self._tenant_id,
                 tuning_tasks.c.status.in_(_OPEN_TASKS),
                 tuning_tasks.c.claimed_at.is_not(None),
             )
         )
-        for claimed_at, cpus, gpus in running:
+        for claimed_at, cpus, gpus, price in running:
             seconds = dict(_by_month(claimed_at, max(now, claimed_at))).get(month, 0.0)
             cpu_s, gpu_s = cpu_s + seconds * cpus, gpu_s + seconds * gpus
-        return tasks, cpu_s / _HOUR_S, gpu_s / _HOUR_S
+            cost += seconds / _HOUR_S * gpus * price
+        return Month(tasks=tasks, cpu_hours=cpu_s / _HOUR_S, gpu_hours=gpu_s / _HOUR_S, cost=cost)
 
     def jobs(self) -> int:
         """Jobs that have not ended."""
@@ -118,13 +136,42 @@ class UsageRows:
     def all(self, now: float) -> Usage:
         """Everything."""
         parallel, gpus = self.running()
-        tasks, cpu_hours, gpu_hours = self.month(now)
+        month = self.month(now)
         return Usage(
             parallel=parallel,
             gpus=gpus,
-            gpu_hours=gpu_hours,
-            cpu_hours=cpu_hours,
-            tasks=tasks,
+            gpu_hours=month.gpu_hours,
+            cpu_hours=month.cpu_hours,
+            cost=month.cost,
+            tasks=month.tasks,
             jobs=self.jobs(),
             storage_bytes=self.storage_bytes(),
         )
+
+
+class QuotaRows:
+    """What quotas are held against, over all jobs, of one controller and of others."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock(self, tenant_id: str) -> Tenant:
+        """The tenant, whose quotas nobody else draws on until the transaction ends."""
+        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
+        return tenant_from(
+            self._connection.execute(select(tenants).where(tenants.c.id == tenant_id).with_for_update()).one()
+        )
+
+    def usage(self, tenant_id: str) -> UsageRows:
+        """What that tenant uses."""
+        return UsageRows(self._connection, tenant_id)
+
+    def used_elsewhere(self, owner: str) -> dict[str, tuple[int, float]]:
+        """By tenant: open tasks of jobs that other controllers than `owner` drive, and the GPUs that those hold."""
+        rows = self._connection.execute(
+            select(tuning_tasks.c.tenant_id, func.count(), func.sum(tuning_tasks.c.gpu_share))
+            .join(tuning_jobs, tuning_jobs.c.id == tuning_tasks.c.job_id)
+            .where(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_jobs.c.lease_owner != owner)
+            .group_by(tuning_tasks.c.tenant_id)
+        )
+        return {tenant: (count, gpus) for tenant, count, gpus in rows}

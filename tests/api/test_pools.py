@@ -1,0 +1,148 @@
+"""Compute pools: what operators set, what tenants see, and where jobs go."""
+
+import time
+from typing import Any
+
+from tests.rest_service import Service, a_controller, archive, job_file
+
+
+def pool(service: Service, name: str = "h100", **described: Any) -> Any:
+    with service.http(service.operator_key) as operator:
+        body = {"name": name, "master": "spark://spark:7077"} | described
+        return operator.post("/v1/pools", json=body)
+
+
+def change(service: Service, name: str, **described: Any) -> Any:
+    with service.http(service.operator_key) as operator:
+        answer = operator.patch(f"/v1/pools/{name}", json=described)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def hear_of_controller(service: Service, *, pool: str = "default", ago_s: float = 0.0, **changes: Any) -> None:
+    controller = a_controller(id=f"controller-{pool}", pool=pool, seen_at=time.time() - ago_s, lease_s=15.0, **changes)
+    with service.store.write() as unit:
+        unit.pools.heard_of(controller)
+
+
+def submitted(service: Service, key: str | None = None, **changes: Any) -> Any:
+    with service.http(key) as http:
+        digest = http.post("/v1/programs", content=archive()).json()["digest"]
+        return http.post("/v1/tuning-jobs", json=job_file(digest, **changes))
+
+
+def test_an_operator_makes_changes_and_deletes_a_pool(service: Service) -> None:
+    made = pool(service, conf={"spark.cores.max": "8", "spark.hadoop.fs.s3a.secret.key": "hush"}, price=2.5)
+    assert made.status_code == 201
+    assert made.json()["conf"] == {"spark.cores.max": "8", "spark.hadoop.fs.s3a.secret.key": "…"}
+    assert pool(service).status_code == 409
+    changed = change(service, "h100", price=3, drained=True)
+    assert (changed["price"], changed["drained"], changed["master"]) == (3, True, "spark://spark:7077")
+    with service.http(service.operator_key) as operator:
+        assert [p["name"] for p in operator.get("/v1/pools").json()["items"]] == ["default", "h100"]
+        assert operator.delete("/v1/pools/h100").status_code == 204
+        assert operator.get("/v1/pools/h100").status_code == 404
+
+
+def test_a_bad_pool_names_its_fields(service: Service) -> None:
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({"name": "H 100"}, ["name"]),
+        ({"master": "spark//x"}, ["master"]),
+        ({"slots": 0, "price": -1}, ["slots", "price"]),
+        ({"tenants": ["vision", "nobody"]}, ["tenants.1"]),
+        ({"pryce": 1}, ["pryce"]),
+    ]
+    for described, fields in cases:
+        answer = pool(service, **described)
+        assert answer.status_code == 422
+        assert [e["field"] for e in answer.json()["errors"]] == fields
+    with service.http(service.operator_key) as operator:
+        assert [p["name"] for p in operator.get("/v1/pools").json()["items"]] == ["default"]
+
+
+def test_a_tenant_sees_the_pools_that_it_may_use_and_nothing_of_their_inside(service: Service) -> None:
+    pool(service, "ours", tenants=["vision"], conf={"a": "b"})
+    pool(service, "theirs", tenants=["speech"])
+    hear_of_controller(service, pool="ours")
+    with service.http(service.keys["vision/admin"]) as member:
+        seen = {p["name"]: p for p in member.get("/v1/pools").json()["items"]}
+        assert set(seen) == {"default", "ours"}
+        assert (seen["ours"]["cpus"], seen["ours"]["gpus"], seen["ours"]["trouble"]) == (8, 2, "")
+        assert [seen["ours"][name] for name in ("master", "conf", "tenants", "controllers")] == [None] * 4
+        assert member.get("/v1/pools/theirs").status_code == 404
+        assert member.patch("/v1/pools/theirs", json={"price": 1}).status_code == 404
+        assert member.patch("/v1/pools/ours", json={"price": 1}).status_code == 403
+        assert member.delete("/v1/pools/ours").status_code == 403
+        assert member.post("/v1/pools", json={"name": "x", "master": "yarn"}).status_code == 403
+
+
+def test_a_job_goes_to_the_pool_it_names_or_to_the_one_called_default(service: Service) -> None:
+    pool(service, "h100")
+    assert submitted(service).json()["spec"]["pool"] == "default"
+    assert submitted(service, pool="h100").json()["spec"]["pool"] == "h100"
+    refused = submitted(service, pool="h200").json()["errors"]
+    assert refused == [
+        {"field": "pool", "message": "there is no pool 'h200' for this tenant.", "remedy": "Use one of default, h100."}
+    ]
+
+
+def test_a_job_that_names_no_pool_goes_to_the_only_one_and_has_to_choose_among_several(service: Service) -> None:
+    change(service, "default", master="local[*]", tenants=["speech"])
+    nowhere = submitted(service).json()["errors"]
+    assert "no compute pool" in nowhere[0]["message"]
+    pool(service, "a")
+    assert submitted(service).json()["spec"]["pool"] == "a"
+    pool(service, "b")
+    assert submitted(service).json()["errors"][0]["remedy"] == "Use one of a, b."
+
+
+def test_a_pool_with_unfinished_jobs_is_not_deleted(service: Service) -> None:
+    pool(service, "h100")
+    assert submitted(service, pool="h100").status_code == 201
+    with service.http(service.operator_key) as operator:
+        assert operator.delete("/v1/pools/h100").status_code == 409
+
+
+def test_a_trial_that_no_stated_slot_can_hold_is_refused(service: Service) -> None:
+    pool(service, "small", slots=4, cpus_per_slot=2, gpus_per_slot=1)
+    errors = submitted(service, pool="small", resources={"cpus": 4, "gpus": 2}).json()["errors"]
+    assert [e["field"] for e in errors] == ["resources.cpus", "resources.gpus"]
+    assert submitted(service, pool="small", resources={"cpus": 2, "gpus": 0.5}).status_code == 201
+    with service.http() as member:
+        seen = member.get("/v1/pools/small").json()
+    assert (seen["cpus"], seen["gpus"]) == (8, 4)
+
+
+def test_a_job_says_that_nobody_serves_its_pool_or_that_it_cannot_be_reached(service: Service) -> None:
+    job = submitted(service).json()["id"]
+
+    def reason() -> str:
+        with service.http() as member:
+            told: str = member.get(f"/v1/tuning-jobs/{job}").json()["reason"]
+            assert member.get("/v1/tuning-jobs").json()["items"][0]["reason"] == told
+            return told
+
+    assert reason() == "Waits: no controller serves the pool 'default' at present."
+    hear_of_controller(service, connected=False, problem="Spark at spark://spark:7077 does not answer.")
+    assert reason() == "Waits: the pool 'default' cannot be reached: Spark at spark://spark:7077 does not answer."
+    hear_of_controller(service)
+    assert reason() == ""
+    hear_of_controller(service, ago_s=31)
+    assert reason() == "Waits: no controller serves the pool 'default' at present."
+    with service.http() as member:
+        assert (
+            member.get("/v1/pools/default").json()["trouble"] == "no controller serves the pool 'default' at present."
+        )
+
+
+def test_operators_see_who_serves_a_pool(service: Service) -> None:
+    hear_of_controller(service)
+    with service.http(service.operator_key) as operator:
+        [seen] = operator.get("/v1/pools/default").json()["controllers"]
+    assert (seen["host"], seen["pid"], seen["version"], seen["connected"], seen["cpus"]) == (
+        "node1",
+        7,
+        "0.1.0",
+        True,
+        8,
+    )

@@ -1,0 +1,141 @@
+"""/v1/pools: the compute pools. Tenants see those they may use; operators see and change all."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response, status
+from pydantic import BaseModel, ConfigDict, Field
+
+from tuning_service.api.deps import IdempotencyKey, Pools, Tuning, Who
+from tuning_service.api.errors import responses
+from tuning_service.api.idempotency import answered_once
+from tuning_service.api.schemas import Out, Page, moment
+from tuning_service.domain.state import Role
+from tuning_service.manager.pool_mgr import PoolView
+
+router = APIRouter(prefix="/v1/pools", tags=["pools"])
+
+_SECRET = ("secret", "password", "token", "credential", "key")
+
+
+class PoolChange(BaseModel):
+    """What is left out stays."""
+
+    master: str | None = Field(None, description="local[*], spark://host:7077, yarn, k8s://…; at a controller's start")
+    conf: dict[str, str] = Field({}, description="Spark configuration; at a controller's start")
+    slots: int | None = Field(None, description="null: what Spark says. Stated for clusters that grow on demand")
+    cpus_per_slot: int = Field(1, description="Of a stated slot: most that one trial can get")
+    gpus_per_slot: int = Field(0, description="The same for GPUs")
+    price: float = Field(0.0, description="Of a GPU for an hour")
+    tenants: list[str] | None = Field(None, description="Names or ids of those that may use it; null: all")
+    drained: bool = Field(False, description="true: no further trial starts; what runs goes on")
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"price": 2.5, "drained": True}]})
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the request has."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"name"}}
+
+
+class PoolIn(PoolChange):
+    name: str = Field(examples=["h100"])
+    master: str = Field(examples=["spark://spark:7077"])
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "h100", "master": "spark://spark:7077", "price": 2.5}]}
+    )
+
+
+class ControllerOut(Out):
+    id: str
+    version: str = Field(examples=["0.1.0"])
+    host: str = Field(examples=["node1"])
+    pid: int
+    started_at: datetime
+    seen_at: datetime
+    connected: bool = Field(description="To Spark")
+    problem: str
+    cpus: int
+    gpus: int
+
+
+class PoolOut(Out):
+    name: str = Field(examples=["h100"])
+    cpus: int = Field(description="In all, used or not")
+    gpus: int
+    slots: int | None = Field(description="As stated; null: Spark is asked")
+    cpus_per_slot: int
+    gpus_per_slot: int
+    price: float
+    drained: bool
+    trouble: str = Field(description='Why no trial can start now; "" when one can')
+    master: str | None = Field(None, description="For operators, as what follows")
+    conf: dict[str, str] | None = Field(None, description="Values of secrets are not shown")
+    tenants: list[str] | None = Field(None, description="Ids; null: all may use it")
+    controllers: list[ControllerOut] | None = None
+
+    @classmethod
+    def of(cls, view: PoolView, *, for_operator: bool) -> "PoolOut":
+        """What tenants see, and more for an operator."""
+        pool = view.pool
+        same = ("name", "slots", "cpus_per_slot", "gpus_per_slot", "price", "drained")
+        fields: dict[str, Any] = {name: getattr(pool, name) for name in same}
+        if for_operator:
+            fields |= {
+                "master": pool.master,
+                "conf": {name: _shown(name, value) for name, value in pool.conf.items()},
+                "tenants": None if pool.tenants is None else list(pool.tenants),
+                "controllers": [_controller(c) for c in view.controllers],
+            }
+        return cls(cpus=view.cpus, gpus=view.gpus, trouble=view.trouble, **fields)
+
+
+def _shown(name: str, value: str) -> str:
+    return "…" if any(word in name.lower() for word in _SECRET) else value
+
+
+def _controller(seen: Any) -> ControllerOut:
+    same = ("id", "version", "host", "pid", "connected", "problem", "cpus", "gpus")
+    fields = {name: getattr(seen, name) for name in same}
+    return ControllerOut(started_at=moment(seen.started_at), seen_at=moment(seen.seen_at), **fields)
+
+
+def _out(who: Who, view: PoolView) -> PoolOut:
+    return PoolOut.of(view, for_operator=who.role is Role.OPERATOR)
+
+
+@router.get("", responses=responses())
+def list_pools(who: Who, pools: Pools) -> Page[PoolOut]:
+    """List the pools that jobs may name."""
+    return Page(items=[_out(who, view) for view in pools.pools(who)])
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, response_model=PoolOut, responses=responses(403, 409, 422))
+def create_pool(
+    wish: PoolIn, who: Who, pools: Pools, tuning: Tuning, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Create a pool; operators only. Start a controller with `--pool NAME` to serve it."""
+
+    def create() -> tuple[int, str]:
+        made = _out(who, pools.create(who, wish.name, **wish.given()))
+        return status.HTTP_201_CREATED, made.model_dump_json()
+
+    return answered_once(tuning, who, idempotency_key, ["POST /v1/pools", wish.model_dump(mode="json")], create)
+
+
+@router.get("/{name}", responses=responses(404))
+def get_pool(name: str, who: Who, pools: Pools) -> PoolOut:
+    """One pool."""
+    return _out(who, pools.pool(who, name))
+
+
+@router.patch("/{name}", responses=responses(403, 404, 422))
+def change_pool(name: str, change: PoolChange, who: Who, pools: Pools) -> PoolOut:
+    """Change or drain a pool; operators only. Master and conf count from a controller's next start, the rest now."""
+    return _out(who, pools.change(who, name, **change.given()))
+
+
+@router.delete("/{name}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(403, 404, 409))
+def delete_pool(name: str, who: Who, pools: Pools) -> None:
+    """Forget a pool in which no unfinished job is; operators only."""
+    pools.delete(who, name)

@@ -1,0 +1,154 @@
+"""Commands about compute pools: list, show, create, set, drain, undrain, delete."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tuning_service.cli import output
+from tuning_service.cli.options import AsJson, Key, Url, connect
+
+pool = typer.Typer(no_args_is_help=True, help="Compute pools: Spark clusters that jobs run on.")
+
+Name = Annotated[str, typer.Argument(metavar="POOL", help="Its name.")]
+Conf = Annotated[list[str] | None, typer.Option("--conf", help="Spark configuration, NAME=VALUE; may be repeated.")]
+Slots = Annotated[str | None, typer.Option("--slots", help="Stated slots; 'none': ask Spark.")]
+Cpus = Annotated[int | None, typer.Option("--cpus-per-slot", min=1)]
+Gpus = Annotated[int | None, typer.Option("--gpus-per-slot", min=0)]
+Price = Annotated[float | None, typer.Option("--price", min=0, help="Of a GPU for an hour.")]
+Tenants = Annotated[
+    str | None, typer.Option("--tenants", help="Who may use it, comma-separated names; 'all' for everybody.")
+]
+
+
+@pool.command("list")
+def list_pools(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """List the pools that jobs may name."""
+    with connect(url, key) as client:
+        found = client.pools()
+    rows = (
+        (p["name"], p["cpus"], p["gpus"], p["price"] or "", "drained" if p["drained"] else p["trouble"] or "ready")
+        for p in found
+    )
+    columns = ("pool", "cpus", "gpus", "price", "state")
+    output.listing(found, as_json=as_json, show=lambda: output.table(columns, rows, "There are no pools."))
+
+
+@pool.command("show", epilog="Example: tuning-service pool show h100")
+def show_pool(name: Name, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Show a pool, and for operators its controllers."""
+    with connect(url, key) as client:
+        found = client.pool(name)
+    if as_json:
+        output.print_json(found)
+        return
+    told = {k: v for k, v in found.items() if k not in {"controllers", "conf"} and v not in (None, "")}
+    told |= {f"conf {k}": v for k, v in (found["conf"] or {}).items()}
+    output.table(("what", "value"), told.items(), "")
+    rows = (
+        (
+            c["id"],
+            c["host"],
+            c["pid"],
+            c["version"],
+            "yes" if c["connected"] else c["problem"],
+            output.when(c["seen_at"]),
+        )
+        for c in found["controllers"] or ()
+    )
+    output.table(("controller", "host", "pid", "version", "connected", "seen"), rows, "")
+
+
+@pool.command("create", epilog="Example: tuning-service pool create h100 --master spark://spark:7077 --price 2.5")
+def create_pool(
+    name: Name,
+    master: Annotated[str, typer.Option(help="local[*], spark://HOST:7077, yarn, k8s://…")],
+    conf: Conf = None,
+    slots: Slots = None,
+    cpus_per_slot: Cpus = None,
+    gpus_per_slot: Gpus = None,
+    price: Price = None,
+    tenants: Tenants = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a pool. Then start a controller for it: `tuning-service controller --pool POOL`."""
+    described = _described(
+        conf=conf, slots=slots, cpus_per_slot=cpus_per_slot, gpus_per_slot=gpus_per_slot, price=price, tenants=tenants
+    )
+    with connect(url, key) as client:
+        made = client.create_pool(name, master, **described)
+    output.print_json(made) if as_json else output.say(made["name"])
+
+
+@pool.command("set", epilog="Example: tuning-service pool set h100 --price 3 --tenants acme,audio")
+def set_pool(
+    name: Name,
+    master: Annotated[str | None, typer.Option(help="From the next start of a controller on, as --conf.")] = None,
+    conf: Conf = None,
+    slots: Slots = None,
+    cpus_per_slot: Cpus = None,
+    gpus_per_slot: Gpus = None,
+    price: Price = None,
+    tenants: Tenants = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a pool."""
+    described = _described(
+        master=master,
+        conf=conf,
+        slots=slots,
+        cpus_per_slot=cpus_per_slot,
+        gpus_per_slot=gpus_per_slot,
+        price=price,
+        tenants=tenants,
+    )
+    if not described:
+        raise typer.BadParameter("name what to change, as in --price 3")
+    with connect(url, key) as client:
+        changed = client.change_pool(name, **described)
+    output.print_json(changed) if as_json else output.say(f"{name} is changed.")
+
+
+@pool.command("drain", epilog="Example: tuning-service pool drain h100")
+def drain_pool(name: Name, url: Url = None, key: Key = None) -> None:
+    """Start no further trials in a pool; what runs goes on, and jobs wait."""
+    with connect(url, key) as client:
+        client.change_pool(name, drained=True)
+    output.say(f"{name} is drained.")
+
+
+@pool.command("undrain", epilog="Example: tuning-service pool undrain h100")
+def undrain_pool(name: Name, url: Url = None, key: Key = None) -> None:
+    """Start trials in a drained pool again."""
+    with connect(url, key) as client:
+        client.change_pool(name, drained=False)
+    output.say(f"{name} goes on.")
+
+
+@pool.command("delete", epilog="Example: tuning-service pool delete h100")
+def delete_pool(name: Name, url: Url = None, key: Key = None) -> None:
+    """Forget a pool in which no unfinished job is."""
+    with connect(url, key) as client:
+        client.delete_pool(name)
+    output.say(f"{name} is deleted.")
+
+
+def _described(**options: Any) -> dict[str, Any]:
+    """The options that were used, as fields of a request."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if "conf" in given:
+        pairs = [pair.partition("=") for pair in given["conf"]]
+        if any(not equals for _, equals, _ in pairs):
+            raise typer.BadParameter("--conf takes NAME=VALUE")
+        given["conf"] = {name: value for name, _, value in pairs}
+    if "slots" in given:
+        if given["slots"] != "none" and not given["slots"].isdecimal():
+            raise typer.BadParameter(f"--slots takes a number or 'none', not {given['slots']!r}")
+        given["slots"] = None if given["slots"] == "none" else int(given["slots"])
+    if "tenants" in given:
+        names = given["tenants"]
+        given["tenants"] = None if names == "all" else [n.strip() for n in names.split(",") if n.strip()]
+    return given

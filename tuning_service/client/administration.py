@@ -1,0 +1,84 @@
+"""The client's calls about keys, tenants and pools."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from tuning_service.client.transport import Transport
+
+JsonDict = dict[str, Any]
+
+
+class AdministrationCalls(ABC):
+    """Part of `TuningClient`."""
+
+    _transport: Transport
+
+    @abstractmethod
+    def _dict(self, method: str, path: str, **options: Any) -> JsonDict: ...
+
+    @abstractmethod
+    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]: ...
+
+    def create_key(
+        self, *, name: str, role: str, tenant: str | None = None, expires_in_days: float | None = None
+    ) -> JsonDict:
+        """A new key with its "secret", which is shown here and never again."""
+        wish: JsonDict = {"name": name, "role": role}
+        if tenant is not None:
+            wish["tenant"] = tenant
+        if expires_in_days is not None:
+            wish["expires_at"] = (datetime.now(UTC) + timedelta(days=expires_in_days)).isoformat()
+        return self._dict("POST", "/v1/keys", json=wish)
+
+    def keys(self, tenant: str | None = None) -> list[JsonDict]:
+        """The own tenant's keys; `tenant` (id or name) is for operators."""
+        return list(self._pages("/v1/keys", {"tenant": tenant}))
+
+    def revoke_key(self, key_id: str) -> JsonDict:
+        """Make the service refuse a key from now on."""
+        return self._dict("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+
+    def create_tenant(self, name: str, max_parallel: int = 4, **quotas: float | None) -> JsonDict:
+        """A new tenant, which runs up to `max_parallel` trials at once. For operators.
+
+        `quotas`: weight, max_gpus, max_gpu_hours, max_jobs, max_storage_bytes, max_requests_per_s.
+        """
+        return self._dict("POST", "/v1/tenants", json={"name": name, "max_parallel": max_parallel, **quotas})
+
+    def change_tenant(self, tenant: str, **quotas: float | None) -> JsonDict:
+        """Change a tenant's (id or name) `max_parallel` or other quotas; None is no limit. For operators."""
+        return self._dict("PATCH", f"/v1/tenants/{quote(tenant, safe='')}", json=quotas)
+
+    def tenant(self, tenant: str | None = None) -> JsonDict:
+        """The own tenant with its quotas and its `usage`; `tenant` (id or name) is for operators."""
+        return self._dict("GET", "/v1/tenant" if tenant is None else f"/v1/tenants/{quote(tenant, safe='')}")
+
+    def pools(self) -> list[JsonDict]:
+        """The compute pools that jobs may name; operators see all, with their controllers."""
+        return list(self._pages("/v1/pools", {}))
+
+    def pool(self, name: str) -> JsonDict:
+        """One compute pool."""
+        return self._dict("GET", f"/v1/pools/{quote(name, safe='')}")
+
+    def create_pool(self, name: str, master: str, **described: Any) -> JsonDict:
+        """A new pool. For operators.
+
+        `described`: conf, slots, cpus_per_slot, gpus_per_slot, price, tenants, drained.
+        """
+        return self._dict("POST", "/v1/pools", json={"name": name, "master": master, **described})
+
+    def change_pool(self, name: str, **described: Any) -> JsonDict:
+        """Change or drain a pool. For operators."""
+        return self._dict("PATCH", f"/v1/pools/{quote(name, safe='')}", json=described)
+
+    def delete_pool(self, name: str) -> None:
+        """Forget a pool in which no unfinished job is. For operators."""
+        self._transport.json("DELETE", f"/v1/pools/{quote(name, safe='')}")
+
+    def tenants(self) -> list[JsonDict]:
+        """All tenants. For operators."""
+        return list(self._pages("/v1/tenants", {}))

@@ -1,0 +1,81 @@
+"""Compute pools: named Spark clusters that jobs run on, and the controllers that serve them."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tuning_service.domain.errors import FieldProblem
+
+DEFAULT_POOL = "default"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+# A controller that was not heard of for so many of its leases is gone.
+SILENT_LEASES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A Spark master with what has to be known of it.
+
+    What the pool has is asked of Spark, unless `slots` is stated: as for clusters that start executors on demand and
+    have none before. A stated slot has `cpus_per_slot` and `gpus_per_slot`, the most that one trial can get.
+    """
+
+    name: str
+    master: str
+    conf: Mapping[str, str] = field(default_factory=dict)
+    slots: int | None = None
+    cpus_per_slot: int = 1
+    gpus_per_slot: int = 0
+    price: float = 0.0  # of a GPU for an hour, in the deployment's currency
+    tenants: tuple[str, ...] | None = None  # ids of those that may use it; None: all
+    drained: bool = False  # starts no further trials; what runs goes on
+    created_at: float
+
+    def admits(self, tenant_id: str) -> bool:
+        """True when the tenant may use it."""
+        return self.tenants is None or tenant_id in self.tenants
+
+
+# What an operator may change of a pool, beside who may use it.
+POOL_FIELDS = ("master", "conf", "slots", "cpus_per_slot", "gpus_per_slot", "price", "tenants", "drained")
+
+
+def pool_problems(pool: Pool) -> list[FieldProblem]:
+    """What is wrong with a pool's description, as far as it can be told without the cluster."""
+    problems = []
+    if not _NAME.fullmatch(pool.name):
+        remedy = "Use up to 63 lower-case letters, digits, dots, dashes and underscores."
+        problems.append(FieldProblem(field="name", message=f"{pool.name!r} cannot be a name.", remedy=remedy))
+    if not re.match(r"local(\[.*\])?$|spark://.+:\d+|yarn$|k8s://.+", pool.master):
+        message = f"{pool.master!r} is no Spark master."
+        remedy = "Use local[*], spark://host:7077, yarn or k8s://https://host:443."
+        problems.append(FieldProblem(field="master", message=message, remedy=remedy))
+    for name, least in (("slots", 1), ("cpus_per_slot", 1), ("gpus_per_slot", 0), ("price", 0)):
+        value = getattr(pool, name)
+        if value is not None and not (math.isfinite(value) and value >= least):
+            message = f"must be at least {least}, not {value:g}."
+            problems.append(FieldProblem(field=name, message=message, remedy="Raise it."))
+    return problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerSeen:
+    """One controller process, as it last said of itself."""
+
+    id: str
+    pool: str
+    version: str
+    host: str
+    pid: int
+    started_at: float
+    seen_at: float
+    lease_s: float
+    connected: bool  # to Spark
+    problem: str = ""  # why it is not
+    cpus: int = 0
+    gpus: int = 0
+
+    def is_alive(self, now: float) -> bool:
+        """False when it has not been heard of for long."""
+        return now - self.seen_at < SILENT_LEASES * self.lease_s

@@ -1,0 +1,174 @@
+"""Compute pools: what operators do with them, what tenants see of them, and which one a job goes to."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound
+from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Pool, pool_problems
+from tuning_service.domain.principal import Principal
+from tuning_service.domain.state import Role
+from tuning_service.storage.store import Store, Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """A pool, with the controllers that serve it, and why it is of no use now, if so."""
+
+    pool: Pool
+    controllers: Sequence[ControllerSeen]
+    trouble: str  # "" when jobs can run
+
+    @property
+    def cpus(self) -> int:
+        """What its controllers' executors have; or what is stated."""
+        stated = None if self.pool.slots is None else self.pool.slots * self.pool.cpus_per_slot
+        return sum(c.cpus for c in self.controllers) if stated is None else stated
+
+    @property
+    def gpus(self) -> int:
+        """The same for GPUs."""
+        stated = None if self.pool.slots is None else self.pool.slots * self.pool.gpus_per_slot
+        return sum(c.gpus for c in self.controllers) if stated is None else stated
+
+
+def trouble(name: str, controllers: Collection[ControllerSeen], now: float) -> str:
+    """Why no trial can start in the pool of these controllers; "" when one can."""
+    alive = [c for c in controllers if c.is_alive(now)]
+    if not alive:
+        return f"no controller serves the pool {name!r} at present."
+    if any(c.connected for c in alive):
+        return ""
+    why = next((c.problem for c in alive if c.problem), "its controller is still connecting to Spark.")
+    return f"the pool {name!r} cannot be reached: {why}"
+
+
+def choose_pool(wanted: str, pools: Sequence[Pool], tenant_id: str) -> str:
+    """The pool that a job goes to: the one it names, or the only one, or the one that is called default.
+
+    Raises:
+        InvalidRequest: the tenant may not use it, or has to choose.
+    """
+    names = [pool.name for pool in pools if pool.admits(tenant_id)]
+    if wanted in names:
+        return wanted
+    if not names:
+        message, remedy = "there is no compute pool that this tenant may use.", "Ask the operator for one."
+    elif wanted:
+        message, remedy = f"there is no pool {wanted!r} for this tenant.", f"Use one of {', '.join(names)}."
+    elif len(names) == 1:
+        return names[0]
+    elif DEFAULT_POOL in names:
+        return DEFAULT_POOL
+    else:
+        message, remedy = "is missing, and there are several.", f"Use one of {', '.join(names)}."
+    raise InvalidRequest(FieldProblem(field="pool", message=message, remedy=remedy))
+
+
+def too_large(pool: Pool, cpus: int, gpus: float) -> list[FieldProblem]:
+    """What a trial asks for that no slot of the pool has, as far as the pool states its slots."""
+    if pool.slots is None:
+        return []
+    asked = (("cpus", cpus, pool.cpus_per_slot), ("gpus", gpus, pool.gpus_per_slot))
+    return [
+        FieldProblem(
+            field=f"resources.{name}",
+            message=f"{wish:g} is more than a slot of the pool {pool.name!r} has, which is {most}.",
+            remedy=f"Use at most {most}, or another pool.",
+        )
+        for name, wish, most in asked
+        if wish > most
+    ]
+
+
+class PoolMgr:
+    """Safe from any thread."""
+
+    def __init__(self, store: Store, clock: Clock = system_clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def pools(self, principal: Principal) -> Sequence[PoolView]:
+        """All for operators, for others those that their tenant may use; by name."""
+        with self._store.read() as unit:
+            seen = unit.pools.controllers()
+            found = [pool for pool in unit.pools.all() if _sees(principal, pool)]
+        return [self._view(pool, [c for c in seen if c.pool == pool.name]) for pool in found]
+
+    def pool(self, principal: Principal, name: str) -> PoolView:
+        """Raises NotFound, also for a pool that the tenant may not use."""
+        with self._store.read() as unit:
+            pool = unit.pools.get(name)
+            controllers = unit.pools.controllers(name)
+        if not _sees(principal, pool):
+            raise NotFound(f"There is no pool {name!r}.")
+        return self._view(pool, controllers)
+
+    def create(self, principal: Principal, name: str, **described: Any) -> PoolView:
+        """A new pool; a controller started with its name serves it.
+
+        Raises:
+            Denied, InvalidRequest, Conflict
+        """
+        principal.require(Role.OPERATOR)
+        with self._store.write() as unit:
+            described = _with_tenant_ids(unit, described)
+            pool = _checked(Pool(name=name, created_at=self._clock(), **described))
+            unit.pools.add(pool)
+        return self._view(pool, ())
+
+    def change(self, principal: Principal, name: str, **described: Any) -> PoolView:
+        """Prices, slots, tenants and draining take effect within seconds; master and conf when a controller starts.
+
+        Raises:
+            Denied, NotFound, InvalidRequest
+        """
+        self.pool(principal, name)
+        principal.require(Role.OPERATOR)
+        with self._store.write() as unit:
+            described = _with_tenant_ids(unit, described)
+            pool = _checked(dataclasses.replace(unit.pools.get(name), **described))
+            unit.pools.change(pool)
+            controllers = unit.pools.controllers(name)
+        return self._view(pool, controllers)
+
+    def delete(self, principal: Principal, name: str) -> None:
+        """Raises Denied, NotFound, and Conflict while a job in it has not ended."""
+        self.pool(principal, name)
+        principal.require(Role.OPERATOR)
+        with self._store.write() as unit:
+            unit.pools.remove(name)
+
+    def _view(self, pool: Pool, controllers: Sequence[ControllerSeen]) -> PoolView:
+        now = self._clock()
+        alive = [c for c in controllers if c.is_alive(now)]
+        return PoolView(pool=pool, controllers=alive, trouble=trouble(pool.name, alive, now))
+
+
+def _sees(principal: Principal, pool: Pool) -> bool:
+    return principal.role is Role.OPERATOR or pool.admits(principal.tenant_id)
+
+
+def _with_tenant_ids(unit: Unit, described: dict[str, Any]) -> dict[str, Any]:
+    """`described`, with ids in place of the tenants' names."""
+    named = described.get("tenants")
+    if named is None:
+        return described
+    known = {key: tenant.id for tenant in unit.tenancy.tenants() for key in (tenant.name, tenant.id)}
+    problems = [
+        FieldProblem(field=f"tenants.{i}", message=f"there is no tenant {name!r}.", remedy="See GET /v1/tenants.")
+        for i, name in enumerate(named)
+        if name not in known
+    ]
+    if problems:
+        raise InvalidRequest(*problems)
+    return described | {"tenants": tuple(dict.fromkeys(known[name] for name in named))}
+
+
+def _checked(pool: Pool) -> Pool:
+    problems = pool_problems(pool)
+    if problems:
+        raise InvalidRequest(*problems)
+    return pool
