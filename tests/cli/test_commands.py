@@ -318,10 +318,10 @@ def test_pools_are_made_changed_drained_shown_and_deleted(service: Service) -> N
     assert (changed["price"], changed["slots"], changed["tenants"]) == (2.5, None, None)
     operator.run("pool", "drain", "h100")
     member = Shell(service, service.keys["vision/member"])
-    [line] = [row for row in member.run("pool", "list").stdout.splitlines() if row.startswith("h100")]
+    [line] = [row.rstrip() for row in member.run("pool", "list").stdout.splitlines() if row.startswith("h100")]
     assert line.endswith("drained")
     operator.run("pool", "undrain", "h100")
-    [line] = [row for row in member.run("pool", "list").stdout.splitlines() if row.startswith("h100")]
+    [line] = [row.rstrip() for row in member.run("pool", "list").stdout.splitlines() if row.startswith("h100")]
     assert line.endswith("no controller serves the pool 'h100' at present.")
     assert "yarn" in operator.run("pool", "show", "h100").stdout
     assert "yarn" not in member.run("pool", "show", "h100").stdout

@@ -12,6 +12,7 @@ import httpx
 from tuning_service.client.errors import ServiceUnreachable, TuningApiError
 
 DEFAULT_URL = "http://127.0.0.1:8765"
+_LATER = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS})
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
@@ -59,7 +60,7 @@ class Transport:
                 if response.is_success:
                     return response
                 failure = error_from(response)
-                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                if response.status_code not in _LATER:
                     raise failure
                 wait = max(wait, _retry_after(response))
             if time.monotonic() + wait > deadline:
