@@ -77,7 +77,7 @@ class AdministrationCalls(ABC):
 
     def delete_pool(self, name: str) -> None:
         """Forget a pool in which no unfinished job is. For operators."""
-        self._transport.json("DELETE", f"/v1/pools/{quote(name, safe='')}")
+        self._transport.send("DELETE", f"/v1/pools/{quote(name, safe='')}")
 
     def tenants(self) -> list[JsonDict]:
         """All tenants. For operators."""
