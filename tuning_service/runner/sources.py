@@ -24,7 +24,7 @@ Found = list[tuple[Rank, Point]]
 
 
 class Sources:
-    """The files that `sources` of a plan's parser names, in any of `folders`, each with what people write before a name in it.
+    """The files that `sources` of a plan's parser names, in any of `folders`: (how people write it, its path).
 
     An entry is `{"path": shell pattern, "kind": "text", "tensorboard", "val_dict_list" or "evaluation_metrics"}`;
     `{"kind": "output"}` has the place of the training's output in their order, which otherwise is the first. The order

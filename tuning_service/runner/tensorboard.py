@@ -199,12 +199,14 @@ def _signed(value: int) -> int:
 
 def _shortest(value: float) -> float:
     """A 32-bit float as people write it: 0.1, not 0.10000000149011612."""
-    try:
-        if struct.unpack("<f", struct.pack("<f", value))[0] != value:
-            return value
-    except OverflowError:
-        return value
-    return float(f"{value:.7g}") if struct.unpack("<f", struct.pack("<f", float(f"{value:.7g}")))[0] == value else value
+    for digits in (7, 8, 9):
+        short = float(f"{value:.{digits}g}")
+        try:
+            if struct.unpack("<f", struct.pack("<f", short))[0] == value:
+                return short
+        except OverflowError:
+            break
+    return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
