@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 from tuning_service.domain.errors import FieldProblem
 from tuning_service.domain.job import JobSpec
 
+_MOST_PATTERNS = 10
+
 
 def sources(spec: JobSpec) -> list[dict[str, str]]:
     """For `sources` of what `log_parser` gives.
@@ -26,6 +28,9 @@ def sources(spec: JobSpec) -> list[dict[str, str]]:
 def log_file_problems(patterns: Sequence[str]) -> list[FieldProblem]:
     """What is wrong with `log_files`; empty when nothing is."""
     problems = []
+    if len(patterns) > _MOST_PATTERNS:
+        remedy = f"Use {_MOST_PATTERNS} at most."
+        problems.append(FieldProblem(field="log_files", message=f"has {len(patterns)} entries.", remedy=remedy))
     for index, pattern in enumerate(patterns):
         message = _problem(pattern, patterns[:index])
         if message:

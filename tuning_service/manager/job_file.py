@@ -118,7 +118,6 @@ class JobFile(_Part):
     )
     log_files: list[Annotated[str, Field(max_length=200)]] = Field(
         default_factory=list,
-        max_length=10,
         description="Files that the program writes metrics into, as shell patterns: logs/*.log",
     )
 
