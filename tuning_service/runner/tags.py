@@ -12,8 +12,6 @@
 import re
 from collections.abc import Sequence
 
-from tuning_service.logs.marks import squash, tidy
-
 _SPLITS = {
     "train": "train",
     "training": "train",
@@ -24,6 +22,7 @@ _SPLITS = {
     "eval": "eval",
     "evaluation": "eval",
 }
+_LONGEST_NAME = 100
 _VAL = frozenset({"valid", "validation"})
 
 
@@ -32,7 +31,7 @@ class Tags:
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._exact = frozenset(metrics)
-        self._squashed = {squash(name): name for name in reversed(metrics)}
+        self._joined = {_joined(name): name for name in reversed(metrics)}
         self._words = {words: name for name in reversed(metrics) if (words := _words(name))}
         self._known: dict[tuple[str, str], tuple[str, int]] = {}
 
@@ -53,12 +52,12 @@ class Tags:
             if name in self._exact:
                 return name, 0
         for name in names:
-            if wanted := self._squashed.get(squash(name)):
+            if wanted := self._joined.get(_joined(name)):
                 return wanted, 1
         for name in names:
             if wanted := self._words.get(_words(name)):
                 return wanted, 2
-        return tidy(names[0]), 0
+        return _tidy(names[0]), 0
 
 
 def candidates(folder: str, tag: str) -> list[str]:
@@ -73,6 +72,16 @@ def candidates(folder: str, tag: str) -> list[str]:
     base = tag.removeprefix("epoch_") if split in {"train", "val"} else tag
     named = base if split in _words(base) else f"{split}_{base}"
     return [base, named] if split == "train" else [named]
+
+
+def _joined(name: str) -> str:
+    """A name without the differences that are forgiven in logs, too: case, and what stands between words."""
+    return re.sub(r"[\s_-]+", "_", name.strip()).lower()
+
+
+def _tidy(name: str) -> str:
+    short = re.sub(r"\s+", "_", name.strip())[:_LONGEST_NAME]
+    return "".join(c if c.isprintable() else "_" for c in short)
 
 
 def _words(name: str) -> frozenset[str]:
