@@ -289,6 +289,7 @@ def test_patterns_match_as_shells_match(tmp_path):
     }
     assert found_by(tmp_path, "logs/?.log", "./logs/*.log") == {(0, "logs/b.log")}
     assert found_by(tmp_path, "logs/[[]x].txt", "a.log", "b.log") == {(0, "logs/[x].txt"), (1, "a.log")}
+    assert found_by(tmp_path, "**/e.txt", "logs/e.txt") == {(0, "logs/e.txt")}
     assert found_by(tmp_path, "**/" * 60 + "*a*a*a*a*a*a*a*a*b") == set()
 
 

@@ -31,6 +31,8 @@ class Scan:
         self.complete = True  # False when the last pass did not see everything
         self._folders = folders
         self._plain = [(i, p) for i, p in enumerate(patterns) if not _has_magic(p)]
+        # Of most files, the name alone says that they match nothing.
+        self._names = _any_of([p.rstrip("/").rpartition("/")[2] for p in patterns if _has_magic(p)])
         self._magic = [(i, _Pattern(p)) for i, p in enumerate(patterns) if _has_magic(p)]
         self._deep = any("**" in p for p in patterns)
         self._depth = max((p.count("/") for p in patterns), default=0)
@@ -43,7 +45,8 @@ class Scan:
                 path = folder / pattern
                 if path not in seen and path.is_file():
                     seen.add(path)
-                    yield Match(index, path, pattern)
+                    earlier = (i for i, magic in self._magic if i < index and magic.matches(pattern))
+                    yield Match(next(earlier, index), path, pattern)
         self.complete = True
         if not self._magic:
             return
@@ -70,7 +73,7 @@ class Scan:
                         if entry.is_dir(follow_symlinks=False):
                             if self._enters(entry.name, depth):
                                 waiting.append((Path(entry.path), f"{name}{entry.name}/", depth + 1))
-                        elif entry.is_file():
+                        elif self._names.match(entry.name) and entry.is_file():
                             yield Path(entry.path), name + entry.name
             except OSError:  # it went away
                 continue
@@ -81,6 +84,10 @@ class Scan:
 
 def _has_magic(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
+
+
+def _any_of(names: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(name) for name in names))
 
 
 class _Pattern:

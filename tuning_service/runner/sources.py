@@ -14,8 +14,9 @@ MOST_FILES = 100  # that are read; as many again that were there before the trai
 _POLL_S = 0.25
 _SCAN_S = 1.0
 _SCAN_SHARE = 30  # between two searches for new files, so many times what one takes
-_PIECE = 2**20  # bytes of one file at a time
-_POLL_BYTES = 4 * 2**20
+_PIECE = 2**18  # bytes of one file at a time
+_TURN_S = 0.25  # until other things are seen to
+_TURN_SHARE = 4  # between two turns, so many times what one took
 _LAST_READ_S = 120.0
 _EVENT_FILE = "tfevents"
 _SHOWN = 12
@@ -59,11 +60,13 @@ class Sources:
         now = time.monotonic()
         if not self._files or now < self._poll_at:
             return []
-        self._poll_at = now + _POLL_S
         if now >= self._scan_at:
             self._look()
             self._scan_at = time.monotonic() + max(_SCAN_S, _SCAN_SHARE * (time.monotonic() - now))
-        return self._pass(_POLL_BYTES)[0]
+        found, _ = self._pass()
+        done = time.monotonic()
+        self._poll_at = done + max(_POLL_S, _TURN_SHARE * (done - now))
+        return found
 
     def rest(self, *, ended: bool) -> Iterator[Found]:
         """All that is left, in pieces between which other things may be done. No process writes any more.
@@ -75,7 +78,7 @@ class Sources:
         self._look()
         deadline = time.monotonic() + _LAST_READ_S
         while time.monotonic() < deadline:
-            found, count = self._pass(_POLL_BYTES)
+            found, count = self._pass()
             yield found
             if not count:
                 break
@@ -87,18 +90,19 @@ class Sources:
             for point in reader.finish(ended=ended)
         ]
 
-    def _pass(self, most: int) -> tuple[Found, int]:
+    def _pass(self) -> tuple[Found, int]:
         """One turn over the files, which begins where the last one had to end; and the bytes that were read."""
         readers = self._in_order()
         found: Found = []
         read = 0
+        until = time.monotonic() + _TURN_S
         for index in range(len(readers)):
             place = (self._turn + index) % len(readers)
             rank, reader = readers[place]
             points, count = reader.read(_PIECE)
             found += [(self._ranked(rank, point), point) for point in points]
             read += count
-            if read >= most:
+            if time.monotonic() >= until:
                 self._turn = place + 1
                 break
         return found, read
