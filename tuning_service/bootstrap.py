@@ -181,6 +181,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         notify=notify,
         heartbeat_s=settings.heartbeat_s,
         log_limit_bytes=settings.log_limit_bytes,
+        data_dir=settings.training_data_dir,
     )
 
     plugins = PluginMgr(

@@ -38,6 +38,7 @@ class Settings:
     lease_s: float = 15.0
     heartbeat_s: float = 0.5  # longest silence of a runner, and so how soon a stop reaches it
     silent_s: float = 60.0  # a claimed task that is silent for longer is lost
+    training_data_dir: str = ""  # on executors: DATA_DIR of trainings; an executor's own TUNING_DATA_DIR goes before it
     log_limit_bytes: int = 4 * 2**20  # of one task's log that is kept: the first and the last half of this
     max_upload_bytes: int = 256 * 2**20
     max_unpacked_bytes: int = 1024 * 2**20

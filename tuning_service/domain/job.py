@@ -27,6 +27,15 @@ class Goal(StrEnum):
     MAXIMIZE = "maximize"
 
 
+class Arguments(StrEnum):
+    """How parameters are written after a command."""
+
+    FLAGS = "flags"  # --learning_rate 0.1
+    DASHES = "dashes"  # --learning-rate 0.1
+    PAIRS = "pairs"  # learning_rate=0.1
+    NONE = "none"  # not at all: the program reads them elsewhere
+
+
 class Summary(StrEnum):
     """How one trial's measurements of the objective become one value."""
 
@@ -163,7 +172,9 @@ class JobSpec:
     budget: Budget
     resources: Resources = field(default_factory=Resources)
     seed: int = 0
+    arguments: Arguments = Arguments.FLAGS
     log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
+    log_files: tuple[str, ...] = ()  # shell patterns of files that are read like the output
     metric_constraints: tuple[MetricConstraint, ...] = ()
     stored_metrics: tuple[str, ...] = ()  # looked for in the log and kept, and guide nothing
     points: tuple[Params, ...] = ()  # complete configurations that are tried first
@@ -231,7 +242,9 @@ class JobSpec:
             "algorithm": asdict(self.algorithm) | {"options": dict(self.algorithm.options)},
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
+            "arguments": str(self.arguments),
             "log_patterns": list(self.log_patterns),
+            "log_files": list(self.log_files),
         }
 
     @classmethod
@@ -255,7 +268,9 @@ class JobSpec:
             algorithm=AlgorithmChoice(**data["algorithm"]),
             budget=Budget(**data["budget"]),
             resources=Resources(**data["resources"]),
+            arguments=Arguments(data.get("arguments", Arguments.FLAGS)),
             log_patterns=tuple(data["log_patterns"]),
+            log_files=tuple(data.get("log_files", ())),
         )
 
 

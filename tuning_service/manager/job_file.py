@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import (
     AlgorithmChoice,
+    Arguments,
     Budget,
     Goal,
     JobSpec,
@@ -85,6 +86,9 @@ class JobFile(_Part):
     framework: str = Field(description="One of GET /v1/frameworks")
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
     command: str = Field(description="How a trial is started, in the program's folder: python train.py")
+    arguments: Arguments = Field(
+        Arguments.FLAGS, description="How parameters follow the command: --a 1 (dashes: --a-b 1), a=1, or not at all"
+    )
     space: dict[str, SpaceEntry]
     constraints: list[str] = Field(
         default_factory=list, max_length=50, description="Conditions over parameters: width * depth <= 4096"
@@ -111,6 +115,10 @@ class JobFile(_Part):
     log_patterns: list[str] = Field(
         default_factory=list,
         description="Regular expressions with groups named metric and value (and step), or named as the metric",
+    )
+    log_files: list[Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=list,
+        description="Files that the program writes metrics into, as shell patterns: logs/*.log",
     )
 
     model_config = ConfigDict(
@@ -186,7 +194,9 @@ class JobFile(_Part):
             budget=budget,
             resources=resources,
             seed=self.seed,
+            arguments=self.arguments,
             log_patterns=tuple(self.log_patterns),
+            log_files=tuple(self.log_files),
             points=points,
         )
 

@@ -34,14 +34,19 @@ class TaskDesk:
         notify: Callable[[str], None],
         heartbeat_s: float = 0.5,
         log_limit_bytes: int = 4 * 2**20,
+        data_dir: str = "",
         clock: Clock = system_clock,
     ) -> None:
-        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored."""
+        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored.
+
+        `data_dir` is where executors have the data of trainings; "" when that is not the same on all of them.
+        """
         self._store = store
         self._artifacts = artifacts
         self._notify = notify
         self._heartbeat_s = heartbeat_s
         self._log_limit_bytes = log_limit_bytes
+        self._data_dir = data_dir
         self._clock = clock
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
@@ -131,6 +136,7 @@ class TaskDesk:
             environment={
                 **prepared.environment,
                 **{f"TUNING_{name.upper()}": value for name, value in context.items()},
+                **({"DATA_DIR": self._data_dir} if self._data_dir else {}),
             },
             files=prepared.files,
             parser=manager.log_parser(spec),
@@ -197,7 +203,8 @@ class TaskDesk:
             # The last report, delivered again because its answer was lost on the way.
             delivered = report.outcome is not None and task.outcome == _clean_outcome(report.outcome)
             return Decision.STOP if delivered else None
-        rows.report(task, tuple(_clean_point(m) for m in report.measurements), log_bytes, now)
+        points = tuple(_clean_point(m) for m in report.measurements)
+        rows.report(task, points, log_bytes, now, withdrawn=[_clean_name(name) for name in report.withdrawn])
         if report.outcome is not None:
             rows.end(task, _clean_outcome(report.outcome), now)
         return Decision.STOP if task.stop_requested else Decision.CONTINUE
@@ -224,7 +231,11 @@ def _clean_text(text: str) -> str:
 
 def _clean_point(point: Measurement) -> Measurement:
     step = min(max(point.step, -_LARGEST_STEP), _LARGEST_STEP)
-    return dataclasses.replace(point, metric=_clean_text(point.metric)[:200], step=step)
+    return dataclasses.replace(point, metric=_clean_name(point.metric), step=step)
+
+
+def _clean_name(metric: str) -> str:
+    return _clean_text(metric)[:200]
 
 
 def _clean_outcome(outcome: Outcome) -> Outcome:

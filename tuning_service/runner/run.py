@@ -10,11 +10,13 @@ from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
 from tuning_service.runner import service as connections
 from tuning_service.runner import training as supervisors
 from tuning_service.runner.bundle import BadBundle, digest
+from tuning_service.runner.contract import SEARCHED, merge_objects, script_environment, script_folders
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
 from tuning_service.runner.service import Gone, Refused, Service, Unreachable
+from tuning_service.runner.sources import Sources
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
 from tuning_service.runner.verdict import lost, not_started
@@ -98,12 +100,18 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     bundle = _program(plan, reporter, url)
     try:
         workspace.fill(bundle, plan.files)
+        for told in merge_objects(workspace.program, plan.merged):
+            reporter.log.feed(f"tuning-service: {told}\n".encode())
+        folders = script_folders(workspace.folder)
     except BadBundle as error:
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
-    environment = training_environment(os.environ, plan.environment, gpus, workspace.folder)
-    follower = Follower(plan, reporter)
+    added = {**plan.environment, **script_environment(os.environ, plan.environment, folders, plan.context)}
+    environment = training_environment(os.environ, added, gpus, workspace.folder)
+    sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
+    sources.start()
+    follower = Follower(plan, reporter, sources)
     supervisor, training = _start(plan, environment, workspace)
     reusable = False
     try:
