@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.parameters import Params
 from tuning_service.domain.space import Space
@@ -162,6 +163,7 @@ class JobSpec:
     algorithm: AlgorithmChoice
     budget: Budget
     resources: Resources = field(default_factory=Resources)
+    environment: ProgramEnvironment = field(default_factory=ProgramEnvironment)
     seed: int = 0
     log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
     metric_constraints: tuple[MetricConstraint, ...] = ()
@@ -231,6 +233,7 @@ class JobSpec:
             "algorithm": asdict(self.algorithm) | {"options": dict(self.algorithm.options)},
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
+            "environment": self.environment.to_dict(),
             "log_patterns": list(self.log_patterns),
         }
 
@@ -255,6 +258,7 @@ class JobSpec:
             algorithm=AlgorithmChoice(**data["algorithm"]),
             budget=Budget(**data["budget"]),
             resources=Resources(**data["resources"]),
+            environment=ProgramEnvironment(**data.get("environment", {})),
             log_patterns=tuple(data["log_patterns"]),
         )
 

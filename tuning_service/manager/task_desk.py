@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import GiveUp, Unauthenticated
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
@@ -34,14 +35,19 @@ class TaskDesk:
         notify: Callable[[str], None],
         heartbeat_s: float = 0.5,
         log_limit_bytes: int = 4 * 2**20,
+        environments: Mapping[str, str] | None = None,
         clock: Clock = system_clock,
     ) -> None:
-        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored."""
+        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored.
+
+        `environments` are the deployment's by name: the path of each one's interpreter on the executors.
+        """
         self._store = store
         self._artifacts = artifacts
         self._notify = notify
         self._heartbeat_s = heartbeat_s
         self._log_limit_bytes = log_limit_bytes
+        self._environments = dict(environments or {})
         self._clock = clock
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
@@ -139,11 +145,19 @@ class TaskDesk:
             heartbeat_s=self._heartbeat_s,
             log_limit_bytes=self._log_limit_bytes,
             context=context,
+            interpreter=self._interpreter(spec.environment),
             modules=prepared.modules,
             templates=prepared.templates,
             values=trial.params if prepared.templates else {},
             merged=prepared.merged,
+            imports=prepared.imports,
         )
+
+    def _interpreter(self, wanted: ProgramEnvironment) -> Mapping[str, str]:
+        if wanted.name:
+            # "" when the deployment has dropped it since the job was submitted: the runner says so.
+            return {"name": wanted.name, "python": self._environments.get(wanted.name, "")}
+        return wanted.to_dict()
 
     def program(self, task_id: str, token: str) -> bytes:
         """The bundle that this task runs. Raises Unauthenticated, GiveUp."""
