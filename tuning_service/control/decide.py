@@ -149,10 +149,24 @@ def _end_of(state: JobState) -> str:
     job = state.job
     if state.algorithm_error:
         return state.algorithm_error
+    if fault := _environment_fault(state):
+        return fault
     if _out_of_time(state):
         return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
     if state.failed_in_row >= job.spec.budget.failures:
         return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
+    return ""
+
+
+def _environment_fault(state: JobState) -> str:
+    """What an executor said that cannot give programs of this job what they need; "" when none did.
+
+    First a line, then what led there: all trials need the same, so the job ends, and is resumed when that is mended.
+    """
+    for task in state.tasks:
+        end = end_of(task, state)
+        if end is not None and end.fault is FaultKind.ENVIRONMENT:
+            return f"{end.reason}\n{end.explanation}".strip()
     return ""
 
 
@@ -249,7 +263,8 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
         return at(TrialStatus.FAILED, reason=f"{', '.join(missing)} {verb} no finite value to count."), True
     if outcome.status is TaskStatus.FAILED:
         return at(TrialStatus.FAILED, explanation=outcome.explanation), True
-    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST:
+    environment = outcome.fault is FaultKind.ENVIRONMENT
+    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST and not environment:
         return at(TrialStatus.FAILED, reason=f"Lost {result.lost} times; the last time: {outcome.reason}"), True
     if outcome.status is TaskStatus.LOST and _searching(state):
         return at(TrialStatus.QUEUED, reason=outcome.reason), False

@@ -1,9 +1,11 @@
 """The whole life of one task on an executor. `run_ticket` is what a Spark task calls."""
 
+import contextlib
 import logging
 import os
 import socket
 import time
+from functools import partial
 
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
@@ -12,12 +14,13 @@ from tuning_service.runner import training as supervisors
 from tuning_service.runner.bundle import BadBundle, digest
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
+from tuning_service.runner.interpreter import EnvironmentFault, check_modules, interpreter_of
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
 from tuning_service.runner.service import Gone, Refused, Service, Unreachable
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
-from tuning_service.runner.verdict import lost, not_started
+from tuning_service.runner.verdict import lost, not_started, without_environment, without_module
 from tuning_service.runner.workspace import ProgramCache, Workspace, root
 
 _log = logging.getLogger(__name__)
@@ -102,9 +105,25 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
-    environment = training_environment(os.environ, plan.environment, gpus, workspace.folder)
+    beat = partial(_heartbeat, reporter)
+    with contextlib.ExitStack() as stack:
+        try:
+            interpreter = stack.enter_context(interpreter_of(plan, workspace, beat))
+            environment = training_environment(os.environ, plan.environment, gpus, workspace.folder, interpreter)
+            check_modules(plan, interpreter, environment, workspace, beat)
+        except EnvironmentFault as error:
+            raise _Ended(without_environment(error)) from error
+        except (OSError, EOFError, CouldNotStart) as error:
+            raise _Ended(lost(FaultKind.CLUSTER, f"the environment could not be made here: {error}")) from error
+        outcome = _follow(plan, command(plan.argv, interpreter), environment, workspace, reporter)
+    return without_module(outcome, plan.imports, interpreter)
+
+
+def _follow(
+    plan: LaunchPlan, argv: list[str], environment: dict[str, str], workspace: Workspace, reporter: Reporter
+) -> Outcome:
     follower = Follower(plan, reporter)
-    supervisor, training = _start(plan, environment, workspace)
+    supervisor, training = _start(plan, argv, environment, workspace)
     reusable = False
     try:
         outcome, end = follower.follow(training)
@@ -119,8 +138,9 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     return outcome
 
 
-def _start(plan: LaunchPlan, environment: dict[str, str], workspace: Workspace) -> tuple[SupervisorProcess, Training]:
-    argv = command(plan.argv)
+def _start(
+    plan: LaunchPlan, argv: list[str], environment: dict[str, str], workspace: Workspace
+) -> tuple[SupervisorProcess, Training]:
     for attempt in range(2):
         supervisor = supervisors.borrow()
         try:
