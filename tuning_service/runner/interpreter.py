@@ -18,6 +18,7 @@ from tuning_service.runner.workspace import Workspace, root
 
 _CHECK_S = 120.0
 _CHECK = """
+import sys
 try:
     from importlib.util import find_spec
 except ImportError:

@@ -63,9 +63,9 @@ class PackedEnvironment:
 
 
 def _interpreter(home: Path) -> Path | None:
+    folders = [home / "bin", *home.glob("*/bin")]
     # A link to the Python that it was made from may lead nowhere here: that is told by running it.
-    found = [*home.glob("bin/python"), *home.glob("*/bin/python")]
-    return found[0] if found else None
+    return next((folder / "python" for folder in folders if os.path.lexists(folder / "python")), None)
 
 
 def _version(url: str) -> str:
