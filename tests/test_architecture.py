@@ -44,7 +44,7 @@ def test_imports_go_downward_and_libraries_stay_in_their_rooms():
     assert re.search(r"[1-9]\d* kept, 0 broken", done.stdout)
 
 
-@pytest.mark.parametrize("floor", ["runner", "logs", "domain"])
+@pytest.mark.parametrize("floor", ["runner", "logs", "domain", "probe"])
 def test_what_is_shipped_to_executors_needs_nothing_but_python(floor):
     modules = sorted((PACKAGE / floor).rglob("*.py"))
     assert modules

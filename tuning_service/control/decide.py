@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuning_service.compute.base import HandleStatus
+from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
@@ -149,24 +150,12 @@ def _end_of(state: JobState) -> str:
     job = state.job
     if state.algorithm_error:
         return state.algorithm_error
-    if fault := _environment_fault(state):
+    if fault := environment_fault(end_of(task, state) for task in state.tasks):
         return fault
     if _out_of_time(state):
         return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
     if state.failed_in_row >= job.spec.budget.failures:
         return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
-    return ""
-
-
-def _environment_fault(state: JobState) -> str:
-    """What an executor said that cannot give programs of this job what they need; "" when none did.
-
-    First a line, then what led there: all trials need the same, so the job ends, and is resumed when that is mended.
-    """
-    for task in state.tasks:
-        end = end_of(task, state)
-        if end is not None and end.fault is FaultKind.ENVIRONMENT:
-            return f"{end.reason}\n{end.explanation}".strip()
     return ""
 
 

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from tuning_service.domain.state import Decision, TaskStatus
@@ -14,6 +15,7 @@ from tuning_service.runner import training as supervisors
 from tuning_service.runner.bundle import BadBundle, digest
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
+from tuning_service.runner.helper import probe_archive
 from tuning_service.runner.interpreter import EnvironmentFault, check_modules, interpreter_of
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
@@ -110,6 +112,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         try:
             interpreter = stack.enter_context(interpreter_of(plan, workspace, beat))
             environment = training_environment(os.environ, plan.environment, gpus, workspace.folder, interpreter)
+            environment |= _helper(environment, workspace)
             check_modules(plan, interpreter, environment, workspace, beat)
         except EnvironmentFault as error:
             raise _Ended(without_environment(error)) from error
@@ -117,6 +120,12 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
             raise _Ended(lost(FaultKind.CLUSTER, f"the environment could not be made here: {error}")) from error
         outcome = _follow(plan, command(plan.argv, interpreter), environment, workspace, reporter)
     return without_module(outcome, plan.imports, interpreter)
+
+
+def _helper(environment: Mapping[str, str], workspace: Workspace) -> dict[str, str]:
+    """What lets a training import `tuning_service.probe`, and that find the training's files."""
+    paths = [environment.get("PYTHONPATH", ""), str(probe_archive(root()))]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TUNING_PROGRAM_DIR": str(workspace.program)}
 
 
 def _follow(
