@@ -21,7 +21,8 @@ def test_a_failed_build_costs_no_trial_and_the_job_goes_on_once_it_is_mended(
         monkeypatch.delenv(name)
     for name, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(wheels)}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-    monkeypatch.setenv("TUNING_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))  # or an earlier test run's environment would be found
+    (tmp_path / "t").mkdir()
     program = tmp_path / "program"
     program.mkdir()
     (program / "train.py").write_text("import greeting; print(f'loss={greeting.VALUE}')")
@@ -43,7 +44,7 @@ def test_a_failed_build_costs_no_trial_and_the_job_goes_on_once_it_is_mended(
             wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
             archive.writestr("greeting-1.0.dist-info/WHEEL", wheel)
             archive.writestr("greeting-1.0.dist-info/RECORD", "")
-        for memory in tmp_path.glob("**/environments/*/failed"):
+        for memory in tmp_path.glob("t/*/environments/*/failed"):
             memory.unlink()  # as half a minute later
         client.resume(job)
         done = client.wait(job, timeout_s=120)
