@@ -60,7 +60,7 @@ def test_what_is_shipped_to_executors_needs_nothing_but_python(floor):
 def test_what_is_shipped_loads_without_any_installed_package(tmp_path):
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for floor in ("runner", "logs", "domain")
+        for floor in ("runner", "logs", "domain", "probe")
         for path in sorted((PACKAGE / floor).rglob("*.py"))
         if path.stem not in {"__init__", "__main__"}
     ]

@@ -476,4 +476,37 @@ def test_a_fault_in_one_thread_is_the_same_fault_in_the_one_that_waits(tmp_path)
     for thread in threads:
         thread.join()
     assert faults == [("no such package", "pip said so")] * 3
-    assert begun.is_set()
+
+
+def test_whoever_waits_for_an_environment_obeys_a_stop(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    begun, go_on, beats = threading.Event(), threading.Event(), []
+
+    def make(home):
+        begun.set()
+        go_on.wait(10)
+        (home / "python").write_text("x")
+        return home / "python"
+
+    def make_it():
+        with EnvironmentCache(tmp_path, 10**6, lambda: None).use("a", make):
+            pass
+
+    def beat():
+        beats.append(1)
+        if len(beats) == 3:
+            raise Stopped
+
+    maker = threading.Thread(target=make_it)
+    maker.start()
+    try:
+        assert begun.wait(10)
+        with pytest.raises(Stopped), EnvironmentCache(tmp_path, 10**6, beat).use("a", make):
+            pytest.fail("it is not made yet")
+    finally:
+        go_on.set()
+        maker.join()
+    with EnvironmentCache(tmp_path, 10**6, lambda: None).use("a", make) as made:
+        assert made.python.exists()

@@ -7,9 +7,11 @@ import pytest
 from tests.runner.conftest import with_mark
 from tests.samples import a_job, a_spec, a_trial
 from tuning_service.domain.job import Resources
-from tuning_service.domain.state import TaskStatus
+from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind
 from tuning_service.frameworks import frameworks
+from tuning_service.runner.training import Exit
+from tuning_service.runner.verdict import Training, judge
 
 MARK = os.urandom(8).hex()
 TRAIN = """
@@ -79,3 +81,42 @@ def test_a_process_that_dies_ends_the_trial_with_its_traceback(train, room, rank
     assert outcome.reason == f"exit code 1: ValueError: rank {rank} does not like this", room.log
     assert with_mark(MARK) == []
     assert "loss" in {metric for metric, _, _ in room.measurements}
+
+
+FIRST_FAILED = """
+Traceback (most recent call last):
+  File "train.py", line 18, in <module>
+ValueError: the first one
+[default1]:[rank1]: Traceback (most recent call last):
+[default1]:[rank1]:   File "train.py", line 21, in <module>
+[default1]:[rank1]: RuntimeError: Connection closed by peer
+E1121 torch/distributed/elastic/multiprocessing/api.py:1010] failed (exitcode: 1) local_rank: 0 (pid: 24)
+Traceback (most recent call last):
+  File "run.py", line 998, in <module>
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+============================================================
+train.py FAILED
+Root Cause (first observed failure):
+[0]:
+  time      : 2026-01-01_00:00:00
+  host      : here
+  rank      : RANK (local_rank: RANK)
+  exitcode  : 1 (pid: 24)
+"""
+
+
+@pytest.mark.parametrize(
+    ("rank", "reason"), [("0", "ValueError: the first one"), ("1", "RuntimeError: Connection closed by peer")]
+)
+def test_of_several_tracebacks_the_one_of_the_process_that_failed_first_counts(rank, reason):
+    ended = Training(
+        exit=Exit(code=1),
+        decision=Decision.CONTINUE,
+        missing=(),
+        never_finite=(),
+        explain=str,
+        log_tail=FIRST_FAILED.replace("RANK", rank),
+        elapsed_s=1.0,
+        time_limit_s=None,
+    )
+    assert judge(ended).reason == f"exit code 1: {reason}"

@@ -10,8 +10,6 @@ from pathlib import Path
 from tuning_service.domain.trial import LaunchPlan
 from tuning_service.runner.environment import OWN, Interpreter
 from tuning_service.runner.environments import EnvironmentCache, EnvironmentFault
-from tuning_service.runner.packed import PackedEnvironment
-from tuning_service.runner.requirements import Requirements
 from tuning_service.runner.tools import run_tool
 from tuning_service.runner.training import CouldNotStart
 from tuning_service.runner.workspace import Workspace, root
@@ -65,10 +63,15 @@ def interpreter_of(plan: LaunchPlan, workspace: Workspace, beat: Callable[[], No
 
 def _made(plan: LaunchPlan, workspace: Workspace) -> _Choice | None:
     wanted = plan.interpreter
+    # Imported where they are needed: urllib alone would double what the first task of a worker takes to start.
     if "requirements" in wanted:
+        from tuning_service.runner.requirements import Requirements
+
         requirements = Requirements(workspace.program, wanted["requirements"], plan.program)
         return _Choice(requirements.key, requirements.make, complete=False)
     if "archive" in wanted:
+        from tuning_service.runner.packed import PackedEnvironment
+
         packed = PackedEnvironment(wanted["archive"])
         return _Choice(packed.key, packed.make, complete=True)
     return None
