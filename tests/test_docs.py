@@ -14,7 +14,6 @@ from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Observation, Trial
 from tuning_service.frameworks import base as frameworks_base
-from tuning_service.frameworks.base import ProgramFiles
 from tuning_service.logs import build_parser
 from tuning_service.manager.job_file import JobFile, parse_job_file
 from tuning_service.search import base as search_base
@@ -196,7 +195,7 @@ def test_the_framework_manager_of_the_guide_works(monkeypatch):
     exec(compile(python_blocks()[1], "CONTRIBUTING.md", "exec"), {"__name__": "jax_manager"})
     manager = frameworks_base.frameworks()["jax"]
     spec = parse_job_file(job_file("0" * 64)).to_spec()
-    manager.check(spec, ProgramFiles(names=["train.py"]))
+    manager.check(spec, frameworks_base.ProgramFiles(names=["train.py"]))
     trial = Trial(id="t", job_id="j", tenant_id="n", number=0, params={"lr": 0.1}, status=TrialStatus.QUEUED)
     prepared = manager.prepare(spec, trial, ["0"])
     assert prepared.argv == ("python", "train.py", "--lr", "0.1")
