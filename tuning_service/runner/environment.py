@@ -48,8 +48,9 @@ def training_environment(
     if interpreter.home is not None:
         for name in ("PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX"):
             environment.pop(name, None)
-        kind = "VIRTUAL_ENV" if (interpreter.home / "pyvenv.cfg").exists() else "CONDA_PREFIX"
-        environment[kind] = str(interpreter.home)
+        for name, sign in (("VIRTUAL_ENV", "pyvenv.cfg"), ("CONDA_PREFIX", "conda-meta")):
+            if (interpreter.home / sign).exists():
+                environment[name] = str(interpreter.home)
     if path and not interpreter.complete:  # its packages may be for another version of Python
         environment["PYTHONPATH"] = path
     # So that torchrun, accelerate and the like are those of the same installation as "python".
