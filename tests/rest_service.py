@@ -37,6 +37,7 @@ from tuning_service.storage.store import Store
 
 TRAIN = b"print('val_accuracy=0.5')\n"
 MAX_UPLOAD = 200_000
+ENVIRONMENTS = {"tf-2.21": "/opt/tf-2.21/bin/python", "lts": "/opt/lts/bin/python"}
 
 
 def archive(files: dict[str, bytes] | None = None) -> bytes:
@@ -92,9 +93,10 @@ class Service:
             notify=self.notified.append,
             bundle_limits=BundleLimits(),
             max_upload_bytes=max_upload_bytes,
+            environments=ENVIRONMENTS,
         )
         self.access = AccessMgr(self.store)
-        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append)
+        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)

@@ -174,6 +174,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         notify=notify,
         bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
         max_upload_bytes=settings.max_upload_bytes,
+        environments=settings.environments,
     )
     desk = TaskDesk(
         store,
@@ -182,6 +183,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         heartbeat_s=settings.heartbeat_s,
         log_limit_bytes=settings.log_limit_bytes,
         data_dir=settings.training_data_dir,
+        environments=settings.environments,
     )
 
     plugins = PluginMgr(

@@ -34,6 +34,8 @@ class Settings:
     spark_conf: Mapping[str, str] = field(default_factory=dict)  # JSON object
     spark_python: str = ""  # Python on the executors; default: the service's own in local mode, python3 elsewhere
     local_gpus: tuple[str, ...] = ()  # addresses to hand out in local mode: JSON list, or comma-separated
+    # Python environments for programs, by name: the path of each one's interpreter on the executors. JSON object.
+    environments: Mapping[str, str] = field(default_factory=dict)
     tick_s: float = 0.5  # longest time until a controller looks at its jobs again
     lease_s: float = 15.0
     heartbeat_s: float = 0.5  # longest silence of a runner, and so how soon a stop reaches it
@@ -104,7 +106,7 @@ def _parse(name: str, text: str) -> Any:
         return int(text)
     if name in _NUMBERS:
         return float(text)
-    if name == "spark_conf":
+    if name in {"spark_conf", "environments"}:
         return {str(key): str(value) for key, value in orjson.loads(text).items()}
     if name == "local_gpus":
         return tuple(part.strip() for part in text.strip("[]").replace('"', "").split(",") if part.strip())

@@ -171,6 +171,51 @@ def test_a_lost_trial_is_launched_again_in_the_same_step_until_it_was_lost_too_o
     assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason
 
 
+NO_PACKAGE = Outcome(
+    status=TaskStatus.LOST,
+    fault=FaultKind.ENVIRONMENT,
+    reason="pip install -r requirements.txt failed on host7",
+    explanation="ERROR: No matching distribution found for tensorflw",
+)
+
+
+@pytest.mark.parametrize("lost", [0, MOST_LOST])
+def test_an_environment_that_cannot_be_made_ends_the_job_once_and_uses_up_no_trial(lost):
+    trial, task = one_task(TaskStatus.LOST, outcome=NO_PACKAGE, ended_at=NOW)
+    other = a_trial(a_job(), 1, status=TrialStatus.RUNNING, tasks=1)
+    waiting = a_task(other, status=TaskStatus.CLAIMED, heartbeat_at=NOW)
+    queued = a_trial(a_job(), 2)
+    state = a_state(
+        trials=[trial, other, queued],
+        tasks=[task, waiting],
+        results={task.id: Result(values={}, metrics={}, lost=lost)},
+        ready=suggestions(1),
+    )
+    assert wanted(state) == 0
+    actions = decide(state)
+    assert (actions.job.status, actions.job.reason) == (
+        JobStatus.STOPPING,
+        "pip install -r requirements.txt failed on host7\nERROR: No matching distribution found for tensorflw",
+    )
+    [conclusion] = actions.conclusions
+    assert (conclusion.trial.status, conclusion.final) == (TrialStatus.STOPPED, False)
+    # Other executors that make the same, or wait for it, need not.
+    assert [t.id for t in actions.stop] == [waiting.id]
+    assert not actions.launch
+    assert [t.id for t in actions.shelve] == [queued.id]
+    after = decide(a_state(job=actions.job, status=JobStatus.STOPPING)).job
+    assert (after.status, after.reason) == (JobStatus.FAILED, actions.job.reason)
+    resumed = decide(a_state(job=after, status=JobStatus.FAILED))
+    assert (resumed.job.status, resumed.job.reason, resumed.requeue_stopped) == (JobStatus.RUNNING, "", True)
+
+
+def test_a_job_that_is_to_stop_stops_whatever_its_environment():
+    trial, task = one_task(TaskStatus.LOST, outcome=NO_PACKAGE, ended_at=NOW)
+    actions = decide(a_state(target=JobTarget.STOPPED, trials=[trial], tasks=[task]))
+    after = decide(a_state(job=actions.job, status=JobStatus.STOPPING, target=JobTarget.STOPPED)).job
+    assert (after.status, after.reason) == (JobStatus.STOPPED, "")
+
+
 @pytest.mark.parametrize(
     ("task", "handle", "end", "fault"),
     [

@@ -179,7 +179,7 @@ class ClusterMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(t.status is TaskStatus.CLAIMED for t in self.tasks.values()))
     @rule(
         data=st.data(),
-        end=st.sampled_from([TaskStatus.SUCCEEDED, TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.STOPPED]),
+        end=st.sampled_from([*[TaskStatus.SUCCEEDED] * 2, TaskStatus.FAILED, TaskStatus.STOPPED, TaskStatus.LOST]),
         value=st.none() | st.floats(-1, 1),
     )
     def a_runner_reports_its_end(self, data, end, value):
@@ -187,7 +187,9 @@ class ClusterMachine(RuleBasedStateMachine):
         self.report(task, end, value)
 
     def report(self, task, end, value):
-        fault = FaultKind.PROGRAM if end is TaskStatus.FAILED else FaultKind.NONE
+        # A runner itself says that its execution is lost where an environment cannot be made.
+        faults = {TaskStatus.FAILED: FaultKind.PROGRAM, TaskStatus.LOST: FaultKind.ENVIRONMENT}
+        fault = faults.get(end, FaultKind.NONE)
         self.tasks[task.id] = dataclasses.replace(
             task,
             status=move(task.status, end),

@@ -37,7 +37,7 @@ def trial(**params):
     return Trial(id="t", job_id="j", tenant_id="n", number=0, params=params, status=TrialStatus.QUEUED)
 
 
-@pytest.fixture(params=["pytorch", "command"])
+@pytest.fixture(params=["pytorch", "tensorflow", "command"])
 def manager(request):
     return frameworks()[request.param]
 
@@ -194,8 +194,6 @@ def test_parser_reads_what_the_job_asks_for(manager):
 
 
 def test_managers_say_what_they_are_for():
-    assert {name: manager.name for name, manager in frameworks().items()} == {
-        "pytorch": "pytorch",
-        "command": "command",
-    }
+    assert {"pytorch", "tensorflow", "command"} <= set(frameworks())
+    assert {name: manager.name for name, manager in frameworks().items()} == {name: name for name in frameworks()}
     assert all(manager.summary for manager in frameworks().values())

@@ -10,7 +10,7 @@ import tuning_service
 from tuning_service.runner.protocol import TaskTicket
 
 RUNNER = "tuning_service.runner.run:run_ticket"
-_SHIPPED = ("domain", "logs", "runner")
+_SHIPPED = ("domain", "logs", "probe", "runner")
 
 
 class TaskEnd(NamedTuple):

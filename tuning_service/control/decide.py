@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuning_service.compute.base import HandleStatus
+from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
@@ -149,6 +150,8 @@ def _end_of(state: JobState) -> str:
     job = state.job
     if state.algorithm_error:
         return state.algorithm_error
+    if fault := environment_fault(end_of(task, state) for task in state.tasks):
+        return fault
     if _out_of_time(state):
         return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
     if state.failed_in_row >= job.spec.budget.failures:
@@ -249,7 +252,8 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
         return at(TrialStatus.FAILED, reason=f"{', '.join(missing)} {verb} no finite value to count."), True
     if outcome.status is TaskStatus.FAILED:
         return at(TrialStatus.FAILED, explanation=outcome.explanation), True
-    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST:
+    environment = outcome.fault is FaultKind.ENVIRONMENT
+    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST and not environment:
         return at(TrialStatus.FAILED, reason=f"Lost {result.lost} times; the last time: {outcome.reason}"), True
     if outcome.status is TaskStatus.LOST and _searching(state):
         return at(TrialStatus.QUEUED, reason=outcome.reason), False

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.parameters import Params
 from tuning_service.domain.space import Space
@@ -171,6 +172,7 @@ class JobSpec:
     algorithm: AlgorithmChoice
     budget: Budget
     resources: Resources = field(default_factory=Resources)
+    environment: ProgramEnvironment = field(default_factory=ProgramEnvironment)
     seed: int = 0
     arguments: Arguments = Arguments.FLAGS
     log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
@@ -243,6 +245,7 @@ class JobSpec:
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
             "arguments": str(self.arguments),
+            "environment": self.environment.to_dict(),
             "log_patterns": list(self.log_patterns),
             "log_files": list(self.log_files),
         }
@@ -269,6 +272,7 @@ class JobSpec:
             budget=Budget(**data["budget"]),
             resources=Resources(**data["resources"]),
             arguments=Arguments(data.get("arguments", Arguments.FLAGS)),
+            environment=ProgramEnvironment(**data.get("environment", {})),
             log_patterns=tuple(data["log_patterns"]),
             log_files=tuple(data.get("log_files", ())),
         )

@@ -181,10 +181,11 @@ class LaunchPlan:
     heartbeat_s: float = 0.5  # longest silence between two reports
     log_limit_bytes: int = 4 * 2**20  # what is uploaded: the first half and the last half of this
     context: Mapping[str, str] = field(default_factory=dict)  # tenant, job, trial, task: for log lines
-    # The program's environment: {} is the executor's own Python, {"python": path}, {"requirements": file of the
-    # program}, or {"archive": URL of a packed environment}.
+    # The program's environment: {} is the executor's own Python, {"name": of the deployment, "python": path, "" when
+    # there is none of that name}, {"requirements": file of the program}, or {"archive": URL of a packed environment}.
     interpreter: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()  # which that interpreter must have: top-level Python modules
+    imports: tuple[str, ...] = ()  # whose absence, when a program ends because of it, is the environment's fault
     # Files of the program in which the names of `values` are replaced by their values, and JSON objects that are
     # merged over what the program has in files of that name.
     templates: tuple[str, ...] = ()

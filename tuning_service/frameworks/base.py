@@ -18,6 +18,7 @@ class Preparation:
     environment: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     merged: Mapping[str, Mapping[str, ParamValue]] = field(default_factory=dict)
 

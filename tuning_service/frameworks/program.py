@@ -12,7 +12,7 @@ from tuning_service.domain.trial import Trial
 from tuning_service.frameworks.base import Preparation, ProgramFiles, TuningFrameworkMgr
 from tuning_service.frameworks.commands import command_problems, split_command
 from tuning_service.frameworks.sources import log_file_problems, sources
-from tuning_service.logs import check_pattern
+from tuning_service.logs import FORMATS_FOR, check_pattern
 
 PARAMETER_FILE = "params.json"
 MERGED_FILE = "config.json"  # where scripts of the older product read them, beside what they keep there themselves
@@ -53,7 +53,7 @@ class ProgramManager(TuningFrameworkMgr):
 
     def log_parser(self, spec: JobSpec) -> Mapping[str, Any]:
         return {
-            "formats": ["json", "pairs"],
+            "formats": list(FORMATS_FOR.get(self.name, FORMATS_FOR["command"])),
             "patterns": list(spec.log_patterns),
             "metrics": list(spec.metrics),
             "sources": sources(spec),

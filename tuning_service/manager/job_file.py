@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import (
     AlgorithmChoice,
@@ -79,6 +80,12 @@ class ResourcesEntry(_Part):
     gpus: float = Field(0, description="GPUs of one trial: 0.25, 0.5, 1, 2 …")
 
 
+class EnvironmentEntry(_Part):
+    name: str = Field("", max_length=100, description="One of the environments that the deployment names")
+    requirements: str = Field("", max_length=500, description="A file of the program: requirements.txt")
+    archive: str = Field("", max_length=2000, description="URL of an environment packed with venv-pack or conda-pack")
+
+
 class JobFile(_Part):
     """A tuning job as its author writes it."""
 
@@ -111,6 +118,10 @@ class JobFile(_Part):
     algorithm: AlgorithmEntry = Field(default_factory=AlgorithmEntry)
     budget: BudgetEntry
     resources: ResourcesEntry = ResourcesEntry(cpus=1, gpus=0)
+    environment: EnvironmentEntry = Field(
+        default=EnvironmentEntry(name="", requirements="", archive=""),
+        description="The Python that the program runs in; the executor's own when left out",
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     log_patterns: list[str] = Field(
         default_factory=list,
@@ -175,6 +186,7 @@ class JobFile(_Part):
         problems += _repeats("warm_start", self.warm_start)
         budget = built(lambda: Budget(**self.budget.model_dump()))
         resources = built(lambda: Resources(**self.resources.model_dump()))
+        environment = built(lambda: ProgramEnvironment(**self.environment.model_dump()))
         points = built(lambda: points_of(space, self.points, budget)) if space and budget else ()
         if problems or space is None:
             raise InvalidRequest(*problems)
@@ -193,6 +205,7 @@ class JobFile(_Part):
             ),
             budget=budget,
             resources=resources,
+            environment=environment,
             seed=self.seed,
             arguments=self.arguments,
             log_patterns=tuple(self.log_patterns),
@@ -255,6 +268,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "algorithm": AlgorithmEntry,
     "budget": BudgetEntry,
     "resources": ResourcesEntry,
+    "environment": EnvironmentEntry,
 }
 _SPACE_PARTS: Mapping[str, type[BaseModel]] = {
     "float": FloatEntry,

@@ -41,13 +41,18 @@ class ModelTuningMgr:
         notify: Callable[[str], None],
         bundle_limits: bundle.BundleLimits,
         max_upload_bytes: int,
+        environments: Collection[str] = (),
         clock: Clock = system_clock,
     ) -> None:
-        """`notify` is told the id of each job whose target has changed, after the change is stored."""
+        """`notify` is told the id of each job whose target has changed, after the change is stored.
+
+        `environments` are the names of those that the deployment has.
+        """
         self._store = store
         self._artifacts = artifacts
         self._notify = notify
         self._limits = bundle_limits
+        self._environments = environments
         self.max_upload_bytes = max_upload_bytes
         self._clock = clock
         self._fronts = Fronts()
@@ -128,7 +133,7 @@ class ModelTuningMgr:
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
-            spec = checked(spec, program, plugins, principal, warm.problems)
+            spec = checked(spec, program, plugins, principal, warm.problems, self._environments)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,

@@ -1,7 +1,7 @@
 """What is looked at before a job is accepted, beyond what its file says by itself."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import JobSpec
@@ -18,10 +18,12 @@ def checked(
     plugins: Sequence[Plugin],
     principal: Principal,
     found: Sequence[FieldProblem],
+    environments: Collection[str] = (),
 ) -> JobSpec:
     """`spec` with the algorithm's defaults filled in, if it can be run as `principal`'s job.
 
-    `program` and `plugins` are what the tenant has; `found` are problems that are known already.
+    `program` and `plugins` are what the tenant has; `found` are problems that are known already, `environments` the
+    names of those that the deployment has.
 
     Raises:
         InvalidRequest: with all problems, `found` too.
@@ -36,6 +38,7 @@ def checked(
         problems.append(
             FieldProblem(field="program", message=message, remedy="POST it to /v1/programs and name its digest.")
         )
+    problems += _environment_problems(spec, program, environments)
     managers = frameworks()
     if spec.framework not in managers:
         problems.append(
@@ -58,3 +61,18 @@ def checked(
     if problems:
         raise InvalidRequest(*problems)
     return spec
+
+
+def _environment_problems(
+    spec: JobSpec, program: Program | None, environments: Collection[str]
+) -> Iterator[FieldProblem]:
+    wanted = spec.environment
+    if wanted.name and wanted.name not in environments:
+        known = f"Use one of {', '.join(sorted(environments))}." if environments else "This deployment names none."
+        message = f"{wanted.name!r} is no environment of this deployment."
+        yield FieldProblem(field="environment.name", message=message, remedy=known)
+    if wanted.requirements and program is not None and wanted.requirements not in program.files:
+        message = f"{wanted.requirements} is not in the program."
+        shown = [name for name in sorted(program.files) if name.endswith((".txt", ".in"))][:10]
+        remedy = f"The program has: {', '.join(shown)}" if shown else "Put the file into the program's folder."
+        yield FieldProblem(field="environment.requirements", message=message, remedy=remedy)

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import GiveUp, Unauthenticated
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
@@ -35,11 +36,13 @@ class TaskDesk:
         heartbeat_s: float = 0.5,
         log_limit_bytes: int = 4 * 2**20,
         data_dir: str = "",
+        environments: Mapping[str, str] | None = None,
         clock: Clock = system_clock,
     ) -> None:
         """`notify` is told the id of the job each time one of its tasks has ended, after that is stored.
 
         `data_dir` is where executors have the data of trainings; "" when that is not the same on all of them.
+        `environments` are the deployment's by name: the path of each one's interpreter on the executors.
         """
         self._store = store
         self._artifacts = artifacts
@@ -47,6 +50,7 @@ class TaskDesk:
         self._heartbeat_s = heartbeat_s
         self._log_limit_bytes = log_limit_bytes
         self._data_dir = data_dir
+        self._environments = dict(environments or {})
         self._clock = clock
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
@@ -145,11 +149,19 @@ class TaskDesk:
             heartbeat_s=self._heartbeat_s,
             log_limit_bytes=self._log_limit_bytes,
             context=context,
+            interpreter=self._interpreter(spec.environment),
             modules=prepared.modules,
             templates=prepared.templates,
             values=trial.params if prepared.templates else {},
             merged=prepared.merged,
+            imports=prepared.imports,
         )
+
+    def _interpreter(self, wanted: ProgramEnvironment) -> Mapping[str, str]:
+        if wanted.name:
+            # "" when the deployment has dropped it since the job was submitted: the runner says so.
+            return {"name": wanted.name, "python": self._environments.get(wanted.name, "")}
+        return wanted.to_dict()
 
     def program(self, task_id: str, token: str) -> bytes:
         """The bundle that this task runs. Raises Unauthenticated, GiveUp."""

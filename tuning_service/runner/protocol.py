@@ -129,5 +129,5 @@ def plan_to_json(plan: LaunchPlan) -> dict[str, Any]:
 
 def plan_from_json(data: Mapping[str, Any]) -> LaunchPlan:
     """The plan that `plan_to_json` wrote."""
-    lists = ("argv", "required", "modules", "templates")
+    lists = ("argv", "required", "modules", "imports", "templates")
     return LaunchPlan(**{**data, **{name: tuple(data[name]) for name in lists if name in data}})

@@ -1,9 +1,12 @@
 """The whole life of one task on an executor. `run_ticket` is what a Spark task calls."""
 
+import contextlib
 import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
+from functools import partial
 
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
@@ -13,13 +16,15 @@ from tuning_service.runner.bundle import BadBundle, digest
 from tuning_service.runner.contract import SEARCHED, merge_objects, script_environment, script_folders
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
+from tuning_service.runner.helper import probe_archive
+from tuning_service.runner.interpreter import EnvironmentFault, check_modules, interpreter_of
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
 from tuning_service.runner.service import Gone, Refused, Service, Unreachable
 from tuning_service.runner.sources import Sources
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
-from tuning_service.runner.verdict import lost, not_started
+from tuning_service.runner.verdict import lost, not_started, without_environment, without_module
 from tuning_service.runner.workspace import ProgramCache, Workspace, root
 
 _log = logging.getLogger(__name__)
@@ -107,12 +112,35 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
-    added = {**plan.environment, **script_environment(os.environ, plan.environment, folders, plan.context)}
-    environment = training_environment(os.environ, added, gpus, workspace.folder)
-    sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
-    sources.start()
-    follower = Follower(plan, reporter, sources)
-    supervisor, training = _start(plan, environment, workspace)
+    beat = partial(_heartbeat, reporter)
+    with contextlib.ExitStack() as stack:
+        try:
+            interpreter = stack.enter_context(interpreter_of(plan, workspace, beat))
+            added = {**plan.environment, **script_environment(os.environ, plan.environment, folders, plan.context)}
+            environment = training_environment(os.environ, added, gpus, workspace.folder, interpreter)
+            environment |= _helper(environment, workspace)
+            check_modules(plan, interpreter, environment, workspace, beat)
+        except EnvironmentFault as error:
+            raise _Ended(without_environment(error)) from error
+        except (OSError, EOFError, CouldNotStart) as error:
+            raise _Ended(lost(FaultKind.CLUSTER, f"the environment could not be made here: {error}")) from error
+        sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
+        sources.start()
+        follower = Follower(plan, reporter, sources)
+        outcome = _follow(plan, command(plan.argv, interpreter), environment, workspace, follower)
+    return without_module(outcome, plan.imports, interpreter)
+
+
+def _helper(environment: Mapping[str, str], workspace: Workspace) -> dict[str, str]:
+    """What lets a training import `tuning_service.probe`, and that find the training's files."""
+    paths = [environment.get("PYTHONPATH", ""), str(probe_archive(root()))]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TUNING_PROGRAM_DIR": str(workspace.program)}
+
+
+def _follow(
+    plan: LaunchPlan, argv: list[str], environment: dict[str, str], workspace: Workspace, follower: Follower
+) -> Outcome:
+    supervisor, training = _start(plan, argv, environment, workspace)
     reusable = False
     try:
         outcome, end = follower.follow(training)
@@ -127,8 +155,9 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     return outcome
 
 
-def _start(plan: LaunchPlan, environment: dict[str, str], workspace: Workspace) -> tuple[SupervisorProcess, Training]:
-    argv = command(plan.argv)
+def _start(
+    plan: LaunchPlan, argv: list[str], environment: dict[str, str], workspace: Workspace
+) -> tuple[SupervisorProcess, Training]:
     for attempt in range(2):
         supervisor = supervisors.borrow()
         try:
