@@ -66,12 +66,16 @@ def test_a_plugin_from_upload_to_deletion(service: Service):
 
     job = submitted(service, {"name": "mine", "options": {"mode": "wild"}}, 201)
     pinned = {"name": "mine", "version": "1.0.0", "options": {"reach": 0.5, "mode": "wild"}}
-    assert job["spec"]["algorithm"] == pinned
+    assert job["spec"]["algorithm"] == pinned | {"digest": plugin["digest"]}
+    again = submitted(service, job["spec"]["algorithm"], 201)
+    assert again["spec"]["algorithm"] == job["spec"]["algorithm"]
+    assert "has other content now" in problem(service, pinned | {"digest": "0" * 64})
     with service.http() as http:
         refused = http.delete("/v1/plugins/mine/1.0.0")
         assert refused.status_code == 409
         assert job["id"] in refused.json()["detail"]
-        Driver(service, job["id"]).set_status(JobStatus.COMPLETED)
+        for made in (job, again):
+            Driver(service, made["id"]).set_status(JobStatus.COMPLETED)
         assert http.delete("/v1/plugins/mine/1.0.0").status_code == 204
         assert http.get("/v1/plugins/mine/1.0.0").status_code == 404
         assert http.get("/v1/plugins").json()["items"] == []

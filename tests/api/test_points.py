@@ -107,6 +107,18 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"space": {"x": {"type": "categorical", "values": [10**30]}}},
         {"space.x.values": "is beyond"},
     ),
+    "a text that no program can be given": (
+        {"space": {"x": {"type": "categorical", "values": ["a\0b"]}, "y": {"type": "bool"}}},
+        {"space.x.values": "no program can be given"},
+    ),
+    "half a character": (
+        {"space": {"x": {"type": "fixed", "value": "\ud800"}}},
+        {"space.x.value": "no program can be given"},
+    ),
+    "a text that fits into no argument": (
+        {"space": {"x": {"type": "ordinal", "values": ["a", "b" * 200_000]}}},
+        {"space.x.values": "has 200000 characters"},
+    ),
     "type of another library": ({"space": {"x": {"type": "choice", "values": [1]}}}, {"space.x": "no known type"}),
 }
 

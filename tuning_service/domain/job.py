@@ -105,6 +105,7 @@ class MetricConstraint:
 class AlgorithmChoice:
     name: str
     version: str = ""  # of a plug-in; "" for what is built in
+    digest: str = ""  # of that version's content; "" when not pinned
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -228,7 +229,7 @@ class JobSpec:
             "stored_metrics": list(self.stored_metrics),
             "points": [dict(p) for p in self.points],
             "warm_start": list(self.warm_start),
-            "algorithm": asdict(self.algorithm) | {"options": dict(self.algorithm.options)},
+            "algorithm": _choice_to_dict(self.algorithm),
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
             "log_patterns": list(self.log_patterns),
@@ -257,6 +258,11 @@ class JobSpec:
             resources=Resources(**data["resources"]),
             log_patterns=tuple(data["log_patterns"]),
         )
+
+
+def _choice_to_dict(choice: AlgorithmChoice) -> dict[str, Any]:
+    pinned = {"digest": choice.digest} if choice.digest else {}
+    return {"name": choice.name, "version": choice.version, "options": dict(choice.options)} | pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

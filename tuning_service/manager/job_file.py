@@ -62,6 +62,7 @@ MetricName = Annotated[str, Field(min_length=1, max_length=200)]
 class AlgorithmEntry(_Part):
     name: str = DEFAULT_ALGORITHM
     version: str = ""  # of a plug-in; the newest when left out
+    digest: str = Field("", description="Of a plug-in's content, as stored jobs show it: other content is refused")
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -181,7 +182,10 @@ class JobFile(_Part):
             stored_metrics=tuple(self.stored_metrics),
             warm_start=tuple(self.warm_start),
             algorithm=AlgorithmChoice(
-                name=self.algorithm.name, options=self.algorithm.options, version=self.algorithm.version
+                name=self.algorithm.name,
+                options=self.algorithm.options,
+                version=self.algorithm.version,
+                digest=self.algorithm.digest,
             ),
             budget=budget,
             resources=resources,

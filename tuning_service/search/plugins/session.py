@@ -61,7 +61,7 @@ class PluginSession(AlgorithmSession):
             self._state = state
 
     def _send(self, process: AlgorithmProcess, question: dict[str, Any]) -> dict[str, Any]:
-        answer = process.ask(question, self._timeout_s)
+        answer = process.ask(question, self._answer_s)
         if "error" not in answer:
             return answer
         self._opened_in = 0
