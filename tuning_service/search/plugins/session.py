@@ -75,7 +75,7 @@ class PluginSession(AlgorithmSession):
     def _suggestions(self, answer: dict[str, Any], count: int) -> list[Suggestion]:
         with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
             suggestions = super()._suggestions(answer, count)
-            return [Suggestion(params=s.params, source=str(s.source)[:_MOST_SOURCE]) for s in suggestions]
+            return [Suggestion(params=s.params, source=_storable(str(s.source)[:_MOST_SOURCE])) for s in suggestions]
         raise self._failed("what it sent is no list of suggestions.")
 
     def _failed(self, reason: str, *, detail: str = "") -> AlgorithmFailed:
@@ -83,10 +83,15 @@ class PluginSession(AlgorithmSession):
             raise TryAgain("The search for this job is closed.")
         algorithm = self._setup.algorithm
         return AlgorithmFailed(
-            f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}",
-            detail=detail,
-            explanation=_shortened(detail),
+            _storable(f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}"),
+            detail=_storable(detail),
+            explanation=_storable(_shortened(detail)),
         )
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes: NUL, and halves of characters."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _shortened(text: str) -> str:
