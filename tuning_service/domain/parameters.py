@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.texts import is_storable
 
 ParamValue = bool | int | float | str
 Params = Mapping[str, ParamValue]
@@ -282,7 +283,7 @@ def _check_text(text: str, where: str) -> None:
     shown = repr(text if len(text) <= 50 else f"{text[:50]}…")
     if len(text) > _LONGEST_TEXT:
         raise problem(where, f"{shown} has {len(text)} characters.", f"Use {_LONGEST_TEXT} at most, a file's name say.")
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_storable(text):
         raise problem(where, f"{shown} holds a character that no program can be given.", "Remove it.")
 
 

@@ -4,6 +4,7 @@ import contextlib
 from typing import Any, ClassVar
 
 from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
+from tuning_service.domain.texts import storable
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.host import (
     AlgorithmFailed,
@@ -75,7 +76,7 @@ class PluginSession(AlgorithmSession):
     def _suggestions(self, answer: dict[str, Any], count: int) -> list[Suggestion]:
         with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
             suggestions = super()._suggestions(answer, count)
-            return [Suggestion(params=s.params, source=_storable(str(s.source)[:_MOST_SOURCE])) for s in suggestions]
+            return [Suggestion(params=s.params, source=storable(str(s.source)[:_MOST_SOURCE])) for s in suggestions]
         raise self._failed("what it sent is no list of suggestions.")
 
     def _failed(self, reason: str, *, detail: str = "") -> AlgorithmFailed:
@@ -83,15 +84,10 @@ class PluginSession(AlgorithmSession):
             raise TryAgain("The search for this job is closed.")
         algorithm = self._setup.algorithm
         return AlgorithmFailed(
-            _storable(f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}"),
-            detail=_storable(detail),
-            explanation=_storable(_shortened(detail)),
+            storable(f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}"),
+            detail=storable(detail),
+            explanation=storable(_shortened(detail)),
         )
-
-
-def _storable(text: str) -> str:
-    """Without what no database takes: NUL, and halves of characters."""
-    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _shortened(text: str) -> str:
