@@ -41,6 +41,8 @@ def option(lines):
         (option("type = 'float'"), "plugin.toml.options.reach.default: is missing."),
         (option("type = 'flaot'\ndefault = 1"), "plugin.toml.options.reach.type: Input should be 'float', 'int'"),
         (option("type = 'int'\ndefault = 1.5"), "plugin.toml.options.reach: 1.5 is no int."),
+        (option(f"type = 'int'\ndefault = {10**30}"), f"plugin.toml.options.reach: {10**30} is beyond {2**53}"),
+        (f"a = {'[' * 3000}{']' * 3000}", "plugin.toml: has too many brackets within brackets."),
         (option("type = 'float'\ndefault = nan"), "nan is no float"),
         (option("type = 'float'\ndefault = 9\nmax = 3"), "the default 9 is not between min and max"),
         (option("type = 'int'\ndefault = 1\nmin = 3\nmax = 2"), "min 3 is greater than max 2"),
@@ -96,6 +98,7 @@ def with_link():
     ("data", "told"),
     [
         (b"nothing", "no readable tar"),
+        (zipped({}), "file: the archive holds no files."),
         (zipped({"/etc/passwd": "x"}), "absolute path"),
         (zipped({"a/../../x": "x"}), "leads out of"),
         (with_link(), "mine.py is a link: copy the file there instead"),
