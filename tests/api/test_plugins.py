@@ -128,6 +128,14 @@ def test_a_plugin_that_does_not_load_says_why(service: Service):
             assert told in plugin["reason"]
 
 
+def test_requirements_that_do_not_resolve_are_told_with_pips_own_words(service: Service, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    plugin = installed(service, zipped(plugin_files(rest="requirements = ['there-is-no-such-package==1.0']")))
+    assert plugin["status"] == "failed"
+    assert "No matching distribution found for there-is-no-such-package==1.0" in plugin["reason"]
+    assert "mine 1.0.0 cannot be used: The requirements could not be installed." in problem(service, {"name": "mine"})
+
+
 def test_what_an_upload_may_not_be(service: Service):
     def refused(files=None, data=None, status=422, **params):
         answer = upload(service, data or zipped(files), status, **params)

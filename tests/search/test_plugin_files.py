@@ -158,7 +158,7 @@ def test_the_cache_unpacks_once_and_refuses_other_bytes(tmp_path):
     assert cache.prepare(packed.manifest, packed.digest, fetch) == plugin
     assert fetched == [1]
     assert sorted(p.name for p in plugin.folder.iterdir()) == ["mine.py", "plugin.toml"]
-    with pytest.raises(OSError, match="damaged"):
+    with pytest.raises(GiveUp, match="damaged"):
         cache.prepare(packed.manifest, "0" * 64, fetch)
     assert prepared(plugin.folder, packed.manifest, tmp_path, install_s=1).python == environment.sys.executable
 

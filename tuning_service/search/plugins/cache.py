@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuning_service.domain.errors import GiveUp
 from tuning_service.runner import bundle
 from tuning_service.search.plugins import archive
 from tuning_service.search.plugins.environment import forget, python_of
@@ -66,7 +67,7 @@ class PluginCache:
         """The plug-in of that digest; `fetch` gives its archive when it is not here.
 
         Raises:
-            GiveUp: its requirements do not resolve.
+            GiveUp: its requirements do not resolve, or what `fetch` gave is not it.
             TryAgain: the cache was closed.
             and what `fetch` raises.
         """
@@ -102,7 +103,7 @@ class PluginCache:
             return home
         data = fetch()
         if bundle.digest(data) != digest:
-            raise OSError(f"the stored plug-in {digest} is damaged")
+            raise GiveUp("What is stored of it is damaged; upload it again.")
         part = home.with_name(f"{digest}.{uuid.uuid4().hex}.part")
         part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         bundle.unpack(data, part, archive.LIMITS)
