@@ -115,6 +115,7 @@ class _Controller:
             timeout_s=settings.algorithm_timeout_s,
             plugin_limits=_plugin_limits(settings),
         )
+        self._store = store
         self._plugins = _plugin_cache(settings)
         folder = Path(settings.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,6 +146,9 @@ class _Controller:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        with self._store.read() as unit:
+            stored = unit.plugins_of(None).contents()
+        self._plugins.tidy(stored)
         self._reconciler.start()
         try:
             yield

@@ -251,7 +251,7 @@ def test_a_submission_tells_what_was_learned_of_earlier_jobs(shell: Shell, job_y
     driver.add_trial(0, {"lr": 0.01, "optimizer": "adam"}).complete(0.9)
     driver.add_trial(1, {"lr": 0.02, "optimizer": "adam"}).complete(0.8)
     space = "space: {lr: {type: float, min: 0.015, max: 1.0}, depth: {type: int, min: 1, max: 3}}"
-    lines = [space if line.startswith("space") else line for line in JOB.splitlines()]
+    lines = [space if line.startswith("space") else line for line in JOB.replace("random", "tpe").splitlines()]
     job_yaml.write_text("\n".join([*lines, f"warm_start: [{driver.job_id}]"]))
     submitted = shell.run("submit", str(job_yaml))
     assert submitted.stdout.startswith("job_")

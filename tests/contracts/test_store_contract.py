@@ -6,7 +6,7 @@ import math
 import pytest
 from sqlalchemy import event, func, select
 
-from tests.samples import DIGEST, a_job, a_spec, a_task, a_tenant, a_trial, stored_job
+from tests.samples import DIGEST, a_job, a_spec, a_task, a_trial, stored_job
 from tuning_service.domain.errors import Conflict, Denied, NotFound, TryAgain
 from tuning_service.domain.job import Arguments, Goal, JobSpec
 from tuning_service.domain.principal import ApiKey, Principal, Tenant
@@ -18,16 +18,6 @@ from tuning_service.storage.tenant_scope import Program, TrialOrder
 
 LONG = "試" * 200
 SCRIPTS = "обучение-試験-تجربة-🎛️"
-
-
-@pytest.fixture
-def alice(store):
-    return a_tenant(store, "a")
-
-
-@pytest.fixture
-def bob(store):
-    return a_tenant(store, "b")
 
 
 def row_counts(store):

@@ -52,6 +52,7 @@ class Search:
     _opinion_on: int = 0  # length of the history that it is, or was last, asked about
     _opinion_until: float = 0.0  # monotonic; when the end of the job waits no longer
     _opinion_given: Recommendation | None = None
+    _opinion_failed: bool = False  # then it is asked no more: it may hang, and other jobs wait for the same process
 
     @classmethod
     def of(cls, job: TuningJob, warm: Sequence[Observation], settled: Sequence[Trial]) -> "Search":
@@ -104,7 +105,10 @@ class Search:
         if self._opinion is not None and self._opinion.done():
             try:
                 self._opinion_given = self._opinion.result()
+            except TryAgain as error:
+                log.warning("algorithm did not say which trial is best", reason=error.message, detail=error.detail)
             except TuningError as error:
+                self._opinion_failed = True
                 log.warning("algorithm did not say which trial is best", reason=error.message, detail=error.detail)
             self._opinion = None
 
@@ -169,7 +173,7 @@ class Search:
 
         It is given some time for that, and not for ever.
         """
-        if self.error or not self._has_opinions(job) or not self._has_values(ended):
+        if self.error or not (self._has_opinions(job) and self._has_values(ended)):
             return False
         if self._opinion is None and self._opinion_on != self.settled + len(ended):
             self._ask_opinion(job, ended, open_session)
@@ -190,7 +194,8 @@ class Search:
     def _has_opinions(self, job: TuningJob) -> bool:
         found = algorithms().get(job.spec.algorithm.name)
         # A plug-in's class is known to its own process only: that answers, at the cost of a message.
-        return len(job.spec.objectives) == 1 and (found is None or found.has_model())
+        has_model = found is None or found.has_model()
+        return len(job.spec.objectives) == 1 and has_model and not self._opinion_failed
 
     def _has_values(self, ended: Sequence[Trial]) -> bool:
         return any(t.values for t in ended) or any(o.losses for o in self.history[self.warm :])

@@ -115,6 +115,7 @@ class MetricConstraint:
 class AlgorithmChoice:
     name: str
     version: str = ""  # of a plug-in; "" for what is built in
+    digest: str = ""  # of that version's content; "" when not pinned
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -241,7 +242,7 @@ class JobSpec:
             "stored_metrics": list(self.stored_metrics),
             "points": [dict(p) for p in self.points],
             "warm_start": list(self.warm_start),
-            "algorithm": asdict(self.algorithm) | {"options": dict(self.algorithm.options)},
+            "algorithm": _choice_to_dict(self.algorithm),
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
             "arguments": str(self.arguments),
@@ -276,6 +277,11 @@ class JobSpec:
             log_patterns=tuple(data["log_patterns"]),
             log_files=tuple(data.get("log_files", ())),
         )
+
+
+def _choice_to_dict(choice: AlgorithmChoice) -> dict[str, Any]:
+    pinned = {"digest": choice.digest} if choice.digest else {}
+    return {"name": choice.name, "version": choice.version, "options": dict(choice.options)} | pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from tuning_service.domain.job import (
 )
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
+from tuning_service.domain.texts import is_storable
 from tuning_service.manager.points import points_of
 from tuning_service.manager.space_entries import (
     BoolEntry,
@@ -64,6 +65,9 @@ MetricName = Annotated[str, Field(min_length=1, max_length=200)]
 class AlgorithmEntry(_Part):
     name: str = DEFAULT_ALGORITHM
     version: str = ""  # of a plug-in; the newest when left out
+    digest: str = Field(
+        default="", description="Of a plug-in's content, as stored jobs show it: other content is refused"
+    )
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -167,7 +171,7 @@ class JobFile(_Part):
         Raises:
             InvalidRequest: with every problem that can be told without looking anything up.
         """
-        problems: list[FieldProblem] = []
+        problems = list(_strange_texts(self.model_dump(exclude={"space"})))
 
         def built(make: Any) -> Any:
             try:
@@ -201,7 +205,10 @@ class JobFile(_Part):
             stored_metrics=tuple(self.stored_metrics),
             warm_start=tuple(self.warm_start),
             algorithm=AlgorithmChoice(
-                name=self.algorithm.name, options=self.algorithm.options, version=self.algorithm.version
+                name=self.algorithm.name,
+                options=self.algorithm.options,
+                version=self.algorithm.version,
+                digest=self.algorithm.digest,
             ),
             budget=budget,
             resources=resources,
@@ -230,6 +237,19 @@ def _at(where: str, make: Callable[[], Objective]) -> Objective:
         raise InvalidRequest(
             *(replace(problem, field=problem.field.replace("objective", where, 1)) for problem in error.problems)
         ) from None
+
+
+def _strange_texts(value: object, where: str = "") -> Iterator[FieldProblem]:
+    """Each text that could not be stored. Those of the space are its own business."""
+    if isinstance(value, str) and not is_storable(value):
+        message = "holds a character that cannot be stored."
+        yield FieldProblem(field=where, message=message, remedy="Remove NUL and halves of surrogate pairs.")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _strange_texts(item, f"{where}.{name}" if where else name)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _strange_texts(item, f"{where}.{i}")
 
 
 def _repeats(field: str, values: Sequence[str]) -> list[FieldProblem]:

@@ -13,6 +13,7 @@ from tuning_service.domain.errors import GiveUp, Unauthenticated
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
+from tuning_service.domain.texts import storable
 from tuning_service.domain.trial import MOST_LOST, FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.access import task_token
@@ -65,7 +66,7 @@ class TaskDesk:
             GiveUp: the task is not needed any more, or another runner has it.
         """
         self._check(task_id, token)
-        claim = dataclasses.replace(claim, host=_clean_text(claim.host)[:255], nonce=_clean_text(claim.nonce)[:40])
+        claim = dataclasses.replace(claim, host=storable(claim.host)[:255], nonce=storable(claim.nonce)[:40])
         now = self._clock()
         with self._store.write() as unit:
             latest = unit.runner.latest_for_handle(task_id)
@@ -236,23 +237,18 @@ def ticket_token(store: Store) -> Callable[[str], str]:
 _LARGEST_STEP = 2**63 - 1
 
 
-def _clean_text(text: str) -> str:
-    """Without what a database cannot store: NUL, and halves of surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
 def _clean_point(point: Measurement) -> Measurement:
     step = min(max(point.step, -_LARGEST_STEP), _LARGEST_STEP)
     return dataclasses.replace(point, metric=_clean_name(point.metric), step=step)
 
 
 def _clean_name(metric: str) -> str:
-    return _clean_text(metric)[:200]
+    return storable(metric)[:200]
 
 
 def _clean_outcome(outcome: Outcome) -> Outcome:
     texts: Mapping[str, Any] = {
-        name: _clean_text(getattr(outcome, name))[:limit]
+        name: storable(getattr(outcome, name))[:limit]
         for name, limit in (("reason", 1_000), ("explanation", 20_000), ("log_tail", 20_000))
     }
     return dataclasses.replace(outcome, **texts)
