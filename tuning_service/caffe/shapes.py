@@ -62,7 +62,7 @@ def infer_shapes(plan: Sequence[PlannedLayer], data: DataShapes | None = None) -
         params: list[layer_rules.Param] = []
         try:
             if planned.is_data:
-                tops, params = data_rules.top_shapes(planned, (data or {}).get(planned.name))
+                tops = data_rules.top_shapes(planned, (data or {}).get(planned.name))
             else:
                 tops, params = layer_rules.shapes(planned, bottoms)
         except ValueError as error:
