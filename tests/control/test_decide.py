@@ -6,7 +6,8 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import STOP_GRACE_S, JobState, Result, decide, wanted
+from tuning_service.control.decide import STOP_GRACE_S, decide, wanted
+from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion

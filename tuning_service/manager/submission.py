@@ -38,7 +38,8 @@ def checked(
 ) -> JobSpec:
     """`spec` with the algorithm's defaults filled in, if it can be run as `principal`'s job.
 
-    `program` and `plugins` are what the tenant has, `texts` those of the program that its framework inspects; `found` are problems that are known already.
+    `program` and `plugins` are what the tenant has, `texts` those of the program that its framework inspects;
+    `found` are problems that are known already.
 
     Raises:
         InvalidRequest: with all problems, `found` too.
