@@ -112,6 +112,8 @@ def _other_problems(solver: Any) -> Iterator[str]:
         yield "needs a max_iter above 0"
     if solver.type not in TYPES:
         yield f"has the type {solver.type!r}; use one of {', '.join(TYPES)}"
+    if solver.type in {"AdaGrad", "RMSProp"} and solver.momentum:
+        yield f"has a momentum, which {solver.type} does not take"
     if solver.regularization_type not in {"L1", "L2"}:
         yield f"has the regularization_type {solver.regularization_type!r}; use L1 or L2"
     for name in ("iter_size", "average_loss"):

@@ -209,6 +209,8 @@ def _search(
     started = [trial for trial in fresh if trial.status is TrialStatus.QUEUED]
     launch = [_task_of(trial, state.now, make_id) for trial in [*queued, *started]]
     ask = min(room - len(launch), _untried(state) - len(fresh))
+    if job.queued_points > len(fresh):
+        ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
     waiting = "" if still_open or launch or used_up else state.waiting

@@ -14,7 +14,7 @@ from tuning_service.frameworks.base import Preparation, ProgramFiles, framework
 from tuning_service.frameworks.commands import split_command
 from tuning_service.frameworks.configurations import configurations
 from tuning_service.frameworks.program import ProgramManager
-from tuning_service.frameworks.prototxt import PATTERN, Training, flaw_of
+from tuning_service.frameworks.prototxt import PATTERN, Flaw, Training, flaw_of
 from tuning_service.runner.caffe import COMMAND
 from tuning_service.runner.templates import placeholders
 
@@ -143,12 +143,13 @@ def _placeholder_problems(space: Space, program: ProgramFiles) -> Iterator[Field
 
 def _flaws(spec: JobSpec, program: ProgramFiles, training: Training) -> Iterator[FieldProblem]:
     """What is wrong for every configuration, as far as trying many of them tells."""
-    first, tried = None, 0
+    flaws: list[Flaw] = []
     for params in configurations(spec.space, spec.points):
         flaw = flaw_of(training, program, _values(spec.space, params))
         if flaw is None:
             return
-        first, tried = first or flaw, tried + 1
-    if first is not None:
-        every = f" None of {tried} configurations of the space could be trained." if tried > 1 else ""
-        yield FieldProblem(field="program", message=f"{first.message}.{every}", remedy=first.remedy)
+        flaws.append(flaw)
+    if flaws:
+        # The same for all has nothing to do with the space.
+        every = f" None of {len(flaws)} configurations of the space could be trained." if len(set(flaws)) > 1 else ""
+        yield FieldProblem(field="program", message=f"{flaws[0].message}.{every}", remedy=flaws[0].remedy)
