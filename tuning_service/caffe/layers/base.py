@@ -76,8 +76,3 @@ def make_layer(setting: Setting) -> Layer:
 def known_layers() -> tuple[str, ...]:
     """Type names of all layers that compute something; data layers are readers."""
     return tuple(sorted(_LAYERS))
-
-
-def axis_of(axis: int, rank: int) -> int:
-    """A non-negative axis: Caffe counts negative ones from the end."""
-    return axis + rank if axis < 0 else axis

@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tuning_service.caffe.layers.base import Layer, Setting, axis_of, layer
+from tuning_service.caffe.dims import axis_of
+from tuning_service.caffe.layers.base import Layer, Setting, layer
 
 
 @layer("InnerProduct")

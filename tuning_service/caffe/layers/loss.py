@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tuning_service.caffe.layers.base import Layer, Setting, Tops, axis_of, layer
+from tuning_service.caffe.dims import axis_of
+from tuning_service.caffe.layers.base import Layer, Setting, Tops, layer
 from tuning_service.caffe.messages import choice
 
 # -log of the smallest positive normal float: what Caffe's loss is at most, however wrong the net.

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from tuning_service.caffe.layers.base import Layer, Setting, Tops, axis_of, layer
+from tuning_service.caffe.dims import axis_of
+from tuning_service.caffe.layers.base import Layer, Setting, Tops, layer
 
 
 @layer("Softmax")
