@@ -71,7 +71,7 @@ class Net(nn.Module):
         self.learnable: list[Learned] = []
         self.kinds = {one.planned.name: one.planned.type for one in shaped}
         self._training = training
-        self._layers = nn.ModuleList()
+        self.layers = nn.ModuleList()
         self._steps: list[_Step] = []
         for one in shaped:
             if not one.planned.is_data:
@@ -132,7 +132,7 @@ class Net(nn.Module):
             training=self._training,
         )
         layer = make_layer(setting)
-        self._layers.append(layer)
+        self.layers.append(layer)
         blobs = self.blobs.setdefault(planned.name, [])
         for index, blob in enumerate(one.blobs):
             blobs.append(self._blob(planned.name, index, blob, generator, share))

@@ -86,7 +86,8 @@ def testing_nets(solver: Any, folder: Path) -> list[NetFile]:
     check(not nets or solver.test_interval > 0, "the solver has test nets, and no test_interval")
     states = list(solver.test_state)
     check(
-        len(states) in {0, len(nets)}, f"the solver has {len(states)} test_state and {len(nets)} test nets; give one for each"
+        len(states) in {0, len(nets)},
+        f"the solver has {len(states)} test_state and {len(nets)} test nets; give one for each",
     )
     return [_net_file(net, folder, TEST, states[i : i + 1]) for i, net in enumerate(nets)]
 

@@ -38,7 +38,8 @@ class Rule(ABC):
         """Raises CheckFailed for a solver's settings that do not go together."""
         self.momentum = float(solver.momentum)
         check(
-            self.TAKES_MOMENTUM or not self.momentum, f"momentum cannot be used with {solver.type}; leave it out of the solver"
+            self.TAKES_MOMENTUM or not self.momentum,
+            f"momentum cannot be used with {solver.type}; leave it out of the solver",
         )
         self.decay, self.clip = float(solver.weight_decay), float(solver.clip_gradients)
         self.kind, self.iter_size = solver.regularization_type, int(solver.iter_size)
@@ -80,7 +81,9 @@ class Rule(ABC):
     def history(self) -> list[Tensor]:
         """In Caffe's order: the first history of every learnable blob, then the second; zeros for what does not learn."""
         return [
-            torch.zeros_like(one.parameter, requires_grad=False) if place is None else place[0].histories[which][place[1]]
+            torch.zeros_like(one.parameter, requires_grad=False)
+            if place is None
+            else place[0].histories[which][place[1]]
             for which in range(self.HISTORIES)
             for one, place in zip(self._learned, self._of, strict=True)
         ]

@@ -14,9 +14,7 @@ Pixels = npt.NDArray[Any]
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
-def decode(
-    data: bytes | Path, where: str, *, color: bool | None = True, size: tuple[int, int] | None = None
-) -> Pixels:
+def decode(data: bytes | Path, where: str, *, color: bool | None = True, size: tuple[int, int] | None = None) -> Pixels:
     """(channels, height, width) of uint8; `color` None keeps what the file has; `size` is (height, width).
 
     Raises:

@@ -68,7 +68,8 @@ class Lmdb(Images):
         shape = (datum.channels, datum.height, datum.width)
         flat: Any = np.frombuffer(datum.data, np.uint8) if datum.data else np.array(datum.float_data, np.float32)
         check(
-            flat.size == np.prod(shape), f"{self.where(item)} has {flat.size} values, and says that its shape is {shape}"
+            flat.size == np.prod(shape),
+            f"{self.where(item)} has {flat.size} values, and says that its shape is {shape}",
         )
         return flat.reshape(shape), int(datum.label)
 

@@ -22,7 +22,8 @@ class Transform:
         self._scale, self._mirror, self._training = float(message.scale), bool(message.mirror), training
         values = np.asarray(message.mean_value, np.float32)
         check(
-            not (message.mean_file and len(values)), "transform_param has both mean_file and mean_value; keep one of them"
+            not (message.mean_file and len(values)),
+            "transform_param has both mean_file and mean_value; keep one of them",
         )
         self._values = values.reshape(-1, 1, 1) if len(values) else None
         self._mean = _mean(find(message.mean_file)) if message.mean_file else None
@@ -31,14 +32,18 @@ class Transform:
         """(channels, height, width) of what becomes of an image of such a shape."""
         if len(image) != 3:
             check(
-                not self.crop and not self._mirror and self._mean is None and (self._values is None or self._values.size == 1),
+                not self.crop
+                and not self._mirror
+                and self._mean is None
+                and (self._values is None or self._values.size == 1),
                 "rows of numbers are no images: of transform_param they take scale and one mean_value",
             )
             return tuple(image)
         channels, height, width = image
         if self._mean is not None:
             check(
-                self._mean.shape == tuple(image), f"the mean_file has the shape {self._mean.shape}, the images have {image}"
+                self._mean.shape == tuple(image),
+                f"the mean_file has the shape {self._mean.shape}, the images have {image}",
             )
         if self._values is not None:
             check(
@@ -48,7 +53,8 @@ class Transform:
         if not self.crop:
             return tuple(image)
         check(
-            self.crop <= min(height, width), f"crop_size {self.crop} is larger than an image of {height} x {width} pixels"
+            self.crop <= min(height, width),
+            f"crop_size {self.crop} is larger than an image of {height} x {width} pixels",
         )
         return channels, self.crop, self.crop
 

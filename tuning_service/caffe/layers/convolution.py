@@ -43,9 +43,7 @@ class Windowed(Layer):
 class Convolution(Windowed):
     def one(self, x: Tensor) -> Tensor:
         window = self.window
-        return _FORWARD[self.rank](
-            x, self.weight, self.bias, window.stride, window.pad, window.dilation, self.group
-        )
+        return _FORWARD[self.rank](x, self.weight, self.bias, window.stride, window.pad, window.dilation, self.group)
 
 
 @layer("Deconvolution")

@@ -77,4 +77,3 @@ class Bias(_Broadcast):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         return bottoms[0] + self.shape_of(bottoms[1] if len(bottoms) > 1 else self.weight, self.axis)
-
