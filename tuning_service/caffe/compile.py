@@ -103,6 +103,10 @@ class Net(nn.Module):
                 loss = part if loss is None else loss + part
         return loss, [values[output.name] for output in self.outputs]
 
+    def blob_names(self) -> dict[str, tuple[str, ...]]:
+        """What each layer calls its blobs, in the order of `blobs`."""
+        return {step.layer.setting.name: step.layer.BLOBS for step in self._steps}
+
     def label_ranges(self) -> dict[str, LabelRange]:
         """Of the tops of data layers that are labels, as they are."""
         given = {top for one in self.shaped if one.planned.is_data for top in one.planned.tops}

@@ -1,4 +1,4 @@
-"""How blobs are first filled, as Caffe's fillers do it. Always drawn on the CPU: a seed gives the same net everywhere."""
+"""How blobs are first filled, as Caffe's fillers do it. Drawn on the CPU, so that a seed gives the same everywhere."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def _uniform(filler: Any, shape: Shape, generator: Generator) -> Tensor:
 
 
 def _gaussian(filler: Any, shape: Shape, generator: Generator) -> Tensor:
-    drawn = torch.randn(tuple(shape), generator=generator) * filler.std + filler.mean
+    drawn: Tensor = torch.randn(tuple(shape), generator=generator) * filler.std + filler.mean
     if filler.sparse >= 0:
         # So many inputs of each output are kept, on average.
         kept = torch.rand(tuple(shape), generator=generator) < filler.sparse / shape[0]

@@ -111,7 +111,7 @@ def find_beside(name: str, folder: Path) -> Path:
     """A file that the solver names: beside it, or where the program runs."""
     path = Path(name)
     beside = folder / path
-    return path if path.is_absolute() or not beside.exists() and path.exists() else beside
+    return path if path.is_absolute() or (not beside.exists() and path.exists()) else beside
 
 
 def build(

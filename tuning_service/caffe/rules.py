@@ -79,7 +79,7 @@ class Rule(ABC):
         """Change the blobs of `group` and its histories; `gradients` may be overwritten."""
 
     def history(self) -> list[Tensor]:
-        """In Caffe's order: the first history of every learnable blob, then the second; zeros for what does not learn."""
+        """In Caffe's order: the first history of all blobs, then the second; zeros for what does not learn."""
         return [
             torch.zeros_like(one.parameter, requires_grad=False)
             if place is None

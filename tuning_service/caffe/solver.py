@@ -105,14 +105,14 @@ class Solver:
     def _run(self) -> None:
         message = self.message
         self._shown_at, self._shown_iteration = time.perf_counter(), self.iteration
-        while self.iteration < message.max_iter and not self._stopping:
+        while self.iteration < message.max_iter:
             if self._tests_at(self.iteration) and (self.iteration or message.test_initialization):
                 self.test()
-                if self._stopping:
-                    break
+            if self._stopping:
+                break
             self.step()
             request = self._request()
-            if request == "snapshot" or message.snapshot and self.iteration % message.snapshot == 0:
+            if request == "snapshot" or (message.snapshot and self.iteration % message.snapshot == 0):
                 self.snapshot()
             self._stopping = self._stopping or request == "stop"
 

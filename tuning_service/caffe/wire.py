@@ -1,4 +1,4 @@
-"""Caffe's binary files (.caffemodel, .solverstate, .binaryproto), read and written at the level of protobuf's wire format.
+"""Caffe's binary files (.caffemodel, .solverstate, .binaryproto), read and written in protobuf's wire format.
 
 Weights are nearly all of such a file, and stand there as plain little-endian floats: taken as they are they cost no
 Python object each. The field numbers are those of the published caffe.proto.

@@ -49,7 +49,7 @@ class Feed:
         if self._thread is None:
             self._start()
         made = self._ready.get()
-        if isinstance(made, BaseException):
+        if isinstance(made, Exception):
             raise made
         self.number += 1
         if self._device.type == "cpu":
@@ -83,7 +83,7 @@ class Feed:
             made: Any
             try:
                 made = self._batch(number)
-            except BaseException as error:
+            except Exception as error:  # whatever it is, it belongs to who waits for the batch
                 made = error
             while not self._stop.is_set():
                 try:
@@ -91,7 +91,7 @@ class Feed:
                     break
                 except queue.Full:
                     continue
-            if isinstance(made, BaseException):
+            if isinstance(made, Exception):
                 return
             number += 1
 

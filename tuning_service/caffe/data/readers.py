@@ -123,7 +123,7 @@ class ImageReader(Reader):
         check(self._batch > 0, "batch_size must be above 0")
         check(len(images) > 0, f"the data source {message.source} is empty")
         self._transform = Transform(layer.transform_param, training=origin.training, find=origin.find)
-        shuffled = images.shuffled and origin.training or getattr(message, "shuffle", False)
+        shuffled = (images.shuffled and origin.training) or getattr(message, "shuffle", False)
         rng = np.random.default_rng((self._seed, 1))
         skip = int(rng.integers(message.rand_skip)) if message.rand_skip else 0
         self._order = Order([len(images)], self._batch, seed=self._seed if shuffled else None, skip=skip)

@@ -21,7 +21,7 @@ class Images(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def read(self, items: np.ndarray) -> tuple[Sequence[Pixels], Sequence[int]]:
+    def read(self, items: np.ndarray) -> tuple[Sequence[Pixels] | Pixels, Sequence[int] | Pixels]:
         """Pixels (channels, height, width) and labels of `items`.
 
         Raises:
@@ -60,7 +60,7 @@ class Lmdb(Images):
     def _one(self, item: int) -> tuple[Pixels, int]:
         datum = Datum()
         try:
-            datum.ParseFromString(bytes(self._transaction.get(self._keys[item])))
+            datum.ParseFromString(bytes(self._transaction.get(self._keys[item], b"")))
         except Exception as error:  # protobuf's DecodeError is no public name in all releases
             raise CheckFailed(f"{self.where(item)} is no Datum") from error
         if datum.encoded:
@@ -117,7 +117,7 @@ class Arrays(Images):
     def __len__(self) -> int:
         return len(self._data)
 
-    def read(self, items: np.ndarray) -> tuple[Sequence[Pixels], Sequence[int]]:
+    def read(self, items: np.ndarray) -> tuple[Pixels, Pixels]:
         return self._data[items], self._label[items]
 
     def where(self, item: int) -> str:

@@ -58,7 +58,7 @@ class Transform:
         )
         return channels, self.crop, self.crop
 
-    def apply(self, images: Sequence[Pixels], rng: np.random.Generator, where: Callable[[int], str]) -> Batch:
+    def apply(self, images: Sequence[Pixels] | Pixels, rng: np.random.Generator, where: Callable[[int], str]) -> Batch:
         """`where` names an image of the sequence, for errors."""
         if isinstance(images, np.ndarray) and not self.crop and not self._mirror:
             return self._shaded(images.astype(np.float32))

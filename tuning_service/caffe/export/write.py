@@ -73,7 +73,7 @@ def answering(message: Any) -> Any:
 
 
 def _write_torch(path: Path, message: Any, net: Net) -> None:
-    names = {layer.setting.name: layer.BLOBS for layer in net.layers}
+    names = net.blob_names()
     kept = {
         "net": text.write_text(message),
         "blobs": {layer: [blob.detach() for blob in blobs] for layer, blobs in net.blobs.items() if blobs},

@@ -4,8 +4,8 @@ import math
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tuning_service.caffe.checks import check
 from tuning_service.caffe.layers.base import Layer, Setting, layer
@@ -23,7 +23,7 @@ class ReLU(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         if self.slope:
-            return F.leaky_relu(bottoms[0], self.slope)
+            return functional.leaky_relu(bottoms[0], self.slope)
         return torch.relu_(bottoms[0]) if self.inplace else torch.relu(bottoms[0])
 
 
@@ -46,7 +46,7 @@ class ELU(Layer):
         self.alpha = float(setting.message.elu_param.alpha)
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        return F.elu(bottoms[0], self.alpha)
+        return functional.elu(bottoms[0], self.alpha)
 
 
 @layer("PReLU")
@@ -57,7 +57,7 @@ class PReLU(Layer):
     weight: nn.Parameter
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        return F.prelu(bottoms[0], self.weight.reshape(-1))
+        return functional.prelu(bottoms[0], self.weight.reshape(-1))
 
 
 @layer("Dropout")
@@ -70,7 +70,7 @@ class Dropout(Layer):
         check(0 <= self.ratio < 1, f'layer "{setting.name}": dropout_ratio is {self.ratio:g}; it must be in [0, 1)')
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        return F.dropout(bottoms[0], self.ratio) if self.setting.training else bottoms[0]
+        return functional.dropout(bottoms[0], self.ratio) if self.setting.training else bottoms[0]
 
 
 @layer("Power")
@@ -133,12 +133,17 @@ class BNLL(Layer):
     """Gives log(1 + exp(x))."""
 
     def forward(self, *bottoms: Tensor) -> Tensor:
-        return F.softplus(bottoms[0])
+        return functional.softplus(bottoms[0])
 
 
 @layer("Threshold")
 class Threshold(Layer):
     """Gives 1 where x is above the threshold. No gradient passes."""
 
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.limit = float(setting.message.threshold_param.threshold)
+
     def forward(self, *bottoms: Tensor) -> Tensor:
-        return (bottoms[0] > self.setting.message.threshold_param.threshold).to(bottoms[0].dtype)
+        above: Tensor = bottoms[0] > self.limit
+        return above.to(bottoms[0].dtype)

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tuning_service.caffe.dims import axis_of
 from tuning_service.caffe.layers.base import Layer, Setting, layer
@@ -28,7 +28,7 @@ class InnerProduct(Layer):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         x = bottoms[0].flatten(self.axis) if self.flatten else bottoms[0]
-        return F.linear(x, self.weight.t() if self.transpose else self.weight, self.bias)
+        return functional.linear(x, self.weight.t() if self.transpose else self.weight, self.bias)
 
 
 class _Broadcast(Layer):

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from tuning_service.caffe.dims import axis_of
 from tuning_service.caffe.layers.base import Layer, Setting, Tops, layer
@@ -51,7 +51,7 @@ class SoftmaxWithLoss(_Normalised):
         self.outer = math.prod(setting.bottoms[0][: self.axis])
 
     def forward(self, *bottoms: Tensor) -> Tops:
-        logs = F.log_softmax(bottoms[0], self.axis)
+        logs = functional.log_softmax(bottoms[0], self.axis)
         labels = bottoms[1].reshape(*logs.shape[: self.axis], 1, *logs.shape[self.axis + 1 :]).long()
         ignored = None if self.ignored is None else labels == self.ignored
         if ignored is not None:
@@ -76,7 +76,7 @@ class SigmoidCrossEntropyLoss(_Normalised):
 
     def forward(self, *bottoms: Tensor) -> Tensor:
         x, target = bottoms[0], bottoms[1].reshape(bottoms[0].shape)
-        losses = F.binary_cross_entropy_with_logits(x, target.to(x.dtype), reduction="none")
+        losses = functional.binary_cross_entropy_with_logits(x, target.to(x.dtype), reduction="none")
         ignored = None if self.ignored is None else target == self.ignored
         if ignored is not None:
             losses = losses.masked_fill(ignored, 0.0)

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from tuning_service.caffe.checks import check
 from tuning_service.caffe.layers.base import Layer, Setting, layer
@@ -12,7 +12,7 @@ from tuning_service.caffe.messages import choice
 
 
 def _raised(scale: Tensor, beta: float) -> Tensor:
-    """scale ** -beta; the usual exponent by square roots, several times faster than by logarithms."""
+    """Scale ** -beta; the usual exponent by square roots, several times faster than by logarithms."""
     if beta == 0.75:
         root = scale.rsqrt()
         return root * root.sqrt()
@@ -67,7 +67,7 @@ class LRN(Layer):
     def forward(self, *bottoms: Tensor) -> Tensor:
         x = bottoms[0]
         if self.within:
-            mean = F.avg_pool2d(x * x, self.size, 1, (self.size - 1) // 2)
+            mean = functional.avg_pool2d(x * x, self.size, 1, (self.size - 1) // 2)
             return x * _raised(mean * self.alpha + 1, self.beta)
         made: Tensor = _AcrossChannels.apply(x, self.size, self.alpha, self.beta, self.k)  # type: ignore[no-untyped-call]
         return made
@@ -101,7 +101,7 @@ class BatchNorm(Layer):
         with torch.no_grad():
             scale = torch.where(self.factor == 0, torch.zeros_like(self.factor), 1 / self.factor)
             mean, variance = self.mean * scale, self.variance * scale
-        return F.batch_norm(x, mean, variance, training=False, eps=self.eps)
+        return functional.batch_norm(x, mean, variance, training=False, eps=self.eps)
 
     def _of_batch(self, x: Tensor) -> Tensor:
         mean, variance = self.get_buffer("batch_mean"), self.get_buffer("batch_variance")
@@ -113,7 +113,7 @@ class BatchNorm(Layer):
             top = x * 0.0
         else:
             # momentum 1: the buffers become this batch's mean and unbiased variance, which is what Caffe adds up.
-            top = F.batch_norm(x, mean, variance, training=True, momentum=1.0, eps=self.eps)
+            top = functional.batch_norm(x, mean, variance, training=True, momentum=1.0, eps=self.eps)
         with torch.no_grad():
             self.mean.mul_(self.fraction).add_(mean)
             self.variance.mul_(self.fraction).add_(variance)

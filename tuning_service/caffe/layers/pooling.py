@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from tuning_service.caffe.checks import CheckFailed
 from tuning_service.caffe.layers.base import Layer, Setting, layer
@@ -65,7 +65,7 @@ class Pooling(Layer):
         self.ceil = not all(axis.gives(ceil=False) for axis in self.axes)
         self.native = all(axis.gives(ceil=self.ceil) for axis in self.axes)
         high, wide = self.axes
-        # For F.pad: left, right, top, bottom.
+        # For functional.pad: left, right, top, bottom.
         self.sides = [wide.pad, wide.pad + max(0, wide.over), high.pad, high.pad + max(0, high.over)]
         if self.kind == "AVE" and not self.native:
             areas = high.areas()[:, None] * wide.areas()[None, :]
@@ -76,9 +76,9 @@ class Pooling(Layer):
         x = bottoms[0]
         if self.kind == "MAX":
             if self.native:
-                return F.max_pool2d(x, self.kernel, self.stride, self.pad, ceil_mode=self.ceil)
-            return F.max_pool2d(F.pad(x, self.sides, value=_LOWEST), self.kernel, self.stride)
+                return functional.max_pool2d(x, self.kernel, self.stride, self.pad, ceil_mode=self.ceil)
+            return functional.max_pool2d(functional.pad(x, self.sides, value=_LOWEST), self.kernel, self.stride)
         if self.native:
-            return F.avg_pool2d(x, self.kernel, self.stride, self.pad, ceil_mode=self.ceil)
-        sums = F.avg_pool2d(F.pad(x, self.sides), self.kernel, self.stride, divisor_override=1)
+            return functional.avg_pool2d(x, self.kernel, self.stride, self.pad, ceil_mode=self.ceil)
+        sums = functional.avg_pool2d(functional.pad(x, self.sides), self.kernel, self.stride, divisor_override=1)
         return sums * self.get_buffer("share")

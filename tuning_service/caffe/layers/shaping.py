@@ -32,7 +32,7 @@ class Slice(Layer):
         self.sizes = [top[self.axis] for top in setting.tops]
 
     def forward(self, *bottoms: Tensor) -> Tops:
-        parts = bottoms[0].split(self.sizes, self.axis)
+        parts = torch.split_with_sizes(bottoms[0], self.sizes, self.axis)
         return parts if len(parts) > 1 else parts[0]
 
 
