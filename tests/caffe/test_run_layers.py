@@ -13,7 +13,7 @@ from tests.caffe.making import blobs, layer, make_net, run
 from tuning_service.caffe.layers import known_layers
 from tuning_service.caffe.net import ARITIES, DATA_TYPES
 
-RNG = np.random.default_rng(7)
+FILLER = 'weight_filler { type: "xavier" }'
 FEW = settings(max_examples=60, deadline=None)
 
 
@@ -326,8 +326,8 @@ def test_argmax():
 @pytest.mark.parametrize(
     ("kind", "text", "shape"),
     [
-        ("Convolution", 'convolution_param { num_output: 4 kernel_size: 3 group: 2 pad: 1 stride: 2 weight_filler { type: "xavier" } }', (2, 2, 5, 4)),
-        ("Deconvolution", 'convolution_param { num_output: 2 kernel_size: 3 stride: 2 weight_filler { type: "xavier" } }', (1, 2, 3, 3)),
+        ("Convolution", f"convolution_param {{ num_output: 4 kernel_size: 3 group: 2 pad: 1 {FILLER} }}", (2, 2, 5, 4)),
+        ("Deconvolution", f"convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 {FILLER} }}", (1, 2, 3, 3)),
         ("InnerProduct", 'inner_product_param { num_output: 3 weight_filler { type: "xavier" } }', (2, 4)),
         ("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", (1, 2, 6, 6)),
         ("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", (1, 2, 6, 6)),

@@ -19,12 +19,12 @@ KINDS = ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"]
 
 
 def learned(value, lr_mult=1.0, decay_mult=1.0):
-    return Learned(torch.nn.Parameter(torch.as_tensor(value).double()), lr_mult, decay_mult)
+    return Learned(torch.nn.Parameter(torch.tensor(np.array(value), dtype=torch.float64)), lr_mult, decay_mult)
 
 
 def step(rule, some, gradients, rate, iteration):
     for one, gradient in zip(some, gradients, strict=True):
-        one.parameter.grad = torch.as_tensor(gradient).double()
+        one.parameter.grad = torch.tensor(np.array(gradient), dtype=torch.float64)
     rule.step(rate, iteration)
     return [one.parameter.detach().numpy().copy() for one in some]
 

@@ -83,7 +83,7 @@ class Feed:
             made: Any
             try:
                 made = self._batch(number)
-            except Exception as error:  # whatever it is, it belongs to who waits for the batch
+            except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to who waits for the batch
                 made = error
             while not self._stop.is_set():
                 try:
