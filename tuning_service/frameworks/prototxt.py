@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 from tuning_service.caffe.net import TRAIN, NetError, PlannedLayer, plan_net
 from tuning_service.caffe.shapes import infer_shapes
+from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 from tuning_service.caffe.text import PrototxtError, read_net, read_solver
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.frameworks.base import ProgramFiles
