@@ -1,11 +1,14 @@
 """Which layers are trained, as the command line says it beside the solver."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.frameworks.test_caffe import NET, SOLVER
 from tuning_service.runner.templates import substitute
 
+ROOT = Path(__file__).resolve().parents[2]
 LOSS = 'name: "loss"'
 
 
@@ -13,6 +16,7 @@ def train(folder, *options):
     return subprocess.run(
         [sys.executable, "-m", "tuning_service.caffe", "train", "--solver=solver.prototxt", *options],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,
