@@ -4,6 +4,7 @@ import argparse
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 
@@ -18,13 +19,22 @@ _EFFECTS = ("snapshot", "stop", "none")
 
 
 class _Signals:
-    """What SIGINT and SIGHUP ask for; each request is told once."""
+    """What SIGINT and SIGHUP ask for, while it is entered; each request is told once."""
 
     def __init__(self, interrupt: str, hangup: str) -> None:
         self._asked = ""
-        for number, effect in ((signal.SIGINT, interrupt), (signal.SIGHUP, hangup)):
+        self._effects = {signal.SIGINT: interrupt, signal.SIGHUP: hangup}
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number, effect in self._effects.items():
             if effect != "none":
-                signal.signal(number, lambda *_, effect=effect: self._ask(effect))
+                self._before[number] = signal.signal(number, lambda *_, effect=effect: self._ask(effect))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, effect: str) -> None:
         # A stop is not forgotten for a snapshot that is asked for after it.
@@ -114,14 +124,15 @@ def _train(options: argparse.Namespace) -> None:
     if wanted and not gpu:
         gpu = str(message.device_id)
     device = _device(gpu, wanted=wanted)
-    signals = _Signals(options.sigint_effect, options.sighup_effect)
-    solver = Solver(message, path, device, signals, Path(options.snapshot) if options.snapshot else None)
+    state = Path(options.snapshot) if options.snapshot else None
     finetuned = options.weights.split(",") if options.weights else message.weights
-    for weights in [] if options.snapshot else finetuned:
-        solver.load_weights(Path(weights))
-    log.info("caffe.cpp:248", "Starting Optimization")
-    if solver.solve():
-        log.info("caffe.cpp:259", "Optimization Done.")
+    with _Signals(options.sigint_effect, options.sighup_effect) as signals:
+        solver = Solver(message, path, device, signals, state)
+        for weights in [] if state else finetuned:
+            solver.load_weights(Path(weights))
+        log.info("caffe.cpp:248", "Starting Optimization")
+        if solver.solve():
+            log.info("caffe.cpp:259", "Optimization Done.")
 
 
 def _test(options: argparse.Namespace) -> None:
