@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.samples import a_job, a_spec
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import JobState, Result, busy, decide, end_of, wanted
+from tuning_service.control.decide import busy, decide, end_of, wanted
+from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget
 from tuning_service.domain.state import OPEN_TASKS, OPEN_TRIALS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import FaultKind, Outcome, Suggestion

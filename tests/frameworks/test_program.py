@@ -149,6 +149,7 @@ def test_parser_reads_what_the_job_asks_for(manager):
 
 def test_managers_say_what_they_are_for():
     assert {name: manager.name for name, manager in frameworks().items()} == {
+        "caffe": "caffe",
         "pytorch": "pytorch",
         "command": "command",
     }

@@ -7,7 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import (
@@ -22,6 +33,7 @@ from tuning_service.domain.job import (
 )
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
+from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.points import points_of
 from tuning_service.manager.space_entries import (
     BoolEntry,
@@ -84,7 +96,9 @@ class JobFile(_Part):
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$", description="For people, on one line")
     framework: str = Field(description="One of GET /v1/frameworks")
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
-    command: str = Field(description="How a trial is started, in the program's folder: python train.py")
+    command: str = Field(
+        description="How a trial is started, in the program's folder: python train.py; caffe has a default"
+    )
     space: dict[str, SpaceEntry]
     constraints: list[str] = Field(
         default_factory=list, max_length=50, description="Conditions over parameters: width * depth <= 4096"
@@ -141,6 +155,22 @@ class JobFile(_Part):
             ]
         }
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_command(cls, data: object) -> object:
+        """With the framework's own command where the file names none, and the framework has one."""
+        if isinstance(data, Mapping) and "command" not in data:
+            manager = frameworks().get(str(data.get("framework")))
+            if manager is not None and manager.command:
+                return {**data, "command": manager.command}
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        handler.resolve_ref_schema(schema)["required"].remove("command")  # for some frameworks, see above
+        return schema
 
     def to_spec(self) -> JobSpec:
         """The spec that this file describes.

@@ -141,7 +141,7 @@ class TaskDesk:
             context=context,
             modules=prepared.modules,
             templates=prepared.templates,
-            values=trial.params if prepared.templates else {},
+            values=prepared.values,
             merged=prepared.merged,
         )
 

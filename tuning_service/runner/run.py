@@ -10,12 +10,14 @@ from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
 from tuning_service.runner import service as connections
 from tuning_service.runner import training as supervisors
 from tuning_service.runner.bundle import BadBundle, digest
+from tuning_service.runner.caffe import with_caffe
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
 from tuning_service.runner.service import Gone, Refused, Service, Unreachable
 from tuning_service.runner.spool import Spool
+from tuning_service.runner.templates import fill
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
 from tuning_service.runner.verdict import lost, not_started
 from tuning_service.runner.workspace import ProgramCache, Workspace, root
@@ -98,11 +100,16 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     bundle = _program(plan, reporter, url)
     try:
         workspace.fill(bundle, plan.files)
-    except BadBundle as error:
+        fill(workspace.program, plan.templates, plan.values)
+    except (BadBundle, UnicodeDecodeError) as error:
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
     environment = training_environment(os.environ, plan.environment, gpus, workspace.folder)
+    try:
+        plan, environment = with_caffe(plan, environment, workspace.folder)
+    except OSError as error:
+        raise _Ended(lost(FaultKind.CLUSTER, f"the runtime could not be written on the executor: {error}")) from error
     follower = Follower(plan, reporter)
     supervisor, training = _start(plan, environment, workspace)
     reusable = False
