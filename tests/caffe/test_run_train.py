@@ -136,8 +136,8 @@ def test_weights_are_taken_by_layer_and_others_start_anew(tmp_path):
         ("max_iter: 1", LENET.replace("{ phase: TRAIN }", "{ phase TRAIN }"), r"net.prototxt: line 2, column \d+"),
         ("max_iter: 1", LENET.replace("num_output: 10 ", "num_output: 9 "), "has the label 9; layer .*has 9 classes"),
         ("max_iter: 1", LENET.replace("train.npz", "no.npz"), "the data source .*no.npz does not exist"),
-        ("max_iter: 0", LENET, "the solver has no max_iter"),
-        ('max_iter: 1 type: "LBFGS"', LENET, 'solver type is "LBFGS"'),
+        ("max_iter: 0", LENET, "the solver needs a max_iter above 0"),
+        ('max_iter: 1 type: "LBFGS"', LENET, "the solver has the type 'LBFGS'"),
         ("max_iter: 1 test_iter: 2", None, "net.prototxt cannot be read"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_solver_without_a_net(tmp_path):
     (tmp_path / "solver.prototxt").write_text('base_lr: 0.1 lr_policy: "fixed" max_iter: 1\n')
     done = caffe(tmp_path, *TRAIN)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("the solver names no net: it must have net or train_net")
+    assert done.stderr.splitlines()[-1].endswith('the solver names no net to train; write net: "net.prototxt"')
 
 
 def test_several_test_nets_stages_and_the_loss_of_a_test(tmp_path):
@@ -172,6 +172,18 @@ def test_several_test_nets_stages_and_the_loss_of_a_test(tmp_path):
     assert first[1].startswith("I solver.cpp:383] Test loss: 2.")
     assert first[2].startswith("I solver.cpp:397]     Test net output #0: accuracy = 0.")
     assert second[2].startswith("I solver.cpp:397]     Test net output #0: loss = ")
+
+
+def test_the_command_line_chooses_level_and_stages(tmp_path):
+    staged = LENET.replace('top: "ip1" }', 'top: "ip1" include { stage: "deep" min_level: 2 } }')
+    write_digits(tmp_path, "max_iter: 1 test_iter: 1", staged)
+    for arguments in ((), ("--stage=deep,other", "-level", "2")):
+        done = caffe(tmp_path, *TRAIN, *arguments)
+        assert done.returncode == 0, done.stderr
+        losses = re.findall(r"Iteration 0 .*, loss = ([\d.]+)", done.stderr)
+        assert len(losses) == 1
+        tmp_path.joinpath(f"loss{len(arguments)}").write_text(losses[0])
+    assert (tmp_path / "loss0").read_text() != (tmp_path / "loss3").read_text()
 
 
 def test_times_of_a_net(tmp_path):

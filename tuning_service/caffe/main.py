@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (test, time):
         _option(command, "model", required=True, help="the net's prototxt")
         _option(command, "iterations", type=int, default=50)
+    for command in (train, test, time):
         _option(command, "level", type=int, default=0)
         _option(command, "stage", default="", help="stages, with commas")
     _option(test, "weights", required=True)
@@ -119,6 +120,10 @@ def _train(options: argparse.Namespace) -> None:
     path = Path(options.solver)
     message = load_solver(path)
     check(not (options.weights and options.snapshot), "give --snapshot to go on or --weights to finetune, not both")
+    level, stages = _state(options)
+    if level:
+        message.train_state.level = level
+    message.train_state.stage.extend(stages)
     gpu = options.gpu
     wanted = choice(message, "solver_mode") == "GPU"
     if wanted and not gpu:
