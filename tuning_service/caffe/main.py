@@ -53,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CheckFailed, NetError) as error:
         log.fatal("caffe.cpp:0", str(error))
         return 1
+    except torch.OutOfMemoryError as error:
+        told = str(error).splitlines()[0]
+        log.fatal("caffe.cpp:0", f"the GPU's memory is full; a smaller batch_size with iter_size may do: {told}")
+        return 1
     return 0
 
 
