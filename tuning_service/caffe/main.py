@@ -4,6 +4,7 @@ import argparse
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 
@@ -18,13 +19,22 @@ _EFFECTS = ("snapshot", "stop", "none")
 
 
 class _Signals:
-    """What SIGINT and SIGHUP ask for; each request is told once."""
+    """What SIGINT and SIGHUP ask for, while it is entered; each request is told once."""
 
     def __init__(self, interrupt: str, hangup: str) -> None:
         self._asked = ""
-        for number, effect in ((signal.SIGINT, interrupt), (signal.SIGHUP, hangup)):
+        self._effects = {signal.SIGINT: interrupt, signal.SIGHUP: hangup}
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number, effect in self._effects.items():
             if effect != "none":
-                signal.signal(number, lambda *_, effect=effect: self._ask(effect))
+                self._before[number] = signal.signal(number, lambda *_, effect=effect: self._ask(effect))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, effect: str) -> None:
         # A stop is not forgotten for a snapshot that is asked for after it.
@@ -42,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.run(options)
     except (CheckFailed, NetError) as error:
         log.fatal("caffe.cpp:0", str(error))
+        return 1
+    except torch.OutOfMemoryError as error:
+        told = str(error).splitlines()[0]
+        log.fatal("caffe.cpp:0", f"the GPU's memory is full; a smaller batch_size with iter_size may do: {told}")
         return 1
     return 0
 
@@ -63,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (test, time):
         _option(command, "model", required=True, help="the net's prototxt")
         _option(command, "iterations", type=int, default=50)
+    for command in (train, test, time):
         _option(command, "level", type=int, default=0)
         _option(command, "stage", default="", help="stages, with commas")
     _option(test, "weights", required=True)
@@ -114,19 +129,24 @@ def _train(options: argparse.Namespace) -> None:
         message.train_state.level = options.level
     message.train_state.stage.extend(filter(None, options.stage.split(",")))
     check(not (options.weights and options.snapshot), "give --snapshot to go on or --weights to finetune, not both")
+    level, stages = _state(options)
+    if level:
+        message.train_state.level = level
+    message.train_state.stage.extend(stages)
     gpu = options.gpu
     wanted = choice(message, "solver_mode") == "GPU"
     if wanted and not gpu:
         gpu = str(message.device_id)
     device = _device(gpu, wanted=wanted)
-    signals = _Signals(options.sigint_effect, options.sighup_effect)
-    solver = Solver(message, path, device, signals, Path(options.snapshot) if options.snapshot else None)
+    state = Path(options.snapshot) if options.snapshot else None
     finetuned = options.weights.split(",") if options.weights else message.weights
-    for weights in [] if options.snapshot else finetuned:
-        solver.load_weights(Path(weights))
-    log.info("caffe.cpp:248", "Starting Optimization")
-    if solver.solve():
-        log.info("caffe.cpp:259", "Optimization Done.")
+    with _Signals(options.sigint_effect, options.sighup_effect) as signals:
+        solver = Solver(message, path, device, signals, state)
+        for weights in [] if state else finetuned:
+            solver.load_weights(Path(weights))
+        log.info("caffe.cpp:248", "Starting Optimization")
+        if solver.solve():
+            log.info("caffe.cpp:259", "Optimization Done.")
 
 
 def _test(options: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """The nets that a solver trains and tests, built with the readers of their data."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from tuning_service.caffe.checks import CheckFailed, check
 from tuning_service.caffe.compile import Net
 from tuning_service.caffe.data import Feed, Origin, make_reader
 from tuning_service.caffe.net import plan_net
-from tuning_service.caffe.schema import TEST, TRAIN, NetState
+from tuning_service.caffe.schema import TRAIN, NetState
 from tuning_service.caffe.shapes import infer_shapes
+from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 
 
 @dataclass(slots=True)
@@ -58,53 +58,29 @@ def _read(path: Path, read: Any) -> Any:
         raise CheckFailed(f"{path} is no text: {error}") from error
 
 
-def training_net(solver: Any, folder: Path) -> NetFile:
-    """The one net that `solver` (a file in `folder`) trains.
+def solver_nets(solver: Any, folder: Path) -> list[NetFile]:
+    """The net that `solver` (a file in `folder`) trains, then those that it tests.
 
     Raises:
-        CheckFailed: it names none, or several.
+        CheckFailed: what keeps the solver from training, or a net that cannot be read.
     """
-    named = [name for name in ("net_param", "train_net_param", "net", "train_net") if solver.HasField(name)]
-    check(named, "the solver names no net: it must have net or train_net")
-    check(len(named) == 1, f"the solver names several nets to train: {', '.join(named)}; keep one of them")
-    given = getattr(solver, named[0])
-    return _net_file(given, folder, TRAIN, [solver.train_state] if solver.HasField("train_state") else [])
+    problems = solver_problems(solver)
+    check(not problems, f"the solver {problems[0] if problems else ''}")
+    return [_net_file(use, folder) for use in nets_of(solver)]
 
 
-def testing_nets(solver: Any, folder: Path) -> list[NetFile]:
-    """The nets that `solver` tests: those of their own first, then the common one for each test_iter that is left.
-
-    Raises:
-        CheckFailed: their numbers do not go together.
-    """
-    own: list[Any] = [*solver.test_net_param, *solver.test_net]
-    common = next((getattr(solver, name) for name in ("net_param", "net") if solver.HasField(name)), None)
-    left = len(solver.test_iter) - len(own)
-    check(left >= 0, f"the solver has {len(own)} test nets and {len(solver.test_iter)} test_iter; give one for each")
-    check(not left or common is not None, "the solver has more test_iter than test nets, and no net for the others")
-    nets = own + [common] * left
-    check(not nets or solver.test_interval > 0, "the solver has test nets, and no test_interval")
-    states = list(solver.test_state)
-    check(
-        len(states) in {0, len(nets)},
-        f"the solver has {len(states)} test_state and {len(nets)} test nets; give one for each",
-    )
-    return [_net_file(net, folder, TEST, states[i : i + 1]) for i, net in enumerate(nets)]
-
-
-def _net_file(given: Any, folder: Path, phase: int, states: Sequence[Any]) -> NetFile:
-    if isinstance(given, str):
-        path = find_beside(given, folder)
-        message, folder = load_net(path), path.parent
-    else:
-        message = given
+def _net_file(use: NetUse, folder: Path) -> NetFile:
+    if use.net is not None:
+        state = NetState(phase=use.phase, level=use.level, stage=use.stages)
+        return NetFile(message=use.net, folder=folder, state=state)
+    path = find_beside(use.file, folder)
+    message = load_net(path)
     state = NetState()
-    if message.HasField("state"):
-        state.CopyFrom(message.state)
-    for more in states:
-        state.MergeFrom(more)
-    state.phase = phase
-    return NetFile(message=message, folder=folder, state=state)
+    state.CopyFrom(message.state)
+    state.phase = use.phase
+    state.level = use.level or state.level
+    state.stage.extend(use.stages)
+    return NetFile(message=message, folder=path.parent, state=state)
 
 
 def find_beside(name: str, folder: Path) -> Path:

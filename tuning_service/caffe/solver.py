@@ -14,7 +14,7 @@ from torch import Tensor
 from tuning_service.caffe import log, snapshot
 from tuning_service.caffe.checks import CheckFailed, check
 from tuning_service.caffe.messages import choice
-from tuning_service.caffe.nets import FedNet, build, testing_nets, training_net
+from tuning_service.caffe.nets import FedNet, build, solver_nets
 from tuning_service.caffe.policies import learning_rate
 from tuning_service.caffe.rules import make_rule
 from tuning_service.caffe.wire import SolverState
@@ -48,13 +48,12 @@ class Solver:
         self.seed = extra.get("seed", given)
         torch.manual_seed(self.seed)
         generator = torch.Generator().manual_seed(self.seed)
-        file = training_net(message, path.parent)
-        self.name = file.message.name
-        self.train = build(file, seed=self.seed, generator=generator, device=device)
+        trained, *tested = solver_nets(message, path.parent)
+        self.name = trained.message.name
+        self.train = build(trained, seed=self.seed, generator=generator, device=device)
         check(self.train.net.has_loss, "the net has no loss in phase TRAIN: nothing can be learned")
         self.tests = [
-            build(file, seed=self.seed, generator=generator, device=device, share=self.train.net)
-            for file in testing_nets(message, path.parent)
+            build(file, seed=self.seed, generator=generator, device=device, share=self.train.net) for file in tested
         ]
         self.rule = make_rule(message, self.train.net.learnable)
         self.prefix = message.snapshot_prefix or str(path.with_suffix(""))
@@ -67,13 +66,11 @@ class Solver:
             self._restore(resume, state, extra)
 
     def _check(self) -> None:
-        check(self.message.max_iter > 0, "the solver has no max_iter")
         check(self.message.base_lr >= 0, f"base_lr is {self.message.base_lr:g}; it must not be below 0")
         check(
             choice(self.message, "snapshot_format") == "BINARYPROTO",
             "snapshot_format HDF5 is not written here; leave it out for binary files",
         )
-        learning_rate(self.message, 0)
 
     def solve(self) -> bool:
         """Train until max_iter; False when a signal stopped it before.
