@@ -67,8 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     _option(train, "solver", required=True, help="the solver's prototxt")
     _option(train, "weights", default="", help="weights to begin with: .caffemodel or .pt, several with commas")
     _option(train, "snapshot", default="", help="a .solverstate to go on from")
-    _option(train, "level", type=int, default=0)
-    _option(train, "stage", default="", help="stages, with commas")
     _option(train, "sigint_effect", default="stop", choices=_EFFECTS)
     _option(train, "sighup_effect", default="snapshot", choices=_EFFECTS)
     train.set_defaults(run=_train)
@@ -125,9 +123,6 @@ def _device(gpu: str, *, wanted: bool) -> torch.device:
 def _train(options: argparse.Namespace) -> None:
     path = Path(options.solver)
     message = load_solver(path)
-    if options.level:
-        message.train_state.level = options.level
-    message.train_state.stage.extend(filter(None, options.stage.split(",")))
     check(not (options.weights and options.snapshot), "give --snapshot to go on or --weights to finetune, not both")
     level, stages = _state(options)
     if level:
