@@ -280,6 +280,8 @@ def _arg_max(planned: PlannedLayer, bottoms: list[Shape]) -> Result:
         axis = axis_of(param.axis, len(shape))
         _check_top_k(param.top_k, shape[axis])
         return [(*shape[:axis], param.top_k, *shape[axis + 1 :])], []
+    if not shape:
+        raise ValueError("ArgMax needs a bottom of one dimension or more, and its own is 1 number")
     _check_top_k(param.top_k, count(shape[1:]))
     middle = 2 if param.out_max_val else 1
     return [(shape[0], middle, param.top_k, *[1] * (len(shape) - 3))], []
