@@ -194,6 +194,6 @@ def test_parser_reads_what_the_job_asks_for(manager):
 
 
 def test_managers_say_what_they_are_for():
-    assert {"pytorch", "tensorflow", "command"} <= set(frameworks())
+    assert set(frameworks()) == {"caffe", "command", "pytorch", "tensorflow"}
     assert {name: manager.name for name, manager in frameworks().items()} == {name: name for name in frameworks()}
     assert all(manager.summary for manager in frameworks().values())

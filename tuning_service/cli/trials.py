@@ -8,14 +8,20 @@ import typer
 from tuning_service.cli import output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
-_COLUMNS = ("trial", "status", "value", "limits", "time", "parameters", "reason")
+_COLUMNS = ("trial", "status", "value", "limits", "time", "parameters", "fault", "reason")
 
 
 def _row(trial: output.JsonDict) -> tuple[object, ...]:
     time = output.duration(trial["elapsed_s"])
     value = trial["values"] if len(trial["values"]) > 1 else trial["value"]
     limits = "" if trial["feasible"] else "exceeded"
-    return trial["number"], trial["status"], value, limits, time, trial["params"], trial["reason"]
+    fault = _fault(trial)
+    return trial["number"], trial["status"], value, limits, time, trial["params"], fault, trial["reason"]
+
+
+def _fault(trial: output.JsonDict) -> object:
+    """Whose fault it was, where it was not the program's, which goes without saying."""
+    return "" if trial["fault"] in {"none", "program"} else trial["fault"]
 
 
 def trials(
@@ -48,6 +54,7 @@ def _show_trial(trial: output.JsonDict) -> None:
         [
             ("trial", trial["number"]),
             ("status", trial["status"] + (f": {trial['reason']}" if trial["reason"] else "")),
+            *([("fault", fault)] if (fault := _fault(trial)) else []),
             ("value", trial["values"] if len(trial["values"]) > 1 else trial["value"]),
             *([] if trial["feasible"] else [("limits", "exceeded: it violates a metric constraint")]),
             ("parameters", "\n".join(f"{name}: {output.cell(v)}" for name, v in trial["params"].items())),

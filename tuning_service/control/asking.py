@@ -13,7 +13,7 @@ import structlog
 from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import TrialStatus
-from tuning_service.domain.trial import Observation, QueuedPoint, Recommendation, Suggestion, Trial
+from tuning_service.domain.trial import FaultKind, Observation, QueuedPoint, Recommendation, Suggestion, Trial
 from tuning_service.search.base import PendingTrial, algorithms
 from tuning_service.search.host import AlgorithmFailed, AlgorithmSession
 
@@ -37,6 +37,8 @@ class Search:
 
     history: list[Observation]  # those of earlier jobs, then those of this one
     failures: list[str] = field(default_factory=list)  # reasons of the failures that end the history
+    infeasible: int = 0  # configurations in a row, up to the end of the history, that could not be trained
+    last_failure: str = ""  # reason of the last trial that failed
     warm: int = 0  # observations of earlier jobs
     ended: Counter[TrialStatus] = field(default_factory=Counter)  # trials of this job that ended for good
     points: Sequence[QueuedPoint] = ()  # the user's that are tried next, as of the last look
@@ -80,10 +82,21 @@ class Search:
         self._count_failure(trial)
 
     def _count_failure(self, trial: Trial) -> None:
+        if trial.fault is FaultKind.INFEASIBLE:
+            self.infeasible += 1
+            self.last_failure = trial.reason
+            return  # neither for nor against the program
+        self.infeasible = 0
         if trial.status is TrialStatus.FAILED:
             self.failures.append(trial.reason)
+            self.last_failure = trial.reason
         else:
             self.failures.clear()
+
+    def forgive(self) -> None:
+        """What failed before a resume is not held against the job."""
+        self.failures.clear()
+        self.infeasible, self.last_failure = 0, ""
 
     def collect(self) -> None:
         """Take the answers in that are there."""

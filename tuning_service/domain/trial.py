@@ -88,6 +88,7 @@ class Trial:
     violation: float = 0.0  # by how much metric constraints are exceeded, in parts of their limits, summed
     metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
     reason: str = ""  # one line, why it failed or was stopped
+    fault: "FaultKind" = field(default_factory=lambda: FaultKind.NONE)  # of a failed trial
     explanation: str = ""  # many lines: what was looked for in the log, and what came near
     tasks: int = 0  # tasks so far
     created_at: float = 0.0

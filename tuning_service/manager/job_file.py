@@ -7,7 +7,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
@@ -15,16 +24,25 @@ from tuning_service.domain.job import (
     AlgorithmChoice,
     Arguments,
     Budget,
-    Goal,
     JobSpec,
     MetricConstraint,
     Objective,
     Resources,
-    Summary,
 )
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
 from tuning_service.domain.texts import is_storable
+from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.job_entries import (
+    AlgorithmEntry,
+    BudgetEntry,
+    EnvironmentEntry,
+    MetricName,
+    ObjectiveEntry,
+    Objectives,
+    Part,
+    ResourcesEntry,
+)
 from tuning_service.manager.points import points_of
 from tuning_service.manager.space_entries import (
     BoolEntry,
@@ -37,66 +55,16 @@ from tuning_service.manager.space_entries import (
     SpaceEntry,
 )
 
-DEFAULT_ALGORITHM = "auto"
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ObjectiveEntry(_Part):
-    metric: str = Field(description="Name of a metric that the program prints", max_length=200)
-    goal: Goal
-    summary: Summary = Field(Summary.BEST, description="best: the best value over all steps; last: the last one")
-
-
-def _how_many(written: object) -> str:
-    return "several" if isinstance(written, (list, tuple)) else "one"
-
-
-Objectives = Annotated[
-    Annotated[ObjectiveEntry, Tag("one")] | Annotated[list[ObjectiveEntry], Tag("several")],
-    Discriminator(_how_many),
-    Field(description="What is optimised; a list of up to four makes a Pareto front"),
-]
-MetricName = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class AlgorithmEntry(_Part):
-    name: str = DEFAULT_ALGORITHM
-    version: str = ""  # of a plug-in; the newest when left out
-    digest: str = Field(
-        default="", description="Of a plug-in's content, as stored jobs show it: other content is refused"
-    )
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class BudgetEntry(_Part):
-    trials: int = Field(le=1_000_000, description="How many configurations are tried")
-    parallel: int = Field(1, le=100_000, description="How many run at once")
-    minutes: float | None = Field(None, description="The job ends after this long; running trials are stopped")
-    trial_minutes: float | None = Field(None, description="A trial that runs longer has failed")
-    failures: int = Field(10, description="The job gives up after this many failed trials in a row")
-
-
-class ResourcesEntry(_Part):
-    cpus: int = Field(1, description="CPUs of one trial; bounds its threads")
-    gpus: float = Field(0, description="GPUs of one trial: 0.25, 0.5, 1, 2 …")
-
-
-class EnvironmentEntry(_Part):
-    name: str = Field("", max_length=100, description="One of the environments that the deployment names")
-    requirements: str = Field("", max_length=500, description="A file of the program: requirements.txt")
-    archive: str = Field("", max_length=2000, description="URL of an environment packed with venv-pack or conda-pack")
-
-
-class JobFile(_Part):
+class JobFile(Part):
     """A tuning job as its author writes it."""
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$", description="For people, on one line")
     framework: str = Field(description="One of GET /v1/frameworks")
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
-    command: str = Field(description="How a trial is started, in the program's folder: python train.py")
+    command: str = Field(
+        description="How a trial is started, in the program's folder: python train.py; caffe has a default"
+    )
     arguments: Arguments = Field(
         Arguments.FLAGS, description="How parameters follow the command: --a 1 (dashes: --a-b 1), a=1, or not at all"
     )
@@ -164,6 +132,22 @@ class JobFile(_Part):
             ]
         }
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_command(cls, data: object) -> object:
+        """With the framework's own command where the file names none, and the framework has one."""
+        if isinstance(data, Mapping) and "command" not in data:
+            manager = frameworks().get(str(data.get("framework")))
+            if manager is not None and manager.command:
+                return {**data, "command": manager.command}
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        handler.resolve_ref_schema(schema)["required"].remove("command")  # for some frameworks, see above
+        return schema
 
     def to_spec(self) -> JobSpec:
         """The spec that this file describes.
@@ -260,7 +244,7 @@ def _repeats(field: str, values: Sequence[str]) -> list[FieldProblem]:
     ]
 
 
-class PointsFile(_Part):
+class PointsFile(Part):
     """Points for a job that runs, as in a job file. They count within its `budget.trials` and may repeat trials."""
 
     points: list[Point] = Field(description="Configurations; what one leaves out has its default")

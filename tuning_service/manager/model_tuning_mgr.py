@@ -16,7 +16,7 @@ from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import views_of
-from tuning_service.manager.submission import checked
+from tuning_service.manager.submission import checked, inspected_texts
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
 from tuning_service.manager.warm_start import warm_start
 from tuning_service.runner import bundle
@@ -130,10 +130,12 @@ class ModelTuningMgr:
         check_feasible(spec)  # before the transaction: it may take a second
         with self._store.read() as unit:
             warm = warm_start(unit.for_tenant(principal), spec)
+            program = unit.for_tenant(principal).program(spec.program)
+        texts = inspected_texts(self._artifacts, principal.tenant_id, spec, program)
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
-            spec = checked(spec, program, plugins, principal, warm.problems, self._environments)
+            spec = checked(spec, program, texts, plugins, principal, warm.problems, self._environments)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,

@@ -1,20 +1,37 @@
 """What is looked at before a job is accepted, beyond what its file says by itself."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound
 from tuning_service.domain.job import JobSpec
 from tuning_service.domain.plugin import Plugin
 from tuning_service.domain.principal import Principal
 from tuning_service.frameworks.base import ProgramFiles, frameworks
+from tuning_service.frameworks.program_files import read_program
 from tuning_service.search.plugins.choice import check_any_choice
+from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.tenant_scope import Program
+
+
+def inspected_texts(
+    artifacts: ArtifactStore, tenant_id: str, spec: JobSpec, program: Program | None
+) -> Mapping[str, str]:
+    """The texts of the program that its framework looks at. Not for a transaction: an artifact store may be slow."""
+    manager = frameworks().get(spec.framework)
+    if manager is None or program is None or not manager.inspects:
+        return {}
+    try:
+        data = artifacts.program(tenant_id, program.digest)
+    except NotFound:
+        return {}  # deleted meanwhile, as the transaction will find
+    return read_program(data, program.files, manager.inspects).texts
 
 
 def checked(
     spec: JobSpec,
     program: Program | None,
+    texts: Mapping[str, str],
     plugins: Sequence[Plugin],
     principal: Principal,
     found: Sequence[FieldProblem],
@@ -22,8 +39,8 @@ def checked(
 ) -> JobSpec:
     """`spec` with the algorithm's defaults filled in, if it can be run as `principal`'s job.
 
-    `program` and `plugins` are what the tenant has; `found` are problems that are known already, `environments` the
-    names of those that the deployment has.
+    `program` and `plugins` are what the tenant has, `texts` those of the program that its framework inspects;
+    `found` are problems that are known already, `environments` the names of those that the deployment has.
 
     Raises:
         InvalidRequest: with all problems, `found` too.
@@ -50,7 +67,7 @@ def checked(
         )
     elif program is not None:
         try:
-            managers[spec.framework].check(spec, ProgramFiles(names=program.files))
+            managers[spec.framework].check(spec, ProgramFiles(names=program.files, texts=texts))
         except InvalidRequest as error:
             problems.extend(error.problems)
     try:

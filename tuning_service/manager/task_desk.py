@@ -153,7 +153,7 @@ class TaskDesk:
             interpreter=self._interpreter(spec.environment),
             modules=prepared.modules,
             templates=prepared.templates,
-            values=trial.params if prepared.templates else {},
+            values=prepared.values,
             merged=prepared.merged,
             imports=prepared.imports,
         )

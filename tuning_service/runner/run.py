@@ -13,6 +13,7 @@ from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
 from tuning_service.runner import service as connections
 from tuning_service.runner import training as supervisors
 from tuning_service.runner.bundle import BadBundle, digest
+from tuning_service.runner.caffe import with_caffe
 from tuning_service.runner.contract import SEARCHED, merge_objects, script_environment, script_folders
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
@@ -23,6 +24,7 @@ from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
 from tuning_service.runner.service import Gone, Refused, Service, Unreachable
 from tuning_service.runner.sources import Sources
 from tuning_service.runner.spool import Spool
+from tuning_service.runner.templates import fill
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
 from tuning_service.runner.verdict import lost, not_started, without_environment, without_module
 from tuning_service.runner.workspace import ProgramCache, Workspace, root
@@ -105,10 +107,11 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     bundle = _program(plan, reporter, url)
     try:
         workspace.fill(bundle, plan.files)
+        fill(workspace.program, plan.templates, plan.values)
         for told in merge_objects(workspace.program, plan.merged):
             reporter.log.feed(f"tuning-service: {told}\n".encode())
         folders = script_folders(workspace.folder)
-    except BadBundle as error:
+    except (BadBundle, UnicodeDecodeError) as error:
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
@@ -119,6 +122,8 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
             added = {**plan.environment, **script_environment(os.environ, plan.environment, folders, plan.context)}
             environment = training_environment(os.environ, added, gpus, workspace.folder, interpreter)
             environment |= _helper(environment, workspace)
+            # With the environment from before, which is the same for all tasks: what was found out is remembered.
+            plan, with_runtime = with_caffe(plan, environment, workspace.folder)
             check_modules(plan, interpreter, environment, workspace, beat)
         except EnvironmentFault as error:
             raise _Ended(without_environment(error)) from error
@@ -127,7 +132,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
         sources.start()
         follower = Follower(plan, reporter, sources)
-        outcome = _follow(plan, command(plan.argv, interpreter), environment, workspace, follower)
+        outcome = _follow(plan, command(plan.argv, interpreter), with_runtime, workspace, follower)
     return without_module(outcome, plan.imports, interpreter)
 
 
