@@ -11,7 +11,7 @@ from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.trial import Trial
 from tuning_service.frameworks.base import Preparation, ProgramFiles, TuningFrameworkMgr
 from tuning_service.frameworks.commands import command_problems, split_command
-from tuning_service.logs import check_pattern
+from tuning_service.logs import FORMATS_FOR, check_pattern
 
 PARAMETER_FILE = "params.json"
 _MOST_PATTERNS = 20
@@ -46,7 +46,7 @@ class ProgramManager(TuningFrameworkMgr):
 
     def log_parser(self, spec: JobSpec) -> Mapping[str, Any]:
         return {
-            "formats": ["json", "pairs"],
+            "formats": list(FORMATS_FOR.get(self.name, FORMATS_FOR["command"])),
             "patterns": list(spec.log_patterns),
             "metrics": list(spec.metrics),
         }

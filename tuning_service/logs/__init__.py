@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuning_service.logs.base import LogParser
+from tuning_service.logs.base import LogParser, Reading
 
-__all__ = ["LogParser", "build_parser", "check_pattern"]
+__all__ = ["FORMATS_FOR", "LogParser", "Reading", "build_parser", "check_pattern"]
+
+# The formats that the logs of a framework's programs are read in, in the order in which they are tried; JSON-ready, for
+# `formats` of what `build_parser` takes.
+FORMATS_FOR: Mapping[str, tuple[str, ...]] = {
+    "pytorch": ("json", "pairs"),
+    "tensorflow": ("json", "pairs"),
+    "caffe": ("json", "pairs"),
+    "command": ("json", "pairs"),
+}
 
 
 def build_parser(spec: Mapping[str, Any]) -> LogParser:
