@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, exits, jobs, plugins, serving, trials
+from tuning_service.cli import administration, exits, jobs, log_files, plugins, serving, trials
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(
@@ -30,7 +30,6 @@ _add("list", jobs.list_jobs, _JOBS, "list --status running")
 _add("show", jobs.show, _JOBS, "show job_01… --json | jq .progress")
 _add("trials", trials.trials, _JOBS, "trials job_01… --sort best --limit 10")
 _add("best", trials.best, _JOBS, "best job_01… --json | jq .by_observation.params")
-_add("logs", trials.logs, _JOBS, "logs job_01… 3 --follow")
 _add("add-points", jobs.add_points, _JOBS, "add-points job_01… --param lr=0.1 --param optimizer=adam")
 _add("stop", jobs.stop, _JOBS, "stop job_01…")
 _add("resume", jobs.resume, _JOBS, "resume job_01…")
@@ -40,6 +39,7 @@ _add("frameworks", administration.frameworks, _JOBS, "frameworks")
 _add("serve", serving.serve, _RUN, "serve --data-dir ./data --port 8765")
 _add("manager", serving.manager, _RUN, "manager --database-url postgresql://tuning@db/tuning")
 _add("controller", serving.controller, _RUN, "controller --master spark://spark:7077 --service-url http://tuning:8765")
+app.add_typer(trials.logs, name="logs", rich_help_panel=_JOBS)
 app.add_typer(plugins.plugin, name="plugin", rich_help_panel=_JOBS)
 app.add_typer(serving.database, name="db", rich_help_panel=_RUN)
 app.add_typer(administration.tenant, name="tenant", rich_help_panel=_ADMIN)

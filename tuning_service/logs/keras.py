@@ -15,7 +15,7 @@ _BAR = re.compile(
     r"[ ]{0,9}(?P<rest>(?:- )?(?:ETA: )?\d[\d:]{0,11}(?:[mun\u00b5]?s)?\b.*)"
 )
 _SHORT = re.compile(r"^ ?- \d{1,9}s(?: \d{1,9}[mu\u00b5]?s/\w{4,6})?(?P<rest> - .*)")  # verbose 2 before 2.2
-_VALUE = re.compile(rf" - (?P<name>[^\s:](?:[^:]{{0,98}}[^\s:])?): (?P<number>{NUMBER})(?=\s|$)")
+_VALUE = re.compile(rf"(?P<name>[^\s:][^:]{{0,99}}): (?P<number>{NUMBER})\s*$")
 
 
 class Keras(Format):
@@ -44,11 +44,12 @@ class Keras(Format):
         bar = _BAR.search(line) or _SHORT.match(line)
         if bar is None:
             return self._header(line)
-        values = [(match["name"], float(match["number"])) for match in _VALUE.finditer(" " + bar["rest"])]
-        if not values:
+        found = [match for part in bar["rest"].split(" - ") if (match := _VALUE.match(part)) is not None]
+        if not found:
             return None
         evaluation = self._trained and not self._is_of_epoch(bar.groupdict().get("total"))
-        return [Mark(self._wanted.of("eval" if evaluation else None, name), value) for name, value in values]
+        split = "eval" if evaluation else None
+        return [Mark(self._wanted.of(split, match["name"]), float(match["number"])) for match in found]
 
     def _header(self, line: str) -> Sequence[Mark] | None:
         found = _EPOCH.match(line)

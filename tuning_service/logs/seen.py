@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tuning_service.logs.base import Found, Reading
 from tuning_service.logs.names import split_of, squash
@@ -21,20 +21,38 @@ class _Near:
     """Lines that mention the words of one metric's name: some from the beginning, some from the end."""
 
     def __init__(self, metric: str) -> None:
-        words = sorted((w for w in re.split(r"[\W_]+", metric.lower()) if len(w) > 2), key=len, reverse=True)
+        self._all_words = frozenset(_words(metric))
+        words = sorted((word for word in self._all_words if len(word) > 2), key=len, reverse=True)
         self.words = tuple(words[:2]) or (metric.lower(),)
-        self._first: list[str] = []
-        self._latest: deque[str] = deque(maxlen=_NEAR)
+        self._first: list[_Line] = []
+        self._latest: deque[_Line] = deque(maxlen=_NEAR)
+        self._newest: _Line | None = None
 
     def add(self, text: str) -> None:
-        if len(self._first) < _NEAR:
-            self._first.append(text[: _LINE * 2])
-        else:
-            self._latest.append(text[: _LINE * 2])
+        self._newest = _Line(text[: _LINE * 2])
+        (self._first if len(self._first) < _NEAR else self._latest).append(self._newest)
 
-    def __iter__(self) -> Iterator[str]:
-        yield from self._first
-        yield from self._latest
+    def was_read(self, text: str) -> None:
+        """`text` gave a value of some metric."""
+        if self._newest is not None and self._newest.text == text[: _LINE * 2]:
+            self._newest.read = True
+
+    def lines(self) -> list[str]:
+        """Those that nothing was read from, and those that spell the whole name."""
+        found = [*self._first, *self._latest]
+        return [line.text for line in found if not line.read or self._all_words <= set(_words(line.text))]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+class _Line:
+    __slots__ = ("read", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.read = False
 
 
 class _Name:
@@ -85,6 +103,8 @@ class Seen:
 
     def reading(self, reading: Reading, line: str) -> None:
         """Remember what `line` gave; "" when it is not known which one did."""
+        for near in self._nears:
+            near.was_read(line)
         name = self._names.get(reading.metric)
         if name is None:
             if len(self._names) >= _NAMES and reading.metric not in self._near:
@@ -122,7 +142,8 @@ class Seen:
             parts += [f"  {name}, as in: {self._names[name].sample}" for name in alike]
         parts.append(self._all_names())
         samples = {name.sample for name in self._names.values()}
-        near = [line for line in self._near.get(metric, ()) if line[:_LINE].strip() not in samples]
+        known = self._near.get(metric)
+        near = [line for line in known.lines() if line[:_LINE].strip() not in samples] if known else []
         if near:
             parts.append("Lines that come near:")
             parts += [f"  {_cut(line)}" for line in near]
