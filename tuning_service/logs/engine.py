@@ -7,6 +7,8 @@ from tuning_service.logs.bars import Bars
 from tuning_service.logs.base import Found, LogParser, Reading
 from tuning_service.logs.clock import time_of
 from tuning_service.logs.marks import TIME, Format, Mark
+from tuning_service.logs.pairs import Pairs, has_value
+from tuning_service.logs.patterns import Patterns
 from tuning_service.logs.seen import Seen
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -134,6 +136,12 @@ class _Process:
     def __init__(self, formats: Sequence[Format]) -> None:
         self.step: int | None = None
         self._formats = [form for form in formats if not isinstance(form, Bars)]
+        # Most lines of a log are in no format. Searching for a few words tells so faster than anything else.
+        self._watch = [(trigger, at) for at, form in enumerate(self._formats) for trigger in form.triggers]
+        self._bare = tuple({bare for form in self._formats for bare in form.bare})
+        self._always = any(isinstance(form, Patterns) for form in self._formats)
+        self._stateful = [form for form in self._formats if form.looks and not isinstance(form, Pairs)]
+        self._unfiltered = [(at, form) for at, form in enumerate(self._formats) if form.looks]
         self._bars = next((form for form in formats if isinstance(form, Bars)), None)
 
     def line(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
@@ -142,11 +150,13 @@ class _Process:
             marks, text = self._bars.take(text, ended=True)
             if marks:
                 found.append((self._bars.name, marks))
+        if not (self._always or has_value(text) or any(map(text.__contains__, self._bare)) or self._waits(text)):
+            return found
+        hits = {at for trigger, at in self._watch if trigger in text}
+        hits.update(at for at, form in self._unfiltered if form.may_be_in(text))
         names: set[str | None] = set()
-        for form in self._formats:
-            triggers = form.triggers
-            if triggers and not any(trigger in text for trigger in triggers):
-                continue
+        for at in sorted(hits):
+            form = self._formats[at]
             read = form.read(text)
             if read is None:
                 continue
@@ -156,6 +166,12 @@ class _Process:
                 break
             names.update(mark.metric for mark in read)
         return found
+
+    def _waits(self, text: str) -> bool:
+        low = text.lower()
+        if "epoch" in low or "step" in low or "iter" in low:
+            return True
+        return any(form.may_be_in(text) for form in self._stateful)
 
     def passing(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
         for form in self._formats:

@@ -20,6 +20,7 @@ class JsonLines(Format):
 
     name: ClassVar[str] = "json"
     triggers: ClassVar[tuple[str, ...]] = ("{",)
+    bare: ClassVar[tuple[str, ...]] = ("{",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)

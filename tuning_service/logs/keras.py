@@ -26,7 +26,7 @@ class Keras(Format):
     """
 
     name: ClassVar[str] = "keras"
-    triggers: ClassVar[tuple[str, ...]] = ("Epoch ", "/step", "s - ", "/epoch", "/sample", "ETA: ")
+    triggers: ClassVar[tuple[str, ...]] = ("Epoch ", " - ")
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)

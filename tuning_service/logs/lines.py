@@ -16,6 +16,9 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> Iterator[str]:
         """The lines that `data` completes, without their ends."""
+        if b"\r" not in data and b"\r" not in self._rest:
+            yield from self._plain(data)
+            return
         first, *more = data.split(b"\n")
         self._rest += first
         for part in more:
@@ -29,6 +32,19 @@ class LineSplitter:
             if state:
                 yield self._text(state) + "\r"
         self._rest = text[: self._longest] + ending
+
+    def _plain(self, data: bytes) -> Iterator[str]:
+        """The same for what has no carriage returns: nearly everything, and decoded at once much faster."""
+        whole, end, self._rest = (self._rest + data).rpartition(b"\n")
+        self._rest = self._rest[: self._longest]
+        if not end:
+            return
+        for line in whole.decode(errors="replace").split("\n"):
+            # A character has up to four bytes.
+            if len(line) * 4 <= self._longest or len(cut := line.encode()) <= self._longest:
+                yield line
+            else:
+                yield self._text(cut)
 
     def finish(self) -> Iterator[str]:
         """The last line, when it had no end."""

@@ -8,13 +8,14 @@ from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
-_PAIR = re.compile(
-    rf"""(?P<separator>["']?[ ]?[=:][ ]{{0,8}})
+# Each begins with a character of its own, which is found many times faster than one of several. The lookbehind skips
+# the time of day.
+_VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
-         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?""",
-    re.VERBOSE,
-)
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
+_EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
+_COLON = re.compile(rf":(?<!\W\d\d:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
@@ -52,15 +53,20 @@ class Pairs(Format):
     """
 
     name: ClassVar[str] = "pairs"
+    looks: ClassVar[bool] = True
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
-        self._names: dict[tuple[str, str, bool, str | None], str | None] = {}
+        self._names: dict[tuple[str, str, bool, bool, str | None], str | None] = {}
+
+    def may_be_in(self, line: str) -> bool:
+        del line
+        return True
 
     def read(self, line: str) -> Sequence[Mark] | None:
         steps = list(_steps(line))
-        values = list(self._values(line)) if "=" in line or ":" in line else []
+        values = list(self._values(line))
         if not steps:
             return [Mark(name, number) for _, name, number in values] or None
         steps[0] = (-1, steps[0][1])
@@ -71,15 +77,22 @@ class Pairs(Format):
     def _values(self, line: str) -> Iterator[tuple[int, str, float]]:
         end = 0
         labels: list[tuple[int, str]] | None = None
-        for match in _PAIR.finditer(line):
+        for match in _pairs(line):
+            spaces, number = match.groups()
             start = match.start()
-            separator, number = match.groups()
+            separator = line[start]
+            if start > end and line[start - 1] == " ":
+                start -= 1
+            if start > end and line[start - 1] in "\"'":
+                start -= 1
+            attached = start == match.start()
             gap = line[max(end, start - _GAP) : start]
             end = match.end()
             if labels is None:
                 labels = _labels(line)
             split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
-            key = (gap, separator, number.isdigit(), split)
+            attached = attached and not (separator == ":" and spaces)
+            key = (gap, separator, attached, number.isdigit(), split)
             try:
                 name = self._names[key]
             except KeyError:
@@ -89,7 +102,7 @@ class Pairs(Format):
             if name is not None:
                 yield start, name, float(number)
 
-    def _name(self, gap: str, separator: str, whole: bool, split: str | None) -> str | None:
+    def _name(self, gap: str, separator: str, attached: bool, whole: bool, split: str | None) -> str | None:
         segment = _BREAK.split(gap.rstrip("\"'`* "))[-1]
         words = segment.split()
         kept: list[str] = []
@@ -101,13 +114,12 @@ class Pairs(Format):
             split = split if step_rank(kept[-1]) is None and squash(kept[-1]) not in _OF_NOTHING else None
         elif named := self._spelled(kept, segment):
             return named
-        attached = separator[0] not in "\"' "
-        if len(kept) > _WORDS or ("=" in separator and attached):
+        if len(kept) > _WORDS or (separator == "=" and attached):
             if len(kept) > 1 and kept[-2].lower() in SPLITS:
                 split = SPLITS[kept[-2].lower()]
             kept = kept[-1:]
         # master.example.com:7077, train.py:33 and the like
-        if separator == ":" and whole and ("." in kept[-1] or kept[-1] == "localhost"):
+        if separator == ":" and attached and whole and ("." in kept[-1] or kept[-1] == "localhost"):
             return None
         name = " ".join(kept)
         if self._wanted.get(name) is None and (step_rank(name) is not None or step_rank(kept[-1]) is not None):
@@ -119,6 +131,19 @@ class Pairs(Format):
         if named := self._wanted.get(" ".join(kept)):
             return named
         return self._wanted.get(kept[-1]) if squash(kept[-1]) == squash(segment) else None
+
+
+def has_value(line: str) -> bool:
+    """True when something in `line` is a value after = or a colon."""
+    return ("=" in line and _EQUALS.search(line) is not None) or (":" in line and _COLON.search(line) is not None)
+
+
+def _pairs(line: str) -> list[re.Match[str]]:
+    found = list(_EQUALS.finditer(line)) if "=" in line else []
+    if ":" not in line:
+        return found
+    more = list(_COLON.finditer(line))
+    return sorted([*found, *more], key=re.Match.start) if found and more else found or more
 
 
 def _labels(line: str) -> list[tuple[int, str]]:

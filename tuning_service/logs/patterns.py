@@ -83,6 +83,7 @@ class Patterns(Format):
 
     name: ClassVar[str] = "pattern"
     exclusive: ClassVar[bool] = False
+    looks: ClassVar[bool] = True
 
     def __init__(self, patterns: Sequence[str], metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics, _as_group)

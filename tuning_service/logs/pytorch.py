@@ -44,9 +44,8 @@ class PyTorch(Format):
     """
 
     name: ClassVar[str] = "pytorch"
-    triggers: ClassVar[tuple[str, ...]] = (
-        *("Epoch", "Test", "test", "Val", "val", "Eval", "eval", "Train", "train", "Accuracy", "Acc", "@", "] "),
-    )
+    triggers: ClassVar[tuple[str, ...]] = ("oss", "ccuracy", "cc@", "rec@", " Error:", " set:")
+    bare: ClassVar[tuple[str, ...]] = ("@", " Error:", " set:", ": [")
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
