@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.log_parsing.logs import MEASUREMENTS
 from benchmarks.log_parsing.measuring import CONTENDERS, MB, measure
 
+
 def main() -> None:
     """Each figure is taken in a process of its own, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterator
 
 _NOISE = (
     "26/01/02 12:30:{s:02d} INFO BlockManagerInfo: Added broadcast_{n}_piece0 in memory on host:{p} (size: 4.2 KiB)",
-    "2026-01-02 12:30:{s:02d},{n:03d} DEBUG urllib3.connectionpool: https://host:443 \"GET /data/{n} HTTP/1.1\" 200 None",
+    '2026-01-02 12:30:{s:02d},{n:03d} DEBUG urllib3.pool: https://host:443 "GET /data/{n} HTTP/1.1" 200 None',
     "I0102 12:30:{s:02d}.123456  4242 data_layer.cpp:73] Restarting data prefetching from start.",
     "W0000 00:00:17952468{s:02d}.306210   14150 cpu_feature_guard.cc:153] This binary is optimized to use instructions",
     "loading shard {n} of 5005 from /data/imagenet/train/shard-{n:05d}.tar",
     "  warnings.warn(f'{{name}} is deprecated and will be removed in a future version', FutureWarning)",
     "[NCCL] {n}:{p} Channel 00/02 : 0[0] -> 1[1] via P2P/direct pointer",
-    "  File \"/env/lib/python3.11/site-packages/torch/utils/data/dataloader.py\", line {n}, in __next__",
+    '  File "/env/lib/python3.11/site-packages/torch/utils/data/dataloader.py", line {n}, in __next__',
 )
 _BAR = "━" * 20
 
 
 def _keras(n: int, value: float) -> str:
-    return f"Epoch {n}/999\n32/32 {_BAR} 1s 3ms/step - accuracy: {1 - value:.4f} - loss: {value:.4f} - val_loss: {value:.4f}"
+    head = f"Epoch {n}/999\n32/32 {_BAR} 1s 3ms/step"
+    return f"{head} - accuracy: {1 - value:.4f} - loss: {value:.4f} - val_loss: {value:.4f}"
 
 
 def _tqdm(n: int, value: float) -> str:
@@ -48,12 +49,12 @@ MEASUREMENTS: dict[str, Callable[[int, float], str]] = {
     "bars": _tqdm,
     "dicts": lambda n, value: f"{{'loss': {value:.4f}, 'grad_norm': 1.5, 'learning_rate': 5e-05, 'epoch': {n}.0}}",
     "pytorch": _pytorch,
-    "estimator": lambda n, value: f"INFO:tensorflow:Saving dict for global step {n}: accuracy = 0.9, loss = {value:.4f}",
+    "estimator": lambda n, value: f"INFO:tensorflow:Saving dict for global step {n}: auc = 0.9, loss = {value:.4f}",
     "caffe": _caffe,
     "elog": lambda n, value: (
         f"[2026-01-02 12:30:01] Test,\tTimestamp: 1767353401000,\tGlobal steps: {n},\tIteration: {n},\tLoss: {value:.5f}"
     ),
-    "noise": lambda n, value: "",
+    "noise": lambda *_: "",
 }
 
 

@@ -53,6 +53,12 @@ def measure(contender: str, form: str, size: int, share: float) -> dict[str, Any
         cpu_s += time.process_time() - begun
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {
-        **{"contender": contender, "log": form, "share": share, "bytes": made, "lines": lines},
-        **{"mb_per_s": round(made / MB / cpu_s, 1), "cpu_s": round(cpu_s, 3), "grown_kib": grown},
+        "contender": contender,
+        "log": form,
+        "share": share,
+        "bytes": made,
+        "lines": lines,
+        "mb_per_s": round(made / MB / cpu_s, 1),
+        "cpu_s": round(cpu_s, 3),
+        "grown_kib": grown,
     }

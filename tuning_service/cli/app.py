@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, exits, jobs, log_files, plugins, serving, trials
+from tuning_service.cli import administration, exits, jobs, plugins, serving, trials
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(

@@ -133,8 +133,12 @@ def _document(
         for item in found
     ]
     return {
-        **{"file": file, "framework": framework, "bytes": size, "lines": lines},
-        **{"metrics": metrics, "not_found": missing},
+        "file": file,
+        "framework": framework,
+        "bytes": size,
+        "lines": lines,
+        "metrics": metrics,
+        "not_found": missing,
     }
 
 

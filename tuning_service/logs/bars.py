@@ -83,7 +83,7 @@ class _Bar:
             for match in _VALUE.finditer(found["values"])
             if match["name"] != _VERSION and step_rank(match["name"]) is None
         }
-        # What stood there before anything was done is of the epoch before.
+        # What stood there when it was begun is of the epoch before.
         self.initial = dict(self.values) if self.done == 0 else {}
         self._told: dict[str, float] = {}
 
@@ -92,8 +92,6 @@ class _Bar:
 
     def move(self, state: "_Bar") -> None:
         self.values, self.done, self.full = state.values, state.done, state.full
-        if state.done == 0:
-            self.initial = state.initial
 
     def news(self, *, known: dict[str, float]) -> list[Mark]:
         """What it shows and was neither told before nor is `known`, behind the epoch when it names one."""

@@ -28,12 +28,13 @@ class Translation:
 
     regex: str
     text: str
-    parts: tuple[tuple[int, int], ...]  # (position in regex, position in text), ascending
+    # Ascending: position in regex, position in text, and whether the text goes on there character by character.
+    parts: tuple[tuple[int, int, bool], ...]
 
     def place(self, position: int) -> str:
         """Where in the text a position of the regular expression is, for people."""
-        at, origin = max((part for part in self.parts if part[0] <= position), default=(0, 0))
-        return place(self.text, min(origin + position - at, len(self.text)))
+        at, origin, literal = [part for part in self.parts if part[0] <= position][-1]
+        return place(self.text, origin + (position - at if literal else 0))
 
 
 def place(text: str, position: int) -> str:
@@ -49,17 +50,17 @@ def translate(text: str) -> Translation:
         ValueError: with a message for the one who wrote it.
     """
     pieces: list[str] = []
-    parts = [(0, 0)]
+    parts = [(0, 0, True)]
     length = end = 0
     for use in _USE.finditer(text):
         before = text[end : use.start()]
         piece = _piece(text, use)
         pieces += [before, piece]
         # Whatever is wrong within the translation is shown where the %{ stands.
-        parts.append((length + len(before), use.start()))
+        parts.append((length + len(before), use.start(), False))
         length += len(before) + len(piece)
         end = use.end()
-        parts.append((length, end))
+        parts.append((length, end, True))
     pieces.append(text[end:])
     return Translation(regex="".join(pieces), text=text, parts=tuple(parts))
 

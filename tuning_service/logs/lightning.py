@@ -17,7 +17,9 @@ _VALUE = re.compile(rf"(?P<name>[^\s:]{{1,100}}): {{1,99}}(?P<number>{NUMBER})(?
 _OPEN = re.compile(r"(?P<name>[^\s:]{1,100}):\s*$")
 _LEADING = re.compile(rf"\s*(?P<number>{NUMBER})(?=\s|$)")
 _TABLE = re.compile(r"^[\s\u2503\u2502|]*(?:Test|Validate|Validation|Runningstage\.\w+) metric\b")
-_ROW = re.compile(rf"^[\s\u2502|]+(?P<name>\S{{1,100}})[\s\u2502|]+(?P<number>{NUMBER})[\s\u2502|]")
+_ROW = re.compile(
+    rf"^[\s\u2502|]{{1,80}}(?P<name>[^\s\u2502|]{{1,100}})[\s\u2502|]{{1,80}}(?P<number>{NUMBER})(?=[\s\u2502|])"
+)
 _RULE = re.compile(r"^[\s\u2500-\u257f]+$")
 _MOST_PARTS = 100  # lines that a bar may be broken into
 _VERSION = "v_num"

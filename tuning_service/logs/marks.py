@@ -21,9 +21,9 @@ class Mark(NamedTuple):
 class Format(ABC):
     """One way in which programs print measurements: a state machine over the lines of one process.
 
-    `read` is called in order for each line that holds one of `triggers`, or of which `may_be_in` says so, as long as it
-    has a value after = or a colon, a word for a step, or one of `bare`. Nothing raises, memory is bounded, and each call
-    takes time in proportion to the line.
+    `read` is called in order for each line that holds one of `triggers`, or of which `may_be_in` says so, as long as
+    it has a value after = or a colon, a word for a step, or one of `bare`. Nothing raises, memory is bounded, and each
+    call takes time in proportion to the line.
     """
 
     name: ClassVar[str]

@@ -46,13 +46,17 @@ def _candidates(words: list[str], number: str, line: str) -> Iterator[tuple[str,
         at = low.index(word)
         # Further words of the name that stand right before it belong to what is looked for.
         begin = min((b for b in (low.rfind(w, max(0, at - 20), at) for w in words) if b >= 0), default=at)
-        after = _NUMBER.search(line, at + len(word))
-        if after is not None and after.start() - at - len(word) <= _FAR:
-            yield _literal(line[begin : after.start()]) + number, float(after[0])
-            yield _literal(line[at : at + len(word)]) + "%{DATA}" + number, float(after[0])
-        before = list(_NUMBER.finditer(line, max(0, at - _FAR), at))
-        if before:
-            yield number + _literal(line[before[-1].end() : at + len(word)]), float(before[-1][0])
+        yield from sorted(_around(line, begin, at, at + len(word), number), key=lambda found: found[1].is_integer())
+
+
+def _around(line: str, begin: int, at: int, end: int, number: str) -> Iterator[tuple[str, float]]:
+    """Patterns of the numbers after a name, which is line[begin:end] and whose last word begins at `at`, and before."""
+    for after in _NUMBER.finditer(line, end, end + _FAR):
+        yield _literal(line[begin : after.start()]) + number, float(after[0])
+        yield _literal(line[at:end]) + "%{DATA}" + number, float(after[0])
+    before = list(_NUMBER.finditer(line, max(0, at - _FAR), at))
+    if before:
+        yield number + _literal(line[before[-1].end() : end]), float(before[-1][0])
 
 
 def _literal(text: str) -> str:

@@ -23,8 +23,12 @@ def run(sample: Sample) -> bytes:
     command = [sys.executable, *sample.command[1:]]
     environment = {
         **os.environ,
-        **{"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
-        **{"COLUMNS": "100", "HF_HUB_OFFLINE": "1"},
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+        "COLUMNS": "100",
+        "HF_HUB_OFFLINE": "1",
     }
     options = {"cwd": HERE / "programs", "env": environment, "stdin": subprocess.DEVNULL, "timeout": _LONGEST_S}
     if not sample.terminal:
@@ -51,7 +55,7 @@ def without_places(data: bytes) -> bytes:
     for folder, name in ((str(HERE), "/corpus"), (sys.prefix, "/env"), (sys.base_prefix, "/python")):
         text = text.replace(folder, name)
     text = text.replace(socket.gethostname(), "host")
-    text = re.sub(r"/tmp/[\w./-]+", "/tmp/folder", text)  # noqa: S108
+    text = re.sub(r"/tmp/[\w./-]+", "/tmp/folder", text)
     return re.sub(r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "127.0.0.1", text).encode()
 
 

@@ -46,9 +46,7 @@ SAMPLES = {
     ),
     "torchrun": Sample(
         framework="pytorch",
-        command=_python(
-            "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--tee=3", "ddp.py"
-        ),
+        command=_python("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--tee=3", "ddp.py"),
         needs=_TORCH,
     ),
     "spark": Sample(framework="pytorch", command=_python("spark_driver.py"), needs=(*_TORCH, "pyspark")),

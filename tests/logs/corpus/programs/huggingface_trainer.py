@@ -33,6 +33,4 @@ arguments = TrainingArguments(
     report_to="none",
     use_cpu=True,
 )
-Trainer(
-    model=Model(), args=arguments, train_dataset=data, eval_dataset=data[:32], compute_metrics=accuracy
-).train()
+Trainer(model=Model(), args=arguments, train_dataset=data, eval_dataset=data[:32], compute_metrics=accuracy).train()

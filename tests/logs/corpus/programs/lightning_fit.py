@@ -4,8 +4,8 @@ import sys
 
 import lightning
 from digits import loader
-from torch.nn.functional import cross_entropy
 from torch import nn, optim
+from torch.nn.functional import cross_entropy
 
 
 class Model(lightning.LightningModule):

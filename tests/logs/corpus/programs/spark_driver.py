@@ -4,9 +4,9 @@ from digits import loader, step, test
 from pyspark.sql import SparkSession
 
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-log = spark._jvm.org.apache.logging.log4j.LogManager.getLogger("Trainer")
+say = spark._jvm.org.apache.logging.log4j.LogManager.getLogger("Trainer").warn
 spark.sparkContext.parallelize([1], 1).count()
 for epoch in range(2):
     loss = [step(batch) for batch in loader][-1]
-    log.warn(f"Epoch {epoch} train_loss={loss:.4f} val_loss={test()[0]:.4f}")
+    say(f"Epoch {epoch} train_loss={loss:.4f} val_loss={test()[0]:.4f}")
 spark.stop()
