@@ -8,14 +8,14 @@ from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
-# Each begins with a character of its own, which is found many times faster than one of several. The lookbehind skips
-# the time of day.
+# Each begins with a character of its own, which is found many times faster than one of several. The
+# lookbehinds skip the time of day and lines of code, neither of which has a name.
 _VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
          (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
 _EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
-_COLON = re.compile(rf":(?<!\W\d\d:){_VALUE}", re.VERBOSE)
+_COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
