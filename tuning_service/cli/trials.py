@@ -97,7 +97,11 @@ def best(
         output.table(_COLUMNS[:-1], (_row(trial)[:-1] for trial in found["trials"]), "")
 
 
-logs = typer.Typer(cls=LogsGroup, help="Print what a trial printed (logs JOB); explain what is read from a log file.")
+logs = typer.Typer(
+    cls=LogsGroup,
+    help="Print what a trial printed (logs JOB); explain what is read from a log file.",
+    epilog="Example: tuning-service logs job_01… 3 --follow",
+)
 logs.command("explain", epilog="Example: tuning-service logs explain train.log --framework pytorch --metric val_loss")(
     explain
 )
