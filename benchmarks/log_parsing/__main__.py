@@ -22,16 +22,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     results = []
+    machine = {"python": sys.version.split()[0], "machine": platform.machine(), "cores": os.cpu_count()}
     context = multiprocessing.get_context("spawn")
     for form in arguments.logs:
         for contender in arguments.only:
             with context.Pool(1) as pool:
                 result = pool.apply(measure, (contender, form, int(arguments.mb * MB), arguments.share))
             results.append(result)
+            if arguments.json:
+                arguments.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
             print(f"{form:10} {contender:18} {result['mb_per_s']:7.1f} MB/s  +{result['grown_kib']:6d} KiB", flush=True)
-    if arguments.json:
-        machine = {"python": sys.version.split()[0], "machine": platform.machine(), "cores": os.cpu_count()}
-        arguments.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
