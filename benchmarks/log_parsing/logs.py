@@ -52,7 +52,7 @@ MEASUREMENTS: dict[str, Callable[[int, float], str]] = {
     "estimator": lambda n, value: f"INFO:tensorflow:Saving dict for global step {n}: auc = 0.9, loss = {value:.4f}",
     "caffe": _caffe,
     "elog": lambda n, value: (
-        f"[2026-01-02 12:30:01] Test,\tTimestamp: 1767353401000,\tGlobal steps: {n},\tIteration: {n},\tLoss: {value:.5f}"
+        f"[2026-01-02 12:30] Test,\tTimestamp: 1767353401000,\tGlobal steps: {n},\tIteration: {n},\tLoss: {value:.5f}"
     ),
     "noise": lambda *_: "",
 }
