@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tuning_service.cli import output
+from tuning_service.cli.log_files import LogsGroup, explain
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
 _COLUMNS = ("trial", "status", "value", "limits", "time", "parameters", "fault", "reason")
@@ -103,7 +104,18 @@ def best(
         output.table(_COLUMNS[:-1], (_row(trial)[:-1] for trial in found["trials"]), "")
 
 
-def logs(
+logs = typer.Typer(
+    cls=LogsGroup,
+    help="Print what a trial printed (logs JOB); explain what is read from a log file.",
+    epilog="Example: tuning-service logs job_01… 3 --follow",
+)
+logs.command("explain", epilog="Example: tuning-service logs explain train.log --framework pytorch --metric val_loss")(
+    explain
+)
+
+
+@logs.command("show", epilog="Example: tuning-service logs job_01… 3 --follow")
+def show_log(
     job_id: JobId,
     number: Annotated[
         int | None,
@@ -116,7 +128,7 @@ def logs(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a trial printed."""
+    """Print what a trial printed. The word `show` may be left out."""
     with connect(url, key) as client:
         if number is None:
             chosen = client.best(job_id, limit=1)["trials"] or client.trials(job_id, sort="-number", limit=1)

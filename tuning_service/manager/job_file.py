@@ -97,7 +97,7 @@ class JobFile(Part):
     seed: int = Field(0, ge=0, lt=2**63)
     log_patterns: list[str] = Field(
         default_factory=list,
-        description="Regular expressions with groups named metric and value (and step), or named as the metric",
+        description="Patterns such as `loss is %{NUMBER:loss}`, or regular expressions with groups named as the metric",
     )
     log_files: list[Annotated[str, Field(max_length=200)]] = Field(
         default_factory=list,
