@@ -44,7 +44,7 @@ class Lmdb(Images):
         self._path, self._color = path, color
         try:
             self._environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
-            self._transaction = self._environment.begin(buffers=True)
+            self._transaction = lmdb.Transaction(self._environment, buffers=True)
             with self._transaction.cursor() as cursor:
                 self._keys = [bytes(key) for key in cursor.iternext(keys=True, values=False)]
         except lmdb.Error as error:

@@ -15,7 +15,7 @@ _OPSET, _IR = 17, 8
 
 
 class Graph:
-    """`begin` a layer, add its nodes, `end` it. The last value of a blob has the blob's name."""
+    """`enter` a layer, add its nodes, `leave` it. The last value of a blob has the blob's name."""
 
     def __init__(self, name: str, plan: Sequence[PlannedLayer]) -> None:
         self._name = name
@@ -41,13 +41,13 @@ class Graph:
         self._batch = shape[0]
         self._inputs.append(self._described(blob, shape))
 
-    def begin(self, planned: PlannedLayer) -> None:
+    def enter(self, planned: PlannedLayer) -> None:
         """From here on `bottoms` and `tops` are the values' names of that layer."""
         self._layer = planned.name
         self.bottoms = [self._values[blob] for blob in planned.bottoms]
         self.tops = [self._next(blob) for blob in planned.tops]
 
-    def end(self, planned: PlannedLayer, shapes: Sequence[Shape]) -> None:
+    def leave(self, planned: PlannedLayer, shapes: Sequence[Shape]) -> None:
         """Later layers see its tops, which have these shapes."""
         self._values.update(zip(planned.tops, self.tops, strict=True))
         self._shapes.update(zip(planned.tops, shapes, strict=True))

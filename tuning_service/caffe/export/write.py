@@ -106,9 +106,9 @@ def _write_onnx(path: Path, name: str, shaped: tuple[ShapedLayer, ...], net: Net
             continue
         _check_known(planned)
         arrays = [blob.detach().cpu().numpy() for blob in net.blobs.get(planned.name, ())]
-        graph.begin(planned)
+        graph.enter(planned)
         OPERATORS[planned.type](graph, one, arrays)
-        graph.end(planned, one.tops)
+        graph.leave(planned, one.tops)
     made = graph.model()
     onnx.checker.check_model(made)
     try:
