@@ -166,6 +166,7 @@ def test_solvers_that_cannot_train(solver, told):
         (NET.replace("InnerProduct", "Embed"), "net.prototxt, line 6, layer ip: type Embed is not supported"),
         (NET.replace('type: "SoftmaxWithLoss"', 'type: "Accuracy"'), "no layer of the net gives a loss in phase TRAIN"),
         (NET + "layer {", "net.prototxt, line 8"),
+        (NET.replace('type: "DummyData"', 'type: "MemoryData"'), "line 1, layer in: MemoryData is fed by a program"),
     ],
 )
 def test_nets_that_cannot_be_built(net, told):
@@ -208,6 +209,8 @@ def test_levels_and_stages_of_the_command_choose_layers():
     net = NET.replace('name: "loss"', 'name: "loss" include { stage: "learn" min_level: 1 }')
     assert "no layer of the net gives a loss" in problems(spec(), program(net=net))["program"]
     MANAGER.check(spec(command=f"{COMMAND} --stage learn --level=1"), program(net=net))
+    MANAGER.check(spec(), program(net=net + 'state { level: 1 stage: "learn" }'))
+    MANAGER.check(spec(), program(net=net, solver=SOLVER + 'train_state { level: 1 stage: "learn" }'))
 
 
 def test_the_command_gets_no_parameters_and_the_templates_do():

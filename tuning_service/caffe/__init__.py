@@ -8,6 +8,7 @@ What a manager process needs of a net is here without torch, numpy or data: prot
     net.net_outputs(plan) -> tuple[str, ...]
     shapes.infer_shapes(plan, data=None) -> tuple[ShapedLayer, ...]
     shapes.parameter_count(shaped) -> int | None
+    solver_plan.solver_problems(solver) -> list[str]; solver_plan.nets_of(solver) -> tuple[NetUse, ...]
     windows.convolution_window(param, axes), windows.pooling_window(param, height, width) -> Window
 
 `schema` has the messages under their public names (NetParameter, SolverParameter, Datum, BlobProto, SolverState …). A

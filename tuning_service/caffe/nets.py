@@ -11,7 +11,7 @@ from tuning_service.caffe.checks import CheckFailed, check
 from tuning_service.caffe.compile import Net
 from tuning_service.caffe.data import Feed, Origin, make_reader
 from tuning_service.caffe.net import plan_net
-from tuning_service.caffe.schema import TRAIN, NetState
+from tuning_service.caffe.schema import TRAIN
 from tuning_service.caffe.shapes import infer_shapes
 from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 
@@ -70,24 +70,17 @@ def solver_nets(solver: Any, folder: Path) -> list[NetFile]:
 
 
 def _net_file(use: NetUse, folder: Path) -> NetFile:
-    if use.net is not None:
-        state = NetState(phase=use.phase, level=use.level, stage=use.stages)
-        return NetFile(message=use.net, folder=folder, state=state)
-    path = find_beside(use.file, folder)
-    message = load_net(path)
-    state = NetState()
-    state.CopyFrom(message.state)
-    state.phase = use.phase
-    state.level = use.level or state.level
-    state.stage.extend(use.stages)
-    return NetFile(message=message, folder=path.parent, state=state)
+    message = use.net
+    if message is None:
+        path = find_beside(use.file, folder)
+        message, folder = load_net(path), path.parent
+    return NetFile(message=message, folder=folder, state=use.state(message))
 
 
 def find_beside(name: str, folder: Path) -> Path:
-    """A file that the solver names: beside it, or where the program runs."""
+    """A file that the solver names: where the program runs, as for Caffe, or else beside the solver."""
     path = Path(name)
-    beside = folder / path
-    return path if path.is_absolute() or (not beside.exists() and path.exists()) else beside
+    return path if path.exists() else folder / path
 
 
 def build(

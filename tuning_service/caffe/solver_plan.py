@@ -27,8 +27,15 @@ class NetUse:
     file: str
     net: Any  # NetParameter, or None when it is in `file`
     phase: int
-    level: int
-    stages: tuple[str, ...]
+    given: Any  # NetState, as the solver says it
+
+    def state(self, net: Any) -> Any:
+        """The NetState in which `net`, the one of this use, takes part."""
+        state = NetState()
+        state.MergeFrom(net.state)
+        state.MergeFrom(self.given)
+        state.phase = self.phase
+        return state
 
 
 def solver_problems(solver: Any) -> list[str]:
@@ -68,19 +75,9 @@ def _use(solver: Any, source: _Source, phase: int, given: Any) -> NetUse:
     field, index = source
     value = getattr(solver, field)
     value = value[index] if field in {"test_net", "test_net_param"} else value
-    net = None if isinstance(value, str) else value
-    state = NetState(phase=phase)
-    if net is not None:
-        state.MergeFrom(net.state)
-    state.MergeFrom(given)
-    return NetUse(
-        field=field,
-        file=value if net is None else "",
-        net=net,
-        phase=phase,
-        level=state.level,
-        stages=tuple(state.stage),
-    )
+    if isinstance(value, str):
+        return NetUse(field=field, file=value, net=None, phase=phase, given=given)
+    return NetUse(field=field, file="", net=value, phase=phase, given=given)
 
 
 def _net_problems(solver: Any) -> Iterator[str]:

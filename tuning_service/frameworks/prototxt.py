@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 from tuning_service.caffe.net import TRAIN, NetError, PlannedLayer, plan_net
 from tuning_service.caffe.shapes import infer_shapes
+from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 from tuning_service.caffe.text import PrototxtError, read_net, read_solver
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.frameworks.base import ProgramFiles
@@ -79,7 +79,9 @@ class _Reader:
             net = self._net(use, name)
         own = training if use.phase == TRAIN else Training(solver=training.solver)
         try:
-            plan = plan_net(net, use.phase, use.level or own.level, {*use.stages, *own.stages})
+            state = use.state(net)
+            plan = plan_net(net, use.phase, own.level or state.level, {*state.stage, *own.stages})
+            _check_fed(plan)
             infer_shapes(plan)
         except NetError as error:
             raise _Refused(f"{self._layer_place(name, error.layer)}: {error.problem}") from error
@@ -124,6 +126,13 @@ class _Reader:
         found = re.search(rf"\bname\s*:\s*[\"']{re.escape(layer)}[\"']", text)
         line = f", line {place(text, found.start())[0]}" if found else ""
         return f"{name}{line}, layer {layer}"
+
+
+def _check_fed(plan: Collection[PlannedLayer]) -> None:
+    for planned in plan:
+        if planned.type in {"Input", "MemoryData"}:
+            problem = f"{planned.type} is fed by a program; a training needs Data, ImageData, HDF5Data or DummyData"
+            raise NetError(planned.name, problem)
 
 
 def _has_loss(plan: Collection[PlannedLayer]) -> bool:
