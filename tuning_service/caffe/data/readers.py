@@ -30,7 +30,7 @@ class Origin:
     seed: int
 
     def find(self, name: str) -> Path:
-        """A file that a prototxt names: where the program runs, as for Caffe, beside the prototxt, or under DATA_DIR."""
+        """A file that a prototxt names: where the program runs (as Caffe), beside the prototxt, or under DATA_DIR."""
         path = Path(name)
         if path.is_absolute():
             return path
