@@ -78,10 +78,9 @@ def _net_file(use: NetUse, folder: Path) -> NetFile:
 
 
 def find_beside(name: str, folder: Path) -> Path:
-    """A file that the solver names: beside it, or where the program runs."""
+    """A file that the solver names: where the program runs, as for Caffe, or else beside the solver."""
     path = Path(name)
-    beside = folder / path
-    return path if path.is_absolute() or (not beside.exists() and path.exists()) else beside
+    return path if path.exists() else folder / path
 
 
 def build(

@@ -30,11 +30,11 @@ class Origin:
     seed: int
 
     def find(self, name: str) -> Path:
-        """A file that a prototxt names: beside it, where the program runs, or under DATA_DIR."""
+        """A file that a prototxt names: where the program runs (as Caffe), beside the prototxt, or under DATA_DIR."""
         path = Path(name)
         if path.is_absolute():
             return path
-        folders = [self.folder, Path(), *([Path(os.environ["DATA_DIR"])] if os.environ.get("DATA_DIR") else [])]
+        folders = [Path(), self.folder, *([Path(os.environ["DATA_DIR"])] if os.environ.get("DATA_DIR") else [])]
         found = [folder / path for folder in folders if (folder / path).exists()]
         return found[0] if found else folders[-1] / path
 

@@ -60,38 +60,47 @@ class Transform:
 
     def apply(self, images: Sequence[Pixels] | Pixels, rng: np.random.Generator, where: Callable[[int], str]) -> Batch:
         """`where` names an image of the sequence, for errors."""
-        if isinstance(images, np.ndarray) and not self.crop and not self._mirror:
-            return self._shaded(images.astype(np.float32))
+        first = images[0].shape
+        if isinstance(images, np.ndarray) and self.shape(first) == first:
+            made = images.astype(np.float32)
+            if self._mean is not None:
+                made -= self._mean
+        else:
+            made = self._cut(images, rng, where)
+        if self._values is not None:
+            made -= self._values if made.ndim > 2 else self._values.item()
+        if self._scale != 1:
+            made *= self._scale
+        if self._mirror:
+            turned = rng.integers(2, size=len(made)) == 1
+            made[turned] = made[turned, :, :, ::-1]
+        return made
+
+    def _cut(self, images: Sequence[Pixels] | Pixels, rng: np.random.Generator, where: Callable[[int], str]) -> Batch:
+        """Each image cropped, less its part of the mean."""
         first = images[0].shape
         made = np.empty((len(images), *self.shape(first)), np.float32)
         for index, image in enumerate(images):
             if image.shape != first and (not self.crop or image.shape[0] != first[0]):
                 raise CheckFailed(
-                    f"{where(index)} has the shape {image.shape}, the one before it {first}: "
+                    f"{where(index)} has the shape {image.shape}, the first of its batch {first}: "
                     "all images must be alike, or be cut with crop_size or resized with new_height and new_width"
                 )
-            made[index] = self._one(image, rng)
+            area = self._area(image.shape, rng)
+            made[index] = image[area]
+            if self._mean is not None:
+                made[index] -= self._mean[area]
         return made
 
-    def _one(self, image: Pixels, rng: np.random.Generator) -> Batch:
-        _, high, wide = self.shape(image.shape)
-        top, left = image.shape[1] - high, image.shape[2] - wide
-        if self.crop and self._training:
+    def _area(self, image: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, ...]:
+        """Anywhere while training, else the centre."""
+        _, high, wide = self.shape(image)
+        top, left = image[1] - high, image[2] - wide
+        if self._training:
             top, left = int(rng.integers(top + 1)), int(rng.integers(left + 1))
         else:
             top, left = top // 2, left // 2
-        area = (slice(None), slice(top, top + high), slice(left, left + wide))
-        made = self._shaded(image[area].astype(np.float32), area)
-        return made[:, :, ::-1] if self._mirror and rng.integers(2) else made
-
-    def _shaded(self, pixels: Batch, area: Any = ...) -> Batch:
-        if self._mean is not None:
-            pixels -= self._mean[area]
-        if self._values is not None:
-            pixels -= self._values if pixels.ndim > 2 else self._values.item()
-        if self._scale != 1:
-            pixels *= self._scale
-        return pixels
+        return slice(None), slice(top, top + high), slice(left, left + wide)
 
 
 def _mean(path: Path) -> Batch:

@@ -15,7 +15,7 @@ _OPSET, _IR = 17, 8
 
 
 class Graph:
-    """`enter` a layer, add its nodes, `end` it. The last value of a blob has the blob's name."""
+    """`enter` a layer, add its nodes, `leave` it. The last value of a blob has the blob's name."""
 
     def __init__(self, name: str, plan: Sequence[PlannedLayer]) -> None:
         self._name = name
@@ -47,7 +47,7 @@ class Graph:
         self.bottoms = [self._values[blob] for blob in planned.bottoms]
         self.tops = [self._next(blob) for blob in planned.tops]
 
-    def end(self, planned: PlannedLayer, shapes: Sequence[Shape]) -> None:
+    def leave(self, planned: PlannedLayer, shapes: Sequence[Shape]) -> None:
         """Later layers see its tops, which have these shapes."""
         self._values.update(zip(planned.tops, self.tops, strict=True))
         self._shapes.update(zip(planned.tops, shapes, strict=True))

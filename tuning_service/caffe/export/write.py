@@ -108,7 +108,7 @@ def _write_onnx(path: Path, name: str, shaped: tuple[ShapedLayer, ...], net: Net
         arrays = [blob.detach().cpu().numpy() for blob in net.blobs.get(planned.name, ())]
         graph.enter(planned)
         OPERATORS[planned.type](graph, one, arrays)
-        graph.end(planned, one.tops)
+        graph.leave(planned, one.tops)
     made = graph.model()
     onnx.checker.check_model(made)
     try:
