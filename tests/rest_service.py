@@ -3,6 +3,7 @@
 Where a test needs trials, `Driver` stores them as a controller would and runs them as a runner would, over HTTP.
 """
 
+import gzip
 import io
 import tarfile
 import threading
@@ -39,16 +40,17 @@ from tuning_service.storage.store import Store
 
 TRAIN = b"print('val_accuracy=0.5')\n"
 MAX_UPLOAD = 200_000
+ENVIRONMENTS = {"tf-2.21": "/opt/tf-2.21/bin/python", "lts": "/opt/lts/bin/python"}
 
 
 def archive(files: dict[str, bytes] | None = None) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in (files or {"train.py": TRAIN}).items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)  # the same files have the same digest a second later too
 
 
 def job_file(program: str, /, **changes: Any) -> dict[str, Any]:
@@ -94,9 +96,10 @@ class Service:
             notify=self.notified.append,
             bundle_limits=BundleLimits(),
             max_upload_bytes=max_upload_bytes,
+            environments=ENVIRONMENTS,
         )
         self.access = AccessMgr(self.store)
-        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append)
+        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)

@@ -44,7 +44,7 @@ def test_imports_go_downward_and_libraries_stay_in_their_rooms():
     assert re.search(r"[1-9]\d* kept, 0 broken", done.stdout)
 
 
-@pytest.mark.parametrize("floor", ["runner", "logs", "domain"])
+@pytest.mark.parametrize("floor", ["runner", "logs", "domain", "probe"])
 def test_what_is_shipped_to_executors_needs_nothing_but_python(floor):
     modules = sorted((PACKAGE / floor).rglob("*.py"))
     assert modules
@@ -60,7 +60,7 @@ def test_what_is_shipped_to_executors_needs_nothing_but_python(floor):
 def test_what_is_shipped_loads_without_any_installed_package(tmp_path):
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for floor in ("runner", "logs", "domain")
+        for floor in ("runner", "logs", "domain", "probe")
         for path in sorted((PACKAGE / floor).rglob("*.py"))
         if path.stem not in {"__init__", "__main__"}
     ]

@@ -14,7 +14,7 @@ from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Observation, Trial
 from tuning_service.frameworks import base as frameworks_base
-from tuning_service.logs import build_parser
+from tuning_service.logs import FORMATS_FOR, build_parser
 from tuning_service.manager.job_file import JobFile, parse_job_file
 from tuning_service.search import base as search_base
 from tuning_service.search.child import build
@@ -23,6 +23,7 @@ from tuning_service.search.options import check_choice, describe
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB_FILE = (ROOT / "docs" / "job-file.md").read_text()
+LOGS = (ROOT / "docs" / "logs.md").read_text()
 ALGORITHMS = (ROOT / "docs" / "algorithms.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -142,17 +143,17 @@ def shown(readings) -> str:
 
 
 def parser(patterns=()):
-    return build_parser({"formats": ["json", "pairs"], "patterns": list(patterns), "metrics": ["val_accuracy"]})
+    return build_parser({"formats": FORMATS_FOR["command"], "patterns": list(patterns), "metrics": ["val_accuracy"]})
 
 
-@pytest.mark.parametrize("block", blocks(JOB_FILE, "log"))
+@pytest.mark.parametrize("block", blocks(LOGS, "log"))
 def test_logs_are_read_as_documented(block):
     reader = parser()
     for line, *expected in block:
         assert shown(reader.feed(line.removesuffix(" |"))) == "".join(expected), line
 
 
-@pytest.mark.parametrize("line", blocks(JOB_FILE, "patterns")[0])
+@pytest.mark.parametrize("line", blocks(LOGS, "patterns")[0])
 def test_patterns_read_as_documented(line):
     pattern, rest = line
     printed, expected = (part.strip() for part in rest.split(" | "))

@@ -119,6 +119,7 @@ class _Controller:
             timeout_s=settings.algorithm_timeout_s,
             plugin_limits=_plugin_limits(settings),
         )
+        self._store = store
         self._plugins = _plugin_cache(settings)
         folder = Path(settings.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -157,6 +158,9 @@ class _Controller:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        with self._store.read() as unit:
+            stored = unit.plugins_of(None).contents()
+        self._plugins.tidy(stored)
         self._reconciler.start()
         try:
             yield
@@ -212,6 +216,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         notify=notify,
         bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
         max_upload_bytes=settings.max_upload_bytes,
+        environments=settings.environments,
     )
     desk = TaskDesk(
         store,
@@ -219,6 +224,8 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         notify=notify,
         heartbeat_s=settings.heartbeat_s,
         log_limit_bytes=settings.log_limit_bytes,
+        data_dir=settings.training_data_dir,
+        environments=settings.environments,
     )
 
     plugins = PluginMgr(

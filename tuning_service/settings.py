@@ -35,10 +35,13 @@ class Settings:
     spark_conf: Mapping[str, str] = field(default_factory=dict)  # JSON object
     spark_python: str = ""  # Python on the executors; default: the service's own in local mode, python3 elsewhere
     local_gpus: tuple[str, ...] = ()  # addresses to hand out in local mode: JSON list, or comma-separated
+    # Python environments for programs, by name: the path of each one's interpreter on the executors. JSON object.
+    environments: Mapping[str, str] = field(default_factory=dict)
     tick_s: float = 0.5  # longest time until a controller looks at its jobs again
     lease_s: float = 15.0
     heartbeat_s: float = 0.5  # longest silence of a runner, and so how soon a stop reaches it
     silent_s: float = 60.0  # a claimed task that is silent for longer is lost
+    training_data_dir: str = ""  # on executors: DATA_DIR of trainings; an executor's own TUNING_DATA_DIR goes before it
     log_limit_bytes: int = 4 * 2**20  # of one task's log that is kept: the first and the last half of this
     max_upload_bytes: int = 256 * 2**20
     max_unpacked_bytes: int = 1024 * 2**20
@@ -104,7 +107,7 @@ def _parse(name: str, text: str) -> Any:
         return int(text)
     if name in _NUMBERS:
         return float(text)
-    if name == "spark_conf":
+    if name in {"spark_conf", "environments"}:
         return {str(key): str(value) for key, value in orjson.loads(text).items()}
     if name == "local_gpus":
         return tuple(part.strip() for part in text.strip("[]").replace('"', "").split(",") if part.strip())

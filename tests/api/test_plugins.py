@@ -66,12 +66,16 @@ def test_a_plugin_from_upload_to_deletion(service: Service):
 
     job = submitted(service, {"name": "mine", "options": {"mode": "wild"}}, 201)
     pinned = {"name": "mine", "version": "1.0.0", "options": {"reach": 0.5, "mode": "wild"}}
-    assert job["spec"]["algorithm"] == pinned
+    assert job["spec"]["algorithm"] == pinned | {"digest": plugin["digest"]}
+    again = submitted(service, job["spec"]["algorithm"], 201)
+    assert again["spec"]["algorithm"] == job["spec"]["algorithm"]
+    assert "has other content now" in problem(service, pinned | {"digest": "0" * 64})
     with service.http() as http:
         refused = http.delete("/v1/plugins/mine/1.0.0")
         assert refused.status_code == 409
         assert job["id"] in refused.json()["detail"]
-        Driver(service, job["id"]).set_status(JobStatus.COMPLETED)
+        for made in (job, again):
+            Driver(service, made["id"]).set_status(JobStatus.COMPLETED)
         assert http.delete("/v1/plugins/mine/1.0.0").status_code == 204
         assert http.get("/v1/plugins/mine/1.0.0").status_code == 404
         assert http.get("/v1/plugins").json()["items"] == []
@@ -122,6 +126,14 @@ def test_a_plugin_that_does_not_load_says_why(service: Service):
             plugin = wait_until(lambda path=path: (p := http.get(path).json())["status"] != "installing" and p)
             assert plugin["status"] == "failed"
             assert told in plugin["reason"]
+
+
+def test_requirements_that_do_not_resolve_are_told_with_pips_own_words(service: Service, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    plugin = installed(service, zipped(plugin_files(rest="requirements = ['there-is-no-such-package==1.0']")))
+    assert plugin["status"] == "failed"
+    assert "No matching distribution found for there-is-no-such-package==1.0" in plugin["reason"]
+    assert "mine 1.0.0 cannot be used: The requirements could not be installed." in problem(service, {"name": "mine"})
 
 
 def test_what_an_upload_may_not_be(service: Service):

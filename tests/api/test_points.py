@@ -24,7 +24,9 @@ CONSTRAINTS = [" width * lr <= 300 ", "values != 'sgd' or dropout < 0.25"]
 
 def submit(http: Any, **changes: Any) -> Any:
     program = http.post("/v1/programs", content=archive()).json()["digest"]
-    return http.post("/v1/tuning-jobs", json=job_file(program, **changes))
+    # httpx itself would not send half a character.
+    body = json.dumps(job_file(program, **changes))
+    return http.post("/v1/tuning-jobs", content=body, headers={"Content-Type": "application/json"})
 
 
 def test_a_space_is_given_back_as_it_was_written(service: Service) -> None:
@@ -106,6 +108,18 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "numbers that no store holds": (
         {"space": {"x": {"type": "categorical", "values": [10**30]}}},
         {"space.x.values": "is beyond"},
+    ),
+    "a text that no program can be given": (
+        {"space": {"x": {"type": "categorical", "values": ["a\0b"]}, "y": {"type": "bool"}}},
+        {"space.x.values": "no program can be given"},
+    ),
+    "half a character": (
+        {"space": {"x": {"type": "fixed", "value": "\ud800"}}},
+        {"space.x.value": "no program can be given"},
+    ),
+    "a text that fits into no argument": (
+        {"space": {"x": {"type": "ordinal", "values": ["a", "b" * 200_000]}}},
+        {"space.x.values": "has 200000 characters"},
     ),
     "type of another library": ({"space": {"x": {"type": "choice", "values": [1]}}}, {"space.x": "no known type"}),
 }

@@ -158,7 +158,7 @@ def test_a_job_begins_with_the_trials_of_earlier_ones_as_they_were(service: Serv
     driver.add_trial(3)  # runs on
     empty = submit(service).json()["id"]
     space = {"lr": {"type": "float", "min": 0.001, "max": 0.1}, "new": {"type": "int", "min": 1, "max": 3}}
-    job = submit(service, space=space, warm_start=[empty, driver.job_id]).json()
+    job = submit(service, space=space, warm_start=[empty, driver.job_id], algorithm={"name": "tpe"}).json()
     assert job["spec"]["warm_start"] == [empty, driver.job_id]
     assert job["warm_start_report"] == [
         {"job": empty, "name": "digits", "used": 0, "unused": {}, "assumed": {}, "ignored": ["momentum", "optimizer"]},
@@ -187,11 +187,15 @@ def test_of_too_many_earlier_trials_the_best_are_taken(service: Service, driver:
         complete(driver, number, {"val_accuracy": value})
     others = [submit(service).json()["id"] for _ in range(2)]
     oldest = driver.job_id
-    report = submit(service, warm_start=[oldest, others[0]]).json()["warm_start_report"]
+    tpe = {"name": "tpe"}
+    report = submit(service, warm_start=[oldest, others[0]], algorithm=tpe).json()["warm_start_report"]
     assert (report[0]["used"], list(report[0]["unused"].values())) == (2, [1])
     assert "the best were" in next(iter(report[0]["unused"]))
-    report = submit(service, warm_start=[oldest, *others]).json()["warm_start_report"]
+    report = submit(service, warm_start=[oldest, *others], algorithm=tpe).json()["warm_start_report"]
     assert report[0]["unused"] == {"only the 2 newest jobs are taken over": 3}
+    for name in ("random", "sobol", "grid"):
+        report = submit(service, warm_start=[oldest], algorithm={"name": name}).json()["warm_start_report"]
+        assert (report[0]["used"], report[0]["unused"]) == (0, {f"{name} learns nothing from trials": 3})
 
 
 def test_another_tenants_job_is_not_found(service: Service, driver: Driver) -> None:

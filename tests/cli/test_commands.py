@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from tests.rest_service import TRAIN, Driver, Service, wait_until
 from tuning_service.cli.app import app
-from tuning_service.domain.state import JobStatus
+from tuning_service.domain.state import JobStatus, TrialStatus
+from tuning_service.domain.trial import FaultKind
 
 JOB = """
 name: from-yaml
@@ -251,7 +252,7 @@ def test_a_submission_tells_what_was_learned_of_earlier_jobs(shell: Shell, job_y
     driver.add_trial(0, {"lr": 0.01, "optimizer": "adam"}).complete(0.9)
     driver.add_trial(1, {"lr": 0.02, "optimizer": "adam"}).complete(0.8)
     space = "space: {lr: {type: float, min: 0.015, max: 1.0}, depth: {type: int, min: 1, max: 3}}"
-    lines = [space if line.startswith("space") else line for line in JOB.splitlines()]
+    lines = [space if line.startswith("space") else line for line in JOB.replace("random", "tpe").splitlines()]
     job_yaml.write_text("\n".join([*lines, f"warm_start: [{driver.job_id}]"]))
     submitted = shell.run("submit", str(job_yaml))
     assert submitted.stdout.startswith("job_")
@@ -386,3 +387,15 @@ def test_help_loads_nothing_heavy() -> None:
         check=True,
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_trial_that_could_not_be_trained_says_so(shell: "Shell", driver: Driver) -> None:
+    stored = driver.add_trial(0)
+    reason = "net.prototxt, line 3, layer conv1: kernel of 15 is larger than its input of 12"
+    failed = replace(stored.trial, status=TrialStatus.FAILED, fault=FaultKind.INFEASIBLE, reason=reason, ended_at=1.0)
+    driver._write(lambda control: control.set_trial(failed, 1.0, settled=0))
+    driver.add_trial(1).complete(None)
+    assert [trial["fault"] for trial in shell.json("trials", driver.job_id)] == ["infeasible", "none"]
+    assert "infeasible" in shell.run("trials", driver.job_id).stdout
+    assert "layer conv1" in shell.run("trials", driver.job_id, "0").stdout
+    assert "infeasible" not in shell.run("trials", driver.job_id, "1").stdout

@@ -6,9 +6,9 @@ import math
 import pytest
 from sqlalchemy import event, func, select
 
-from tests.samples import DIGEST, a_job, a_spec, a_task, a_tenant, a_trial, stored_job
+from tests.samples import DIGEST, a_job, a_spec, a_task, a_trial, stored_job
 from tuning_service.domain.errors import Conflict, Denied, NotFound, TryAgain
-from tuning_service.domain.job import Goal, JobSpec
+from tuning_service.domain.job import Arguments, Goal, JobSpec
 from tuning_service.domain.principal import ApiKey, Principal, Tenant
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
@@ -18,16 +18,6 @@ from tuning_service.storage.tenant_scope import Program, TrialOrder
 
 LONG = "試" * 200
 SCRIPTS = "обучение-試験-تجربة-🎛️"
-
-
-@pytest.fixture
-def alice(store):
-    return a_tenant(store, "a")
-
-
-@pytest.fixture
-def bob(store):
-    return a_tenant(store, "b")
 
 
 def row_counts(store):
@@ -159,6 +149,8 @@ def test_a_job_comes_back_as_stored_in_every_script_and_at_full_length(store, al
         ),
         seed=2**63 - 1,
         log_patterns=(r"(?P<accuracy>\d+)", "\\x00"),
+        log_files=("logs/*.log", "**/\u00e4 b"),
+        arguments=Arguments.PAIRS,
     )
     job = stored_job(store, alice, spec=spec, reason="\N{SNOWMAN}\n")
     with store.read() as unit:
@@ -405,6 +397,22 @@ def test_measurements_are_stored_once_however_often_they_arrive_and_the_last_val
         assert unit.control.measurements(task.id)[1:] == [again, other]
         stored = unit.runner.task(task.id)
         assert (stored.log_bytes, stored.heartbeat_at) == (10, 6.0)
+
+
+def test_withdrawn_metrics_go_before_what_the_report_brings(store, alice):
+    _, _, task = with_task(store, alice)
+    loss = [Measurement(step=step, metric="loss", value=0.5, elapsed_s=1.0) for step in range(3)]
+    acc = Measurement(step=0, metric="acc", value=0.5, elapsed_s=1.0)
+    _, _, stranger = with_task(store, alice)
+    with store.write() as unit:
+        unit.runner.report(task, (*loss, acc), 10, 5.0)
+        unit.runner.report(stranger, (loss[0],), 10, 5.0)
+    for _ in range(2):  # delivered twice
+        with store.write() as unit:
+            unit.runner.report(task, (loss[1],), 10, 6.0, withdrawn=["loss", "absent"])
+    with store.read() as unit:
+        assert unit.control.measurements(task.id) == [acc, loss[1]]
+        assert unit.control.measurements(stranger.id) == [loss[0]]
 
 
 def test_both_infinities_come_back(store, alice):

@@ -12,11 +12,6 @@ from tuning_service.domain.trial import FaultKind, Outcome, QueuedPoint
 LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
 
 
-@pytest.fixture
-def alice(store):
-    return a_tenant(store, "a")
-
-
 def take(store, owner, now, ttl_s=10.0, held=()):
     with store.write() as unit:
         return unit.control.claim_jobs(unit.control.claimable_jobs(now, held=held), owner, now, ttl_s)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.samples import a_spec, a_tenant, stored_job
+from tests.samples import a_spec, stored_job
 from tuning_service.domain.errors import Conflict
 from tuning_service.domain.job import AlgorithmChoice
 from tuning_service.domain.plugin import Plugin, PluginStatus
@@ -27,16 +27,6 @@ def a_plugin(tenant_id, name="mine", version="1.0", **changes):
         created_at=2.0,
     )
     return dataclasses.replace(plugin, **changes)
-
-
-@pytest.fixture
-def alice(store):
-    return a_tenant(store, "a")
-
-
-@pytest.fixture
-def bob(store):
-    return a_tenant(store, "b")
 
 
 def test_a_version_is_stored_once_and_comes_back_as_it_was(store, alice):

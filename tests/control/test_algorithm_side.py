@@ -107,6 +107,20 @@ def test_whatever_the_algorithm_says_of_the_best_the_job_ends(house, monkeypatch
     assert all(logged in line for line in told)
 
 
+def test_an_algorithm_that_hangs_over_the_best_holds_other_jobs_up_for_a_while_only_and_once(house, monkeypatch):
+    monkeypatch.setattr(asking, "_FIRST_OPINION", 2)
+    host = AlgorithmHost(children=1, timeout_s=60.0, opinion_s=1.0)
+    house.at_end.callback(host.close)
+    house.algorithms = host
+    house.controller(cluster(house))
+    with capture_logs() as logs:
+        job = submit(house, "never", trials=12)
+        house.until_status(house.submit(Budget(trials=4, parallel=1)), JobStatus.COMPLETED)
+        house.until_status(job, JobStatus.COMPLETED)
+    told = [line["reason"] for line in logs if "did not say" in line["event"]]
+    assert told == ["Algorithm opinionated failed: it gave no answer within 1 s."]
+
+
 def test_the_best_by_model_is_known_while_the_job_runs_and_after_a_stop(house, monkeypatch):
     monkeypatch.setattr(asking, "_FIRST_OPINION", 2)
     house.controller(cluster(house))

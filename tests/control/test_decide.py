@@ -6,7 +6,8 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import STOP_GRACE_S, JobState, Result, decide, wanted
+from tuning_service.control.decide import MOST_INFEASIBLE, STOP_GRACE_S, decide, wanted
+from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion
@@ -171,6 +172,51 @@ def test_a_lost_trial_is_launched_again_in_the_same_step_until_it_was_lost_too_o
     assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason
 
 
+NO_PACKAGE = Outcome(
+    status=TaskStatus.LOST,
+    fault=FaultKind.ENVIRONMENT,
+    reason="pip install -r requirements.txt failed on host7",
+    explanation="ERROR: No matching distribution found for tensorflw",
+)
+
+
+@pytest.mark.parametrize("lost", [0, MOST_LOST])
+def test_an_environment_that_cannot_be_made_ends_the_job_once_and_uses_up_no_trial(lost):
+    trial, task = one_task(TaskStatus.LOST, outcome=NO_PACKAGE, ended_at=NOW)
+    other = a_trial(a_job(), 1, status=TrialStatus.RUNNING, tasks=1)
+    waiting = a_task(other, status=TaskStatus.CLAIMED, heartbeat_at=NOW)
+    queued = a_trial(a_job(), 2)
+    state = a_state(
+        trials=[trial, other, queued],
+        tasks=[task, waiting],
+        results={task.id: Result(values={}, metrics={}, lost=lost)},
+        ready=suggestions(1),
+    )
+    assert wanted(state) == 0
+    actions = decide(state)
+    assert (actions.job.status, actions.job.reason) == (
+        JobStatus.STOPPING,
+        "pip install -r requirements.txt failed on host7\nERROR: No matching distribution found for tensorflw",
+    )
+    [conclusion] = actions.conclusions
+    assert (conclusion.trial.status, conclusion.final) == (TrialStatus.STOPPED, False)
+    # Other executors that make the same, or wait for it, need not.
+    assert [t.id for t in actions.stop] == [waiting.id]
+    assert not actions.launch
+    assert [t.id for t in actions.shelve] == [queued.id]
+    after = decide(a_state(job=actions.job, status=JobStatus.STOPPING)).job
+    assert (after.status, after.reason) == (JobStatus.FAILED, actions.job.reason)
+    resumed = decide(a_state(job=after, status=JobStatus.FAILED))
+    assert (resumed.job.status, resumed.job.reason, resumed.requeue_stopped) == (JobStatus.RUNNING, "", True)
+
+
+def test_a_job_that_is_to_stop_stops_whatever_its_environment():
+    trial, task = one_task(TaskStatus.LOST, outcome=NO_PACKAGE, ended_at=NOW)
+    actions = decide(a_state(target=JobTarget.STOPPED, trials=[trial], tasks=[task]))
+    after = decide(a_state(job=actions.job, status=JobStatus.STOPPING, target=JobTarget.STOPPED)).job
+    assert (after.status, after.reason) == (JobStatus.STOPPED, "")
+
+
 @pytest.mark.parametrize(
     ("task", "handle", "end", "fault"),
     [
@@ -314,3 +360,51 @@ def test_what_is_wanted_is_what_could_be_launched():
     trial, task = one_task()
     assert wanted(a_state(budget=budget, trials=[trial], tasks=[task])) == 3
     assert wanted(a_state(budget=budget, trials=[trial], tasks=[task], exhausted=True)) == 0
+
+
+def test_what_is_infeasible_takes_a_number_and_no_slot():
+    state = a_state(ready=suggestions(5), infeasible=("", "no", "no"), slots=2, budget=Budget(trials=9, parallel=9))
+    actions = decide(state)
+    assert [(trial.number, trial.status) for trial in actions.store] == [
+        (0, TrialStatus.QUEUED),
+        (1, TrialStatus.FAILED),
+        (2, TrialStatus.FAILED),
+        (3, TrialStatus.QUEUED),
+    ]
+    assert [task.trial_number for task in actions.launch] == [0, 3]
+    assert [(t.fault, t.reason) for t in actions.infeasible] == [(FaultKind.INFEASIBLE, "no")] * 2
+    # Without a slot nothing is looked at, and the budget of trials ends what may be stored.
+    assert not decide(dataclasses.replace(state, slots=0)).store
+    few = dataclasses.replace(state, infeasible=("no",) * 5, counts={TrialStatus.FAILED: 6})
+    assert [trial.number for trial in decide(few).store] == [6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fault"),
+    [
+        (Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM), FaultKind.PROGRAM),
+        (Outcome(status=TaskStatus.FAILED), FaultKind.PROGRAM),
+        (Outcome(status=TaskStatus.SUCCEEDED), FaultKind.PROGRAM),  # and no value of its objective
+        (Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER), FaultKind.NONE),  # tried again
+    ],
+)
+def test_a_failed_trial_says_whose_fault_it_was(outcome, fault):
+    trial, task = one_task(outcome.status, outcome=outcome)
+    [conclusion] = decide(a_state(trials=(trial,), tasks=(task,))).conclusions
+    assert conclusion.trial.fault is fault
+
+
+def test_a_trial_that_was_lost_too_often_is_the_clusters_fault():
+    outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER)
+    trial, task = one_task(TaskStatus.LOST, outcome=outcome)
+    results = {task.id: Result(values={}, metrics={}, lost=MOST_LOST)}
+    [conclusion] = decide(a_state(trials=(trial,), tasks=(task,), results=results)).conclusions
+    assert (conclusion.trial.status, conclusion.trial.fault) == (TrialStatus.FAILED, FaultKind.CLUSTER)
+
+
+def test_too_many_infeasible_configurations_in_a_row_end_the_job():
+    state = a_state(infeasible_in_row=MOST_INFEASIBLE, last_failure="layer a: no", ready=suggestions(1))
+    actions = decide(state)
+    assert actions.job.status is JobStatus.STOPPING
+    assert actions.job.reason == "100 configurations in a row could not be trained. The last one: layer a: no"
+    assert decide(dataclasses.replace(state, infeasible_in_row=MOST_INFEASIBLE - 1)).launch

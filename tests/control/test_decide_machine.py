@@ -10,11 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.samples import a_job, a_spec
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import JobState, Result, busy, decide, end_of, wanted
+from tuning_service.control.decide import busy, decide, end_of, wanted
+from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget
 from tuning_service.domain.state import OPEN_TASKS, OPEN_TRIALS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import FaultKind, Outcome, Suggestion
 
+INFEASIBLE = 0.05
 RESTS = {JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED}
 
 
@@ -59,6 +61,7 @@ class ClusterMachine(RuleBasedStateMachine):
             asked=self.asked,
             exhausted=self.exhausted,
             algorithm_error=self.error,
+            infeasible=tuple("no" if s.params["lr"] == INFEASIBLE else "" for s in self.ready),
             slots=slots,
         )
         results = {}
@@ -90,6 +93,10 @@ class ClusterMachine(RuleBasedStateMachine):
         for trial in actions.store:
             assert trial.id not in self.trials
             self.trials[trial.id] = trial
+        for trial in actions.infeasible:
+            assert (trial.params["lr"], trial.fault) == (INFEASIBLE, FaultKind.INFEASIBLE)
+            self.ended[trial.id] += 1
+            self.last_failure = trial.reason
         for task in actions.launch:
             trial = self.trials[task.trial_id]
             assert trial.status is TrialStatus.QUEUED
@@ -160,14 +167,18 @@ class ClusterMachine(RuleBasedStateMachine):
         self.step(slots)
 
     @precondition(lambda self: self.asked)
-    @rule(fewer=st.sampled_from([0, 0, 0, 1, 5]), fails=st.sampled_from([False] * 9 + [True]))
-    def the_algorithm_answers(self, fewer, fails):
+    @rule(
+        fewer=st.sampled_from([0, 0, 0, 1, 5]),
+        fails=st.sampled_from([False] * 9 + [True]),
+        params=st.lists(st.sampled_from([0.01, 0.01, INFEASIBLE]), min_size=6, max_size=6),
+    )
+    def the_algorithm_answers(self, fewer, fails, params):
         if fails:
             self.error = "Algorithm failed: boom"
         else:
             count = max(0, self.asked - fewer)
             self.exhausted = count < self.asked
-            self.ready += [Suggestion(params={"lr": 0.01})] * count
+            self.ready += [Suggestion(params={"lr": lr}) for lr in params[:count]]
         self.asked = 0
 
     @precondition(lambda self: self.open_tasks())
@@ -179,7 +190,7 @@ class ClusterMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(t.status is TaskStatus.CLAIMED for t in self.tasks.values()))
     @rule(
         data=st.data(),
-        end=st.sampled_from([TaskStatus.SUCCEEDED, TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.STOPPED]),
+        end=st.sampled_from([*[TaskStatus.SUCCEEDED] * 2, TaskStatus.FAILED, TaskStatus.STOPPED, TaskStatus.LOST]),
         value=st.none() | st.floats(-1, 1),
     )
     def a_runner_reports_its_end(self, data, end, value):
@@ -187,7 +198,9 @@ class ClusterMachine(RuleBasedStateMachine):
         self.report(task, end, value)
 
     def report(self, task, end, value):
-        fault = FaultKind.PROGRAM if end is TaskStatus.FAILED else FaultKind.NONE
+        # A runner itself says that its execution is lost where an environment cannot be made.
+        faults = {TaskStatus.FAILED: FaultKind.PROGRAM, TaskStatus.LOST: FaultKind.ENVIRONMENT}
+        fault = faults.get(end, FaultKind.NONE)
         self.tasks[task.id] = dataclasses.replace(
             task,
             status=move(task.status, end),

@@ -24,7 +24,7 @@ def run(house, tmp_path):
     house.tools = lambda backend: dataclasses.replace(make(backend), plugins=PluginCache(tmp_path / "cache"))
     house.controller(cluster(house))
 
-    def start(statements="pass", trials=4, stored=True):
+    def start(statements="pass", trials=4, stored=True, pinned=""):
         tenant = house.alice.tenant_id
         packed = archive.read(zipped(plugin_files(statements)))
         plugin = Plugin(
@@ -44,7 +44,7 @@ def run(house, tmp_path):
             house.artifacts.put_plugin(tenant, packed.digest, packed.data)
             with house.store.write() as unit:
                 assert unit.plugins_of(tenant).add(plugin)
-        choice = AlgorithmChoice(name="mine", version="1.0.0")
+        choice = AlgorithmChoice(name="mine", version="1.0.0", digest=pinned)
         spec = a_spec(framework="plain", budget=Budget(trials=trials, parallel=2), algorithm=choice)
         job = stored_job(house.store, house.alice, spec=spec)
         house.notify(job.id)
@@ -79,3 +79,11 @@ def test_a_plugin_that_was_deleted_meanwhile_is_missed(run):
     job = run(stored=False)
     assert job.status is JobStatus.FAILED
     assert job.reason == "Plug-in mine 1.0.0 failed: it was deleted."
+
+
+def test_other_content_under_the_same_version_is_not_what_the_job_began_with(run):
+    job = run(pinned="0" * 64)
+    assert job.status is JobStatus.FAILED
+    assert "what is stored under this version now is not what the job began with" in job.reason
+    begun = archive.read(zipped(plugin_files())).digest
+    assert run(stored=False, pinned=begun).status is JobStatus.COMPLETED

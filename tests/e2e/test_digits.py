@@ -7,16 +7,20 @@ import yaml
 
 from tests.e2e.service import deployed
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_pytorch"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.spark
 @pytest.mark.timeout(300)
-def test_the_digits_example_trains_and_finds_a_good_network(tmp_path: Path) -> None:
-    file = yaml.safe_load((EXAMPLE / "job.yaml").read_text())
+@pytest.mark.parametrize("example", ["digits_pytorch", pytest.param("digits_tensorflow", marks=pytest.mark.heavy)])
+def test_the_digits_example_trains_and_finds_a_good_network(tmp_path: Path, example: str) -> None:
+    if example == "digits_tensorflow":
+        pytest.importorskip("tensorflow")
+    folder = EXAMPLES / example
+    file = yaml.safe_load((folder / "job.yaml").read_text())
     file["budget"] |= {"trials": 4, "parallel": 2}
     with deployed(tmp_path) as deployment, deployment.tenant("acme") as client:
-        done = client.wait(client.submit(file, program=EXAMPLE)["id"], timeout_s=240)
+        done = client.wait(client.submit(file, program=folder)["id"], timeout_s=240)
         assert done["status"] == "completed"
         best = client.best(done["id"])["by_observation"]
         assert best["value"] > 0.9

@@ -56,6 +56,7 @@ def test_a_front_within_a_limit_and_a_second_job_that_begins_with_it(tmp_path: P
             "space": {"x": {"type": "float", "min": 0.0, "max": 0.5}},
             "budget": {"trials": 2, "parallel": 2},
             "warm_start": [done["id"]],
+            "algorithm": {"name": "tpe"},
         }
         second = client.wait(client.submit(later)["id"], timeout_s=60)
         assert second["status"] == "completed"

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tuning_service.domain.errors import InvalidRequest
-from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, Resources
+from tuning_service.domain.job import AlgorithmChoice, Arguments, Budget, Goal, JobSpec, Objective, Resources
 from tuning_service.domain.parameters import FloatParameter
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import TrialStatus
@@ -17,7 +17,7 @@ FILES = ("train.py", "run.sh", "pkg/__init__.py", "pkg/train.py", "app/__main__.
 PROGRAM = ProgramFiles(names=FILES)
 
 
-def spec(command="python train.py", patterns=(), cpus=1):
+def spec(command="python train.py", patterns=(), cpus=1, **fields):
     return JobSpec(
         name="job",
         framework="pytorch",
@@ -29,6 +29,7 @@ def spec(command="python train.py", patterns=(), cpus=1):
         budget=Budget(trials=1),
         resources=Resources(cpus=cpus),
         log_patterns=tuple(patterns),
+        **fields,
     )
 
 
@@ -36,7 +37,7 @@ def trial(**params):
     return Trial(id="t", job_id="j", tenant_id="n", number=0, params=params, status=TrialStatus.QUEUED)
 
 
-@pytest.fixture(params=["pytorch", "command"])
+@pytest.fixture(params=["pytorch", "tensorflow", "command"])
 def manager(request):
     return frameworks()[request.param]
 
@@ -107,6 +108,51 @@ def test_patterns_are_checked_each(manager):
         manager.check(spec(patterns=["(?P<loss>.+)"] * 21), PROGRAM)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("", "is empty"),
+        (" ", "is empty"),
+        (".", "is empty"),
+        ("/var/log/x", "is no relative path"),
+        ("~/x", "is no relative path"),
+        ("../x", "leads outside"),
+        ("a/../../x", "leads outside"),
+        ("a\0b", "has a character"),
+        ("train.log", "is listed twice"),
+    ],
+)
+def test_log_files_outside_the_program_are_refused(manager, pattern, message):
+    manager.check(spec(log_files=("train.log", "logs/**/*.log", "a..b")), PROGRAM)
+    with pytest.raises(InvalidRequest) as caught:
+        manager.check(spec(log_files=("train.log", pattern)), PROGRAM)
+    [problem] = caught.value.problems
+    assert problem.field == "log_files.1"
+    assert message in str(problem)
+
+
+def test_files_that_the_job_names_are_read_before_the_output_and_tensorboard_after_it(manager):
+    order = [entry["kind"] for entry in manager.log_parser(spec(log_files=("a", "b")))["sources"]]
+    assert order == ["val_dict_list", "evaluation_metrics", "text", "text", "output", "tensorboard"]
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (Arguments.FLAGS, ("--drop_out", "0.5", "--mode=-x", "--on", "true", "--low", "-0.00001")),
+        (Arguments.DASHES, ("--drop-out", "0.5", "--mode=-x", "--on", "true", "--low", "-0.00001")),
+        (Arguments.PAIRS, ("drop_out=0.5", "mode=-x", "on=true", "low=-0.00001")),
+        (Arguments.NONE, ()),
+    ],
+)
+def test_arguments_are_written_as_the_program_takes_them(manager, form, words):
+    params = {"drop_out": 0.5, "mode": "-x", "on": True, "low": -1e-5}
+    prepared = manager.prepare(spec(arguments=form), trial(**params), ())
+    assert prepared.argv == ("python", "train.py", *words)
+    assert prepared.merged == {"config.json": params}
+    assert json.loads(prepared.files["params.json"]) == params
+
+
 def test_parameters_arrive_three_ways(manager):
     params = {"lr": 1e-5, "width": 64, "nesterov": True, "optimizer": "ad am"}
     preparation = manager.prepare(spec("python train.py --epochs '3 4'"), trial(**params), ())
@@ -148,8 +194,6 @@ def test_parser_reads_what_the_job_asks_for(manager):
 
 
 def test_managers_say_what_they_are_for():
-    assert {name: manager.name for name, manager in frameworks().items()} == {
-        "pytorch": "pytorch",
-        "command": "command",
-    }
+    assert set(frameworks()) == {"caffe", "command", "pytorch", "tensorflow"}
+    assert {name: manager.name for name, manager in frameworks().items()} == {name: name for name in frameworks()}
     assert all(manager.summary for manager in frameworks().values())

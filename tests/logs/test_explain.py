@@ -1,3 +1,5 @@
+import pytest
+
 from tuning_service.logs import build_parser
 
 
@@ -45,3 +47,47 @@ def test_each_of_several_metrics_has_the_lines_that_come_near_it():
     assert "accuracy maybe" in parser.explain("val_accuracy")
     assert "latency about" not in parser.explain("val_accuracy").partition("Lines that come near")[2]
     assert "come near:\n  latency about 20" in parser.explain("latency_ms")
+
+
+NEAR = [
+    ("the accuracy is about 0.9", "val_accuracy", 0.9),
+    ("epoch 3 done, val accuracy 0.91 (best 0.93)", "val_accuracy", 0.91),
+    ("0.87 accuracy on fold 2", "accuracy", 0.87),
+    ("loss[1] -> 3e-4 after 12 s", "loss", 3e-4),
+    ("perplexity (it's val) | 12.5", "val/perplexity", 12.5),
+]
+
+
+@pytest.mark.parametrize(("line", "metric", "value"), NEAR)
+def test_pattern_that_is_offered_reads_the_line_that_came_near(line, metric, value):
+    import yaml
+
+    text = explanation("starting", line, metric=metric)
+    offered = next(part for part in text.splitlines() if part.startswith("  log_patterns: "))
+    [pattern] = yaml.safe_load(offered)["log_patterns"]
+    parser = build_parser({"formats": [], "patterns": [pattern], "metrics": [metric]})
+    assert [(r.metric, r.value) for r in parser.feed(line)] == [(metric, value)]
+
+
+def test_no_pattern_takes_the_training_for_the_validation():
+    for line in ("train loss is 0.5", "loss=0.5", "Training: the loss was 0.4"):
+        assert "log_patterns: [" not in explanation(line, metric="val_loss"), line
+
+
+def test_of_another_split_the_name_to_write_is_told():
+    lines = ["Test set: Average loss: 0.05, Accuracy: 9870/10000 (99%)"]
+    parser = build_parser({"formats": ["pytorch", "pairs"], "patterns": [], "metrics": ["val_accuracy"]})
+    for line in lines:
+        parser.feed(line)
+    text = parser.explain("val_accuracy")
+    assert "If test_accuracy is what you mean, write that instead of val_accuracy" in text
+    assert "never taken for one another" in text
+
+
+def test_what_was_found_is_summed_up():
+    parser = build_parser({"formats": ["json", "pairs"], "patterns": [], "metrics": []})
+    for line in ("epoch 1 loss=3", '{"epoch": 2, "loss": NaN}', "epoch 4 loss=1"):
+        parser.feed(line)
+    [found] = parser.found()
+    assert (found.metric, found.count, found.least, found.greatest, found.forms) == ("loss", 3, 1, 3, ("pairs", "json"))
+    assert (found.first.step, found.last.step, found.sample) == (1, 4, "epoch 1 loss=3")

@@ -49,3 +49,41 @@ def test_pattern_that_would_search_for_ever_is_interrupted():
         assert [r.value for r in parser.feed("loss=0.5 " + "1" * 1500)] == [0.5]
     assert time.process_time() - begun < 3
     assert signal.getsignal(signal.SIGVTALRM) is before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "expected"),
+    [
+        ("loss is %{FLOAT:loss}", "loss is -1.5e-3", {"loss": -0.0015}),
+        ("step %{INT:step} -> %{NUMBER:val/acc}%", "step 40 -> 91.5%", {"val/acc": 91.5}),
+        ("%{WORD:metric} is %{NUMBER:value} at %{INT:epoch}", "acc is 0.9 at 3", {"acc": 0.9}),
+        ("%{NOTSPACE}:%{SPACE}%{NUMBER:loss:float}", "x/y:   nan", {"loss": "nan"}),
+        ("a%{DATA}b %{NUMBER:loss}", "a anything b 3", {"loss": 3.0}),
+    ],
+)
+def test_grok_reads_what_it_names(pattern, line, expected):
+    check_pattern(pattern)
+    parser = build_parser({"formats": [], "patterns": [pattern], "metrics": ["val/acc"]})
+    readings = parser.feed(line)
+    assert {r.metric: "nan" if r.value != r.value else r.value for r in readings} == expected
+    steps = {"step 40": 40, "acc is 0.9": 3}
+    assert [r.step for r in readings] == [next((s for text, s in steps.items() if line.startswith(text)), 0)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("loss %{FLAOT:loss}", "unknown %{FLAOT} at line 1, column 6: known are NUMBER"),
+        ("a\n  %{INT:x", r"no } closes, at line 2, column 3"),
+        ("%{}", "a kind and a metric's name"),
+        ("%{INT:7x}", "'7x', at line 1, column 1: begin it with a letter"),
+        ("%{INT}", "no group that names a metric"),
+        ("%{INT:x} (a", "no regular expression: .*at line 1, column 10"),
+        ("%{INT:x}%{INT:x}", "redefinition of group name 'x'.*at line 1, column 9"),
+        ("(%{DATA}a)+%{INT:x}", "repeat within a repeat"),
+        ("%{DATA}" * 13 + "%{INT:x}", "more than 12"),
+    ],
+)
+def test_grok_that_is_wrong_is_refused_with_its_place(pattern, message):
+    with pytest.raises(ValueError, match=message.replace("%{", "%[{]")):
+        check_pattern(pattern)

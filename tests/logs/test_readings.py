@@ -35,7 +35,7 @@ def values(line, **options):
         ("VAL-ACCURACY=0.91", {"val_accuracy": 0.91}),
         ("Val Accuracy=0.91", {"val_accuracy": 0.91}),
         ("Final val accuracy: 91.5%", {"val_accuracy": 91.5}),
-        ("Test set: Average loss: 0.05, Accuracy: 9870/10000 (99%)", {"Average_loss": 0.05}),
+        ("Test set: Average loss: 0.05, Accuracy: 9870/10000 (99%)", {"test_Average_loss": 0.05}),
         ("INFO:root:loss=0.5", {"loss": 0.5}),
         ("2026-01-02 12:30:01,123 INFO train - val_loss: 0.4", {"val_loss": 0.4}),
         ("[2026-01-02T12:30:01Z] loss=0.4.", {"loss": 0.4}),

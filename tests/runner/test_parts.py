@@ -10,34 +10,10 @@ from hypothesis import strategies as st
 
 from tuning_service.domain.trial import Measurement
 from tuning_service.runner.bundle import BundleLimits, digest, inspect
-from tuning_service.runner.lines import LineSplitter, LogWindow
+from tuning_service.runner.lines import LogWindow
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.thinning import Thinner
 from tuning_service.runner.workspace import ProgramCache, Workspace
-
-chunks = st.lists(st.binary(max_size=40), max_size=20)
-
-
-def split(parts, longest=1000):
-    splitter = LineSplitter(longest)
-    return [line for part in parts for line in splitter.feed(part)] + list(splitter.finish())
-
-
-@given(chunks)
-def test_lines_are_the_same_however_the_bytes_arrive(parts):
-    whole = b"".join(parts)
-    expected = whole.decode(errors="replace").split("\n")
-    assert split(parts) == (expected[:-1] if not whole.rpartition(b"\n")[2] else expected)
-
-
-def test_long_line_is_cut_and_the_next_one_whole():
-    assert split([b"x" * 700, b"x" * 700, b"\nnext\n"]) == ["x" * 1000, "next"]
-
-
-def test_of_an_endless_progress_bar_the_present_state_counts():
-    parts = [b"%3d%% loss=%d\r" % (i, i) for i in range(100)] + [b"100% loss=100\n"]
-    [line] = split(parts, longest=100)
-    assert line.endswith("100% loss=100")
 
 
 def uploaded(parts, limit):

@@ -259,7 +259,7 @@ def test_runner_works_from_a_zip_with_nothing_but_python(room, prepare, tmp_path
     root = Path(__file__).parents[2]
     archive = tmp_path / "shipped.zip"
     with zipfile.ZipFile(archive, "w") as shipped:
-        for floor in ("", "domain", "logs", "runner"):
+        for floor in ("", "domain", "logs", "runner", "probe"):
             for path in (root / "tuning_service" / floor).glob("*.py"):
                 shipped.write(path, path.relative_to(root))
     code = (

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import resource
 import sys
 import time
@@ -69,7 +70,10 @@ def test_environment_of_the_training(run, room, monkeypatch):
     assert environment["CUDA_VISIBLE_DEVICES"] == "1,3"
     assert environment["OMP_NUM_THREADS"] == "2"
     assert environment["PYTHONUNBUFFERED"] == "1"
-    assert environment["PYTHONPATH"] == "/home/me/lib"
+    kept, _, helper = environment["PYTHONPATH"].partition(os.pathsep)
+    assert kept == "/home/me/lib"
+    assert helper.endswith(".zip")
+    assert "probe" in helper
     assert environment["KEPT"] == "yes"
     assert "task-" in environment.get("TMPDIR", "task-")
     assert "hidden" not in environment.values()

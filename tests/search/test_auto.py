@@ -130,6 +130,23 @@ def test_eight_running_trials_are_kept_apart():
     assert distances.max() > 0.5
 
 
+def test_eight_running_trials_do_not_all_climb_the_same_hill():
+    axes = {n: {"type": "float", "min": 0.0, "max": 1.0} for n in "uvwxyz"}
+    space = Space.from_dict({"kind": {"type": "categorical", "values": ["high", "low", "lower"]}, **axes})
+    hills = {"high": 0.0, "low": 0.6, "lower": 0.9}
+    apart = []
+    for seed in range(4):
+        algorithm, pending = build(space, seed=seed), []
+        run(algorithm, lambda p: (hills[p["kind"]] + sum((p[n] - 0.8) ** 2 for n in axes),), 14)
+        for number in range(14, 22):
+            (suggestion,) = algorithm.suggest(1, pending)
+            pending.append(PendingTrial(number=number, params=suggestion.params))
+        points = np.array([[p.params[n] for n in axes] for p in pending])
+        apart.append(np.linalg.norm(points[:, None] - points, axis=2)[np.triu_indices(8, 1)].mean())
+
+    assert np.mean(apart) > 0.61  # 0.96 for random points; 0.55 with a step of 0.02, 0.68 with 0.05
+
+
 def test_eight_at_a_time_find_the_optimum_too():
     algorithm = build()
     running, history = [], []

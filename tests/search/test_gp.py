@@ -179,3 +179,17 @@ def test_hyper_parameters_are_fitted_ever_more_rarely():
     assert lengths[:39] == list(range(1, 40))
     assert len(set(lengths)) < 400
     assert all(n - length <= n / 20 for n, length in enumerate(lengths, start=1))
+
+
+def test_the_values_of_a_long_list_are_about_equally_far_apart_in_few_columns():
+    listed = {"type": "categorical", "values": [f"v{i}" for i in range(5000)], "when": {"on": [True]}}
+    space = Space.from_dict({"on": {"type": "bool"}, "x": listed})
+    cube = Cube(SpaceTransform(space))
+    configurations = [{"on": True, "x": f"v{i}"} for i in (0, 1, 2, 2499, 4998, 4999)] * 2 + [{"on": False}]
+    features = cube.features(cube.snap(np.array([cube.transform.to_unit(c) for c in configurations])))
+    assert features.shape[1] < 200
+    distances = ((features[:, None] - features) ** 2).sum(axis=2)
+    values = distances[:6, :6]
+    assert values[~np.eye(6, dtype=bool)] == pytest.approx(1.0, abs=0.4)
+    assert (distances[:6, 6:12].diagonal() == 0).all()  # the same value again
+    assert np.isfinite(distances).all()

@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import subprocess
 import tarfile
 import threading
+import time
 
 import pytest
 
@@ -39,6 +41,8 @@ def option(lines):
         (option("type = 'float'"), "plugin.toml.options.reach.default: is missing."),
         (option("type = 'flaot'\ndefault = 1"), "plugin.toml.options.reach.type: Input should be 'float', 'int'"),
         (option("type = 'int'\ndefault = 1.5"), "plugin.toml.options.reach: 1.5 is no int."),
+        (option(f"type = 'int'\ndefault = {10**30}"), f"plugin.toml.options.reach: {10**30} is beyond {2**53}"),
+        (f"a = {'[' * 3000}{']' * 3000}", "plugin.toml: has too many brackets within brackets."),
         (option("type = 'float'\ndefault = nan"), "nan is no float"),
         (option("type = 'float'\ndefault = 9\nmax = 3"), "the default 9 is not between min and max"),
         (option("type = 'int'\ndefault = 1\nmin = 3\nmax = 2"), "min 3 is greater than max 2"),
@@ -94,6 +98,7 @@ def with_link():
     ("data", "told"),
     [
         (b"nothing", "no readable tar"),
+        (zipped({}), "file: the archive holds no files."),
         (zipped({"/etc/passwd": "x"}), "absolute path"),
         (zipped({"a/../../x": "x"}), "leads out of"),
         (with_link(), "mine.py is a link: copy the file there instead"),
@@ -153,9 +158,27 @@ def test_the_cache_unpacks_once_and_refuses_other_bytes(tmp_path):
     assert cache.prepare(packed.manifest, packed.digest, fetch) == plugin
     assert fetched == [1]
     assert sorted(p.name for p in plugin.folder.iterdir()) == ["mine.py", "plugin.toml"]
-    with pytest.raises(OSError, match="damaged"):
+    with pytest.raises(GiveUp, match="damaged"):
         cache.prepare(packed.manifest, "0" * 64, fetch)
     assert prepared(plugin.folder, packed.manifest, tmp_path, install_s=1).python == environment.sys.executable
+
+
+def test_the_cache_drops_what_no_stored_plugin_needs_a_day_after_its_last_use(tmp_path):
+    cache = PluginCache(tmp_path)
+    wanted, deleted, in_use = (archive.read(zipped(plugin_files(version=version))) for version in "123")
+    folders = [cache.prepare(p.manifest, p.digest, lambda p=p: p.data).folder for p in (wanted, deleted, in_use)]
+    needed, dropped = (environment.python_of(r, tmp_path / "environments", timeout_s=60) for r in (["pip"], ["pip>1"]))
+    old = time.time() - 2 * 86_400
+    for path in (*folders, needed.parents[1] / "complete", dropped.parents[1] / "complete"):
+        os.utime(path, (old, old))
+    cache.prepare(in_use.manifest, in_use.digest, lambda: in_use.data)
+
+    cache.tidy([(wanted.digest, wanted.manifest.to_json() | {"requirements": ["pip"]})])
+
+    assert [f.is_dir() for f in folders] == [True, False, True]
+    assert (needed.is_file(), dropped.parents[1].exists()) == (True, False)
+    assert cache.prepare(deleted.manifest, deleted.digest, lambda: deleted.data).folder.is_dir()
+    assert environment.python_of(["pip>1"], tmp_path / "environments", timeout_s=60).is_file()
 
 
 def test_versions_are_ordered_by_their_numbers():

@@ -71,6 +71,15 @@ def test_an_exception_is_told_with_the_lines_of_the_plugin(session):
     assert "tuning_service/search" not in error.explanation
 
 
+def test_words_that_no_database_takes_are_told_without_them(session):
+    error = failure(session("print(chr(0)); raise ValueError('sad \\ud800 \\x00 end')"))
+    assert error.message.endswith("ValueError: sad ?  end")
+    assert "\0" not in error.explanation + error.detail
+    source = "Suggestion(params={'lr': 0.1, 'optimizer': 'adam'}, source='by \\udfff\\x00')"
+    (suggestion,) = session(f"return [{source}]").ask(1, [], []).result(60)
+    assert suggestion.source == "by ?"
+
+
 RUBBISH = [
     ("return None", "its _suggest returned a NoneType, not a list of Suggestions"),
     ("return [{'lr': 0.1}]", "its _suggest returned a list with a dict in it"),

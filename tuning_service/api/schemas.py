@@ -178,6 +178,9 @@ class _TrialBase(Out):
     feasible: bool = Field(description="false: it violates a metric constraint")
     metrics: dict[str, Number] = Field(description="Last value of each", examples=[{"val_accuracy": 0.983}])
     reason: str = Field(description="Why it failed or was stopped")
+    fault: FaultKind = Field(
+        description="Of a failed trial: whose fault it was; infeasible: its configuration cannot be trained at all"
+    )
     explanation: str = Field(description="What was looked for in the log, and what came near")
     source: str = Field(description="Who proposed it, when that differs from the job's algorithm")
     created_at: datetime
@@ -246,7 +249,7 @@ def _trial_fields(trial: Trial) -> dict[str, Any]:
     if trial.started_at is not None:
         end = trial.ended_at if trial.ended_at is not None else time.time()
         elapsed = max(0.0, end - trial.started_at)
-    same = ("number", "id", "status", "value", "feasible", "reason", "explanation", "source")
+    same = ("number", "id", "status", "value", "feasible", "reason", "fault", "explanation", "source")
     return {name: getattr(trial, name) for name in same} | {
         "params": dict(trial.params),
         "values": dict(trial.values),

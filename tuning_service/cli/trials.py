@@ -6,16 +6,23 @@ from typing import Annotated
 import typer
 
 from tuning_service.cli import output
+from tuning_service.cli.log_files import LogsGroup, explain
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
-_COLUMNS = ("trial", "status", "value", "limits", "time", "parameters", "reason")
+_COLUMNS = ("trial", "status", "value", "limits", "time", "parameters", "fault", "reason")
 
 
 def _row(trial: output.JsonDict) -> tuple[object, ...]:
     time = output.duration(trial["elapsed_s"])
     value = trial["values"] if len(trial["values"]) > 1 else trial["value"]
     limits = "" if trial["feasible"] else "exceeded"
-    return trial["number"], trial["status"], value, limits, time, trial["params"], trial["reason"]
+    fault = _fault(trial)
+    return trial["number"], trial["status"], value, limits, time, trial["params"], fault, trial["reason"]
+
+
+def _fault(trial: output.JsonDict) -> object:
+    """Whose fault it was, where it was not the program's, which goes without saying."""
+    return "" if trial["fault"] in {"none", "program"} else trial["fault"]
 
 
 def trials(
@@ -48,6 +55,7 @@ def _show_trial(trial: output.JsonDict) -> None:
         [
             ("trial", trial["number"]),
             ("status", trial["status"] + (f": {trial['reason']}" if trial["reason"] else "")),
+            *([("fault", fault)] if (fault := _fault(trial)) else []),
             ("value", trial["values"] if len(trial["values"]) > 1 else trial["value"]),
             *([] if trial["feasible"] else [("limits", "exceeded: it violates a metric constraint")]),
             ("parameters", "\n".join(f"{name}: {output.cell(v)}" for name, v in trial["params"].items())),
@@ -96,7 +104,18 @@ def best(
         output.table(_COLUMNS[:-1], (_row(trial)[:-1] for trial in found["trials"]), "")
 
 
-def logs(
+logs = typer.Typer(
+    cls=LogsGroup,
+    help="Print what a trial printed (logs JOB); explain what is read from a log file.",
+    epilog="Example: tuning-service logs job_01… 3 --follow",
+)
+logs.command("explain", epilog="Example: tuning-service logs explain train.log --framework pytorch --metric val_loss")(
+    explain
+)
+
+
+@logs.command("show", epilog="Example: tuning-service logs job_01… 3 --follow")
+def show_log(
     job_id: JobId,
     number: Annotated[
         int | None,
@@ -109,7 +128,7 @@ def logs(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a trial printed."""
+    """Print what a trial printed. The word `show` may be left out."""
     with connect(url, key) as client:
         if number is None:
             chosen = client.best(job_id, limit=1)["trials"] or client.trials(job_id, sort="-number", limit=1)

@@ -105,7 +105,12 @@ def job_file_of(job: Mapping[str, Any]) -> dict[str, Any]:
     """A job of the service's as the document that makes another one like it, without what is empty."""
     document = {name: value for name, value in job["spec"].items() if value not in (None, [], {})}
     for name in ("algorithm", "budget", "resources"):
-        document[name] = {key: value for key, value in document[name].items() if value not in (None, "", {})}
+        document[name] = {
+            # A digest would pin a plug-in's content where its version is meant.
+            key: value
+            for key, value in document[name].items()
+            if value not in (None, "", {}) and key != "digest"
+        }
     return document
 
 

@@ -10,7 +10,8 @@ import tuning_service
 from tuning_service.runner.protocol import TaskTicket
 
 RUNNER = "tuning_service.runner.run:run_ticket"
-_SHIPPED = ("domain", "logs", "runner")
+# The last is nothing of the runner's: trainings get it where the executor has no Caffe.
+_SHIPPED = ("domain", "logs", "probe", "runner", "caffe")
 
 
 class TaskEnd(NamedTuple):

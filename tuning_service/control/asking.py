@@ -13,7 +13,7 @@ import structlog
 from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import TrialStatus
-from tuning_service.domain.trial import Observation, QueuedPoint, Recommendation, Suggestion, Trial
+from tuning_service.domain.trial import FaultKind, Observation, QueuedPoint, Recommendation, Suggestion, Trial
 from tuning_service.search.base import PendingTrial, algorithms
 from tuning_service.search.host import AlgorithmFailed, AlgorithmSession
 
@@ -37,6 +37,8 @@ class Search:
 
     history: list[Observation]  # those of earlier jobs, then those of this one
     failures: list[str] = field(default_factory=list)  # reasons of the failures that end the history
+    infeasible: int = 0  # configurations in a row, up to the end of the history, that could not be trained
+    last_failure: str = ""  # reason of the last trial that failed
     warm: int = 0  # observations of earlier jobs
     ended: Counter[TrialStatus] = field(default_factory=Counter)  # trials of this job that ended for good
     points: Sequence[QueuedPoint] = ()  # the user's that are tried next, as of the last look
@@ -52,6 +54,7 @@ class Search:
     _opinion_on: int = 0  # length of the history that it is, or was last, asked about
     _opinion_until: float = 0.0  # monotonic; when the end of the job waits no longer
     _opinion_given: Recommendation | None = None
+    _opinion_failed: bool = False  # then it is asked no more: it may hang, and other jobs wait for the same process
 
     @classmethod
     def of(cls, job: TuningJob, warm: Sequence[Observation], settled: Sequence[Trial]) -> "Search":
@@ -79,10 +82,21 @@ class Search:
         self._count_failure(trial)
 
     def _count_failure(self, trial: Trial) -> None:
+        if trial.fault is FaultKind.INFEASIBLE:
+            self.infeasible += 1
+            self.last_failure = trial.reason
+            return  # neither for nor against the program
+        self.infeasible = 0
         if trial.status is TrialStatus.FAILED:
             self.failures.append(trial.reason)
+            self.last_failure = trial.reason
         else:
             self.failures.clear()
+
+    def forgive(self) -> None:
+        """What failed before a resume is not held against the job."""
+        self.failures.clear()
+        self.infeasible, self.last_failure = 0, ""
 
     def collect(self) -> None:
         """Take the answers in that are there."""
@@ -104,7 +118,10 @@ class Search:
         if self._opinion is not None and self._opinion.done():
             try:
                 self._opinion_given = self._opinion.result()
+            except TryAgain as error:
+                log.warning("algorithm did not say which trial is best", reason=error.message, detail=error.detail)
             except TuningError as error:
+                self._opinion_failed = True
                 log.warning("algorithm did not say which trial is best", reason=error.message, detail=error.detail)
             self._opinion = None
 
@@ -169,7 +186,7 @@ class Search:
 
         It is given some time for that, and not for ever.
         """
-        if self.error or not self._has_opinions(job) or not self._has_values(ended):
+        if self.error or not (self._has_opinions(job) and self._has_values(ended)):
             return False
         if self._opinion is None and self._opinion_on != self.settled + len(ended):
             self._ask_opinion(job, ended, open_session)
@@ -190,7 +207,8 @@ class Search:
     def _has_opinions(self, job: TuningJob) -> bool:
         found = algorithms().get(job.spec.algorithm.name)
         # A plug-in's class is known to its own process only: that answers, at the cost of a message.
-        return len(job.spec.objectives) == 1 and (found is None or found.has_model())
+        has_model = found is None or found.has_model()
+        return len(job.spec.objectives) == 1 and has_model and not self._opinion_failed
 
     def _has_values(self, ended: Sequence[Trial]) -> bool:
         return any(t.values for t in ended) or any(o.losses for o in self.history[self.warm :])

@@ -1,93 +1,20 @@
 """What to do next for a job: a pure function from what is known to what shall be done."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from tuning_service.compute.base import HandleStatus
+from tuning_service.control.job_state import Actions, Conclusion, JobState, Result
+from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
-from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion, Trial, TuningTask
+from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Trial, TuningTask
 
 # A stopped runner that has said nothing for this long is ended by force.
 STOP_GRACE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What an ended task measured, and how often its trial was lost so far, this time included.
-
-    `values` has what counts of the required metrics, as far as that is finite; `metrics` the last value of each.
-    """
-
-    values: Mapping[str, float]
-    metrics: Mapping[str, float]
-    lost: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobState:
-    """All that a decision may depend on."""
-
-    now: float
-    job: TuningJob
-    counts: Mapping[TrialStatus, int]
-    trials: Sequence[Trial]  # queued and running
-    tasks: Sequence[TuningTask]  # open, and ended but unsettled
-    results: Mapping[str, Result]  # by id of an ended, unsettled task
-    handles: Mapping[str, HandleStatus]  # what the backend said before `tasks` was read
-    failed_in_row: int = 0  # up to the end of the history, without those forgiven
-    last_failure: str = ""
-    ready: Sequence[Suggestion] = ()  # suggested, not stored yet
-    asked: int = 0  # asked of the algorithm, not answered yet
-    exhausted: bool = False
-    ending: str = ""  # what to say of that, instead of that every configuration has been tried
-    algorithm_error: str = ""
-    slots: int = 0  # further tasks that may be launched now
-    waiting: str = ""  # why `slots` is 0
-    price: float = 0.0  # of a GPU for an hour, in the job's pool
-    silent_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
-    """Where a trial goes because its task ended. `outcome` is set when the runner did not end the task itself."""
-
-    task: TuningTask
-    trial: Trial
-    outcome: Outcome | None = None
-    final: bool = False  # the trial enters the history
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actions:
-    """What shall be stored (first) and done (then)."""
-
-    job: TuningJob | None = None  # as it shall be from now on; None: unchanged
-    conclusions: Sequence[Conclusion] = ()
-    stop: Sequence[TuningTask] = ()
-    shelve: Sequence[Trial] = ()  # queued trials that will not run now
-    store: Sequence[Trial] = ()
-    launch: Sequence[TuningTask] = ()
-    cancel: Sequence[str] = ()  # handles
-    ask: int = 0
-    requeue_stopped: bool = False
-    delete: bool = False
-
-    @property
-    def writes(self) -> bool:
-        """True when there is anything to store."""
-        return bool(
-            self.job
-            or self.conclusions
-            or self.stop
-            or self.shelve
-            or self.store
-            or self.launch
-            or self.requeue_stopped
-            or self.delete
-        )
+# A job whose algorithm suggests so many configurations in a row that cannot be trained will not find one that can.
+MOST_INFEASIBLE = 100
 
 
 def wanted(state: JobState) -> int:
@@ -150,10 +77,15 @@ def _end_of(state: JobState) -> str:
     job = state.job
     if state.algorithm_error:
         return state.algorithm_error
+    if fault := environment_fault(end_of(task, state) for task in state.tasks):
+        return fault
     if _out_of_time(state):
         return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
     if state.failed_in_row >= job.spec.budget.failures:
         return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
+    if state.infeasible_in_row >= MOST_INFEASIBLE:
+        count = f"{state.infeasible_in_row} configurations in a row"
+        return f"{count} could not be trained. The last one: {state.last_failure}"
     return ""
 
 
@@ -239,6 +171,7 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
             violation=spec.excess(result.values) if counts and not missing else 0.0,
             metrics=result.metrics,
             reason=reason,
+            fault=_fault(outcome) if status is TrialStatus.FAILED else FaultKind.NONE,
             explanation=explanation,
             ended_at=None if status is TrialStatus.QUEUED else state.now,
         )
@@ -250,11 +183,17 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
         return at(TrialStatus.FAILED, reason=f"{', '.join(missing)} {verb} no finite value to count."), True
     if outcome.status is TaskStatus.FAILED:
         return at(TrialStatus.FAILED, explanation=outcome.explanation), True
-    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST:
+    environment = outcome.fault is FaultKind.ENVIRONMENT
+    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST and not environment:
         return at(TrialStatus.FAILED, reason=f"Lost {result.lost} times; the last time: {outcome.reason}"), True
     if outcome.status is TaskStatus.LOST and _searching(state):
         return at(TrialStatus.QUEUED, reason=outcome.reason), False
     return at(TrialStatus.STOPPED), False
+
+
+def _fault(outcome: Outcome) -> FaultKind:
+    """Of a trial that failed; a program's where nobody said another."""
+    return FaultKind.PROGRAM if outcome.fault is FaultKind.NONE else outcome.fault
 
 
 # -- going on
@@ -270,22 +209,12 @@ def _search(
     again = [c.trial for c in conclusions if c.trial.status is TrialStatus.QUEUED]
     queued = [t for t in state.trials if t.status is TrialStatus.QUEUED] + again
     queued = sorted(queued, key=lambda t: t.number)[: max(0, room)]
-    stored = sum(state.counts.values())
-    fresh = [
-        Trial(
-            id=make_id("trial"),
-            job_id=job.id,
-            tenant_id=job.tenant_id,
-            number=stored + i,
-            params=suggestion.params,
-            status=TrialStatus.QUEUED,
-            source=suggestion.source,
-            created_at=state.now,
-        )
-        for i, suggestion in enumerate(state.ready[: max(0, min(room - len(queued), _untried(state)))])
-    ]
-    launch = [_task_of(trial, state, make_id) for trial in [*queued, *fresh]]
+    fresh = _fresh(state, room - len(queued), make_id)
+    started = [trial for trial in fresh if trial.status is TrialStatus.QUEUED]
+    launch = [_task_of(trial, state, make_id) for trial in [*queued, *started]]
     ask = min(room - len(launch), _untried(state) - len(fresh))
+    if job.queued_points > len(fresh):
+        ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
     waiting = "" if still_open or launch or used_up else state.waiting
@@ -305,6 +234,33 @@ def _search(
         # One question at a time: a second would take the place of the first, whose answer would be lost.
         ask=0 if state.exhausted or state.asked else max(0, ask),
     )
+
+
+def _fresh(state: JobState, room: int, make_id: Callable[[str], str]) -> list[Trial]:
+    """Trials of what is ready, until `room` of them can be launched; infeasible ones between them have failed."""
+    fresh: list[Trial] = []
+    stored = sum(state.counts.values())
+    for i, suggestion in enumerate(state.ready[: _untried(state)]):
+        if room <= 0:
+            break
+        reason = state.infeasible[i] if i < len(state.infeasible) else ""
+        room -= not reason
+        fresh.append(
+            Trial(
+                id=make_id("trial"),
+                job_id=state.job.id,
+                tenant_id=state.job.tenant_id,
+                number=stored + i,
+                params=suggestion.params,
+                status=TrialStatus.FAILED if reason else TrialStatus.QUEUED,
+                source=suggestion.source,
+                reason=reason,
+                fault=FaultKind.INFEASIBLE if reason else FaultKind.NONE,
+                created_at=state.now,
+                ended_at=state.now if reason else None,
+            )
+        )
+    return fresh
 
 
 def _task_of(trial: Trial, state: JobState, make_id: Callable[[str], str]) -> TuningTask:

@@ -9,7 +9,9 @@ import structlog
 
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.control.asking import Search
-from tuning_service.control.decide import Actions, JobState, Result, busy, decide, end_of, wanted
+from tuning_service.control.decide import busy, decide, end_of, wanted
+from tuning_service.control.feasibility import Feasibility
+from tuning_service.control.job_state import Actions, JobState, Result
 from tuning_service.control.plugins import plugin_source
 from tuning_service.control.results import summarise
 from tuning_service.control.shares import FOR_SLOTS, Demand
@@ -77,6 +79,7 @@ class TuningJobCtrl:
         self._known: set[str] = set()
         self._polled_at = 0.0
         self._search: Search | None = None
+        self._feasibility: Feasibility | None = None
         self._opinion_is_new = False  # the algorithm's on the best trial, which is not stored yet
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
@@ -99,9 +102,10 @@ class TuningJobCtrl:
         if state is None:
             self.finished = True
             return False
+        state = self._with_infeasible(state)
         actions = decide(state)
         if actions.ask:
-            state = self._ask(state, actions)
+            state = self._with_infeasible(self._ask(state, actions))
             actions = decide(state)
         actions = self._with_last_word(state, actions)
         if actions.delete:
@@ -123,7 +127,7 @@ class TuningJobCtrl:
         assert self._search is not None
         if not self._search.has_news:
             self._search.wonder(state.job, self._open, self._tools.notify)
-        return actions.job is not None or self._search.has_news
+        return actions.job is not None or bool(actions.infeasible) or self._search.has_news
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
@@ -165,7 +169,8 @@ class TuningJobCtrl:
             results={},
             handles={handle: self._handles[handle] for handle in self._known if handle in self._handles},
             failed_in_row=len(search.failures),
-            last_failure=search.failures[-1] if search.failures else "",
+            last_failure=search.last_failure,
+            infeasible_in_row=search.infeasible,
             silent_s=tools.silent_s,
             price=self._price,
             **search.state(_left(job, counts)),
@@ -239,12 +244,21 @@ class TuningJobCtrl:
                 results[task.id] = Result(values=values, metrics=metrics, lost=lost)
         return results
 
+    def _with_infeasible(self, state: JobState) -> JobState:
+        """With what is known of the configurations that could be launched now."""
+        if not state.slots or not state.ready:
+            return state
+        if self._feasibility is None:
+            self._feasibility = Feasibility(state.job, self._tools.store, self._tools.artifacts)
+        return dataclasses.replace(state, infeasible=self._feasibility.problems(state.ready))
+
     def _ask(self, state: JobState, actions: Actions) -> JobState:
         """Ask the algorithm, and wait a moment: a prompt answer is launched by the very step that asked for it."""
         tools, search, job = self._tools, self._search, state.job
         assert search is not None
         ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
-        open_trials = [*(t for t in state.trials if t.id not in ended), *actions.store]
+        ended |= {trial.id: trial for trial in actions.infeasible}
+        open_trials = [t for t in [*state.trials, *actions.store] if t.id not in ended]
         pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
         first = sum(state.counts.values()) + len(actions.store)
         rest = state.ready[len(actions.store) :]
@@ -269,7 +283,7 @@ class TuningJobCtrl:
         if after is None or after.status not in _ENDED or state.job.status not in _AT_WORK:
             return actions
         assert search is not None
-        ended = [c.trial for c in actions.conclusions if c.final]
+        ended = [*(c.trial for c in actions.conclusions if c.final), *actions.infeasible]
         if not search.considers_end(state.job, ended, self._open, self._tools.notify):
             return actions
         return dataclasses.replace(actions, job=None)
@@ -283,12 +297,12 @@ class TuningJobCtrl:
             rows = unit.control
             if not rows.fence(self.lease, points=state.job.queued_points):
                 raise StaleError  # points came in between, and may have been counted upon to be tried
-            self._conclude(rows, actions, now)
+            place = self._conclude(rows, actions, now)
             for trial in actions.shelve:
                 rows.set_trial(trial, now)
             rows.mark_submitted(self._unmarked)
             rows.request_stop([task.id for task in actions.stop])
-            rows.add_trials(actions.store)
+            _add_trials(rows, actions, now, place)
             rows.take_points(
                 state.job.id,
                 {p.position: t.number for p, t in zip(self._search.points, actions.store, strict=False)},
@@ -305,7 +319,8 @@ class TuningJobCtrl:
             if actions.delete:
                 rows.delete_job(state.job.id)
 
-    def _conclude(self, rows: ControlRows, actions: Actions, now: float) -> None:
+    def _conclude(self, rows: ControlRows, actions: Actions, now: float) -> int:
+        """Store what ended tasks mean; the place in the history of the trial that ends next."""
         assert self._search is not None
         place = self._search.settled
         for conclusion in actions.conclusions:
@@ -315,6 +330,7 @@ class TuningJobCtrl:
                 raise StaleError
             rows.set_trial(conclusion.trial, now, settled=place if conclusion.final else None)
             place += conclusion.final
+        return place
 
     def _check_quota(self, unit: Unit, job: TuningJob) -> None:
         """With the new tasks stored: for what this controller knew of others' was up to a second old."""
@@ -331,7 +347,7 @@ class TuningJobCtrl:
         self._unmarked = []
         del search.ready[: max(0, len(actions.store) - len(search.points))]
         if actions.job is not None and actions.job.forgiven != state.job.forgiven:
-            search.failures.clear()
+            search.forgive()
         if actions.launch and self.demand is not None:
             # Other jobs' turns come before this one's next look, and must not be given the same slots.
             self._launched_at = time.monotonic()
@@ -352,6 +368,9 @@ class TuningJobCtrl:
                 status=str(trial.status),
                 **_given(value=trial.value, reason=trial.reason),
             )
+        for trial in actions.infeasible:
+            search.take(trial, state.job)
+            log.info("trial ended", trial=trial.number, status=str(trial.status), reason=trial.reason)
         if actions.job is not None:
             log.info("job moved", status=str(actions.job.status), **_given(reason=actions.job.reason))
 
@@ -388,6 +407,13 @@ class TuningJobCtrl:
         Most tasks are claimed before that, so a transaction of its own for each launch would be wasted.
         """
         return bool(self._unmarked) and time.monotonic() - self._launched_at >= _MARK_S
+
+
+def _add_trials(rows: ControlRows, actions: Actions, now: float, place: int) -> None:
+    """Store new trials; those that have failed at once take `place` in the history, and what follows it."""
+    rows.add_trials(actions.store)
+    for number, trial in enumerate(actions.infeasible):
+        rows.set_trial(trial, now, settled=place + number)
 
 
 def _given(**values: object) -> dict[str, object]:

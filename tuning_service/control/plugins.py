@@ -24,6 +24,8 @@ def plugin_source(
         plugin = next((p for p in versions if p.version == choice.version), None)
         if plugin is None:
             raise NotFound("it was deleted.")
+        if choice.digest not in {"", plugin.digest}:  # "": of a job that was stored before digests were pinned
+            raise NotFound("it was deleted, and what is stored under this version now is not what the job began with.")
         manifest = Manifest.from_json(plugin.manifest)
         return cache.prepare(manifest, plugin.digest, lambda: artifacts.plugin(plugin.tenant_id, plugin.digest))
 

@@ -1,10 +1,10 @@
-"""What the measurements of one execution amount to."""
+"""What the measurements of one execution, and the ends of several, amount to."""
 
 import math
 from collections.abc import Iterable
 
 from tuning_service.domain.job import JobSpec, Summary
-from tuning_service.domain.trial import Measurement
+from tuning_service.domain.trial import FaultKind, Measurement, Outcome
 
 
 def summarise(spec: JobSpec, points: Iterable[Measurement]) -> tuple[dict[str, float], dict[str, float]]:
@@ -25,3 +25,12 @@ def summarise(spec: JobSpec, points: Iterable[Measurement]) -> tuple[dict[str, f
     metrics = {name: value for name, (_, value) in last.items()}
     counted = {n: (best if n in by_best else metrics).get(n, math.nan) for n in spec.required_metrics}
     return {name: value for name, value in counted.items() if math.isfinite(value)}, metrics
+
+
+def environment_fault(ends: Iterable[Outcome | None]) -> str:
+    """What an executor said that cannot give a job's programs what they need; "" when none of the ends is such.
+
+    First a line, then what led there: all trials need the same, so the job ends, and is resumed when that is mended.
+    """
+    found = next((end for end in ends if end is not None and end.fault is FaultKind.ENVIRONMENT), None)
+    return "" if found is None else f"{found.reason}\n{found.explanation}".strip()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.parameters import Params
 from tuning_service.domain.pool import DEFAULT_POOL
@@ -26,6 +27,15 @@ def _require(ok: bool, where: str, message: str, remedy: str) -> None:
 class Goal(StrEnum):
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
+
+
+class Arguments(StrEnum):
+    """How parameters are written after a command."""
+
+    FLAGS = "flags"  # --learning_rate 0.1
+    DASHES = "dashes"  # --learning-rate 0.1
+    PAIRS = "pairs"  # learning_rate=0.1
+    NONE = "none"  # not at all: the program reads them elsewhere
 
 
 class Summary(StrEnum):
@@ -106,6 +116,7 @@ class MetricConstraint:
 class AlgorithmChoice:
     name: str
     version: str = ""  # of a plug-in; "" for what is built in
+    digest: str = ""  # of that version's content; "" when not pinned
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -164,8 +175,11 @@ class JobSpec:
     budget: Budget
     resources: Resources = field(default_factory=Resources)
     pool: str = DEFAULT_POOL
+    environment: ProgramEnvironment = field(default_factory=ProgramEnvironment)
     seed: int = 0
+    arguments: Arguments = Arguments.FLAGS
     log_patterns: tuple[str, ...] = ()  # user regexes, tried before the framework's own formats
+    log_files: tuple[str, ...] = ()  # shell patterns of files that are read like the output
     metric_constraints: tuple[MetricConstraint, ...] = ()
     stored_metrics: tuple[str, ...] = ()  # looked for in the log and kept, and guide nothing
     points: tuple[Params, ...] = ()  # complete configurations that are tried first
@@ -230,10 +244,13 @@ class JobSpec:
             "stored_metrics": list(self.stored_metrics),
             "points": [dict(p) for p in self.points],
             "warm_start": list(self.warm_start),
-            "algorithm": asdict(self.algorithm) | {"options": dict(self.algorithm.options)},
+            "algorithm": _choice_to_dict(self.algorithm),
             "budget": asdict(self.budget),
             "resources": asdict(self.resources),
+            "arguments": str(self.arguments),
+            "environment": self.environment.to_dict(),
             "log_patterns": list(self.log_patterns),
+            "log_files": list(self.log_files),
         }
 
     @classmethod
@@ -258,8 +275,16 @@ class JobSpec:
             algorithm=AlgorithmChoice(**data["algorithm"]),
             budget=Budget(**data["budget"]),
             resources=Resources(**data["resources"]),
+            arguments=Arguments(data.get("arguments", Arguments.FLAGS)),
+            environment=ProgramEnvironment(**data.get("environment", {})),
             log_patterns=tuple(data["log_patterns"]),
+            log_files=tuple(data.get("log_files", ())),
         )
+
+
+def _choice_to_dict(choice: AlgorithmChoice) -> dict[str, Any]:
+    pinned = {"digest": choice.digest} if choice.digest else {}
+    return {"name": choice.name, "version": choice.version, "options": dict(choice.options)} | pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

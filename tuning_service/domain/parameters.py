@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.texts import is_storable
 
 ParamValue = bool | int | float | str
 Params = Mapping[str, ParamValue]
@@ -14,6 +15,7 @@ Scale = Literal["linear", "log", "pow2"]
 
 # Far beyond any network's parameter, and exactly representable in a double and in SQL's bigint.
 _LARGEST_INT = 2**53
+_LONGEST_TEXT = 10_000  # the system takes 128 KiB in one argument
 # Values of one parameter that are worth listing.
 MOST_LISTED = 1000
 # Steps of a float that can be told apart as parts of a range.
@@ -229,7 +231,7 @@ class _Listed:
     when: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        where = f"space.{self.name}.values"
+        where = f"space.{self.name}.{'value' if isinstance(self, FixedParameter) else 'values'}"
         if not self.values:
             raise problem(where, "there are no values to choose from.", "List at least one.")
         if len({identity(v) for v in self.values}) < len(self.values):
@@ -239,6 +241,8 @@ class _Listed:
                 raise problem(where, f"{value} is not a finite number.", "Remove it.")
             if isinstance(value, int) and abs(value) > _LARGEST_INT:
                 raise problem(where, f"{value} is beyond {_LARGEST_INT}.", "Write it as a text or with a point.")
+            if isinstance(value, str):
+                _check_text(value, where)
         _check_default(self)  # type: ignore[arg-type]
 
     @property
@@ -272,6 +276,15 @@ class _Listed:
     def middle(self) -> ParamValue:
         """The value that stands for the parameter when nothing else is known."""
         return self.values[0]
+
+
+def _check_text(text: str, where: str) -> None:
+    """A program gets it as an argument and in its environment, which cannot hold every text."""
+    shown = repr(text if len(text) <= 50 else f"{text[:50]}…")
+    if len(text) > _LONGEST_TEXT:
+        raise problem(where, f"{shown} has {len(text)} characters.", f"Use {_LONGEST_TEXT} at most, a file's name say.")
+    if not is_storable(text):
+        raise problem(where, f"{shown} holds a character that no program can be given.", "Remove it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ class Trial:
     violation: float = 0.0  # by how much metric constraints are exceeded, in parts of their limits, summed
     metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
     reason: str = ""  # one line, why it failed or was stopped
+    fault: "FaultKind" = field(default_factory=lambda: FaultKind.NONE)  # of a failed trial
     explanation: str = ""  # many lines: what was looked for in the log, and what came near
     tasks: int = 0  # tasks so far
     created_at: float = 0.0
@@ -184,10 +185,11 @@ class LaunchPlan:
     heartbeat_s: float = 0.5  # longest silence between two reports
     log_limit_bytes: int = 4 * 2**20  # what is uploaded: the first half and the last half of this
     context: Mapping[str, str] = field(default_factory=dict)  # tenant, job, trial, task: for log lines
-    # The program's environment: {} is the executor's own Python, {"python": path}, {"requirements": file of the
-    # program}, or {"archive": URL of a packed environment}.
+    # The program's environment: {} is the executor's own Python, {"name": of the deployment, "python": path, "" when
+    # there is none of that name}, {"requirements": file of the program}, or {"archive": URL of a packed environment}.
     interpreter: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()  # which that interpreter must have: top-level Python modules
+    imports: tuple[str, ...] = ()  # whose absence, when a program ends because of it, is the environment's fault
     # Files of the program in which the names of `values` are replaced by their values, and JSON objects that are
     # merged over what the program has in files of that name.
     templates: tuple[str, ...] = ()

@@ -58,9 +58,9 @@ def learned(spec: JobSpec, earlier: TuningJob, trials: Sequence[Trial], *, left_
     return Learned(observations=observations, report=report)
 
 
-def unread(earlier: TuningJob, trials: int, most_jobs: int) -> Learned:
-    """Of a job that is one too many."""
-    unused = {f"only the {most_jobs} newest jobs are taken over": trials}
+def unread(earlier: TuningJob, trials: int, why: str) -> Learned:
+    """Of a job that is not looked at."""
+    unused = {why: trials} if trials else {}
     report = {"job": earlier.id, "name": earlier.spec.name, "used": 0, "unused": unused, "assumed": {}, "ignored": []}
     return Learned(observations=(), report=report)
 

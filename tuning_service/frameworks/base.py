@@ -18,7 +18,9 @@ class Preparation:
     environment: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    values: Mapping[str, ParamValue] = field(default_factory=dict)
     merged: Mapping[str, Mapping[str, ParamValue]] = field(default_factory=dict)
 
 
@@ -39,6 +41,7 @@ class TuningFrameworkMgr(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]  # one line for people who choose a framework
     inspects: ClassVar[tuple[str, ...]] = ()  # shell patterns of the files whose texts the methods below want
+    command: ClassVar[str] = ""  # what starts a trial where the job names no command; "": it has to
 
     @abstractmethod
     def check(self, spec: JobSpec, program: ProgramFiles) -> None:

@@ -6,14 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.job import JobSpec
+from tuning_service.domain.job import Arguments, JobSpec
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.trial import Trial
 from tuning_service.frameworks.base import Preparation, ProgramFiles, TuningFrameworkMgr
 from tuning_service.frameworks.commands import command_problems, split_command
-from tuning_service.logs import check_pattern
+from tuning_service.frameworks.sources import log_file_problems, sources
+from tuning_service.logs import FORMATS_FOR, check_pattern
 
 PARAMETER_FILE = "params.json"
+MERGED_FILE = "config.json"  # where scripts of the older product read them, beside what they keep there themselves
 _MOST_PATTERNS = 20
 # What the numeric libraries under the frameworks ask for how many threads they may have.
 THREAD_VARIABLES = (
@@ -27,10 +29,14 @@ THREAD_VARIABLES = (
 
 
 class ProgramManager(TuningFrameworkMgr):
-    """A program gets its parameters as `--name value`, in `params.json`, and as `TUNING_PARAM_<NAME>`."""
+    """A program gets its parameters after its command, in `params.json` and `config.json`, and in its environment."""
 
     def check(self, spec: JobSpec, program: ProgramFiles) -> None:
-        problems = [*command_problems(spec.command, program.names), *_pattern_problems(spec.log_patterns)]
+        problems = [
+            *command_problems(spec.command, program.names),
+            *_pattern_problems(spec.log_patterns),
+            *log_file_problems(spec.log_files),
+        ]
         if problems:
             raise InvalidRequest(*problems)
 
@@ -39,16 +45,18 @@ class ProgramManager(TuningFrameworkMgr):
         threads = dict.fromkeys(THREAD_VARIABLES, str(spec.resources.cpus))
         parameters = {f"TUNING_PARAM_{name.upper()}": text(value) for name, value in trial.params.items()}
         return Preparation(
-            argv=(*split_command(spec.command), *_arguments(trial.params)),
+            argv=(*split_command(spec.command), *written_arguments(trial.params, spec.arguments)),
             environment=threads | parameters,
             files={PARAMETER_FILE: json.dumps(dict(trial.params), indent=2) + "\n"},
+            merged={MERGED_FILE: dict(trial.params)},
         )
 
     def log_parser(self, spec: JobSpec) -> Mapping[str, Any]:
         return {
-            "formats": ["json", "pairs"],
+            "formats": list(FORMATS_FOR.get(self.name, FORMATS_FOR["command"])),
             "patterns": list(spec.log_patterns),
             "metrics": list(spec.metrics),
+            "sources": sources(spec),
         }
 
 
@@ -61,14 +69,20 @@ def text(value: ParamValue) -> str:
     return format(Decimal(written), "f") if isinstance(value, float) and value < 0 else written
 
 
-def _arguments(params: Mapping[str, ParamValue]) -> tuple[str, ...]:
+def written_arguments(params: Mapping[str, ParamValue], form: Arguments) -> tuple[str, ...]:
+    """The words that tell `params` after a command."""
+    if form is Arguments.NONE:
+        return ()
     arguments: list[str] = []
     for name, value in params.items():
         written = text(value)
-        if isinstance(value, str) and written.startswith("-"):
-            arguments.append(f"--{name}={written}")  # or it would be taken for an option itself
+        option = f"--{name.replace('_', '-') if form is Arguments.DASHES else name}"
+        if form is Arguments.PAIRS:
+            arguments.append(f"{name}={written}")
+        elif isinstance(value, str) and written.startswith("-"):
+            arguments.append(f"{option}={written}")  # or it would be taken for an option itself
         else:
-            arguments += [f"--{name}", written]
+            arguments += [option, written]
     return tuple(arguments)
 
 

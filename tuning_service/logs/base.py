@@ -12,21 +12,41 @@ class Reading:
     step: int
     metric: str
     value: float  # may be nan or inf: kept as such
+    time_s: float | None = None  # Unix time that the line itself says; None when it says none
+    form: str = ""  # the format that found it, by its name in `build_parser`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a log gave of one metric. `sample` is the beginning of the first line that did."""
+
+    metric: str
+    count: int
+    first: Reading
+    last: Reading
+    least: float  # of finite values; nan without any
+    greatest: float
+    forms: tuple[str, ...]
+    sample: str
 
 
 class LogParser(ABC):
     """Reads one training's log, line by line.
 
     Runs on executors inside the runner, in one thread. `feed` is called for each line in order, then `finish` once;
-    `explain` may be called at any time after. No input makes it raise, and each call costs time bounded by the
-    length of the line: longer lines than `MAX_LINE` arrive cut.
+    `explain` and `found` may be called at any time after. No input makes it raise, and each call costs time bounded by
+    the length of the line: longer lines than `MAX_LINE` are cut.
     """
 
     MAX_LINE = 16_384
 
     @abstractmethod
     def feed(self, line: str) -> Sequence[Reading]:
-        """The readings that `line` (without its end) completes, in the order they stand there."""
+        """The readings that `line` (without its end) completes, in the order they stand there.
+
+        A line that ends in a carriage return will be written over by the next one, as `LineSplitter` hands on
+        progress bars while they move.
+        """
 
     def finish(self) -> Sequence[Reading]:
         """Readings that were still waiting for a further line."""
@@ -38,3 +58,7 @@ class LogParser(ABC):
 
         Written for the person who wrote the program, in a few lines. Bounded in size whatever the log was.
         """
+
+    def found(self) -> Sequence[Found]:
+        """All metrics that were read, in the order in which they first came; as many as `explain` remembers."""
+        return ()

@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from tuning_service.logs.marks import Format, Mark, Wanted, as_step, spelled_number, step_rank, tidy
+from tuning_service.logs.marks import TIME, Format, Mark, as_step, as_time, spelled_number
+from tuning_service.logs.names import Wanted, step_rank
 
 _TRIES = 4  # positions of "{" from which to try
+_TIMES = frozenset({"timestamp", "wall_time", "walltime", "unix_time"})
 
 
 class JsonLines(Format):
     """Numeric members are metrics, members of a nested object are named `outer/inner`, `step` and its kin the step.
 
-    An object `{"metric": name, "value": number}` is one metric.
+    An object `{"metric": name, "value": number}` is one metric. `timestamp` and `wall_time` are no metrics but the time
+    of the line, where they can be one.
     """
 
-    exclusive = True
+    name: ClassVar[str] = "json"
+    triggers: ClassVar[tuple[str, ...]] = ("{",)
+    bare: ClassVar[tuple[str, ...]] = ("{",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
@@ -29,16 +34,21 @@ class JsonLines(Format):
         steps: list[tuple[int, float]] = []
         name, value = found.get("metric"), _number(found.get("value"))
         if isinstance(name, str) and name and value is not None:
-            marks.append(Mark(self._named(name), value))
+            marks.append(Mark(self._wanted.named(name), value))
             found = {key: item for key, item in found.items() if key not in {"metric", "value"}}
         for key, number in _numbers(found):
             rank = step_rank(key)
             # A step may itself be an objective: then it is measured like anything else.
-            if rank is None or self._wanted.get(key):
-                marks.append(Mark(self._named(key), number))
+            if key in _TIMES and not self._wanted.get(key) and (time_s := as_time(number)) is not None:
+                marks.append(Mark(TIME, time_s))
+            elif rank is None or self._wanted.get(key):
+                marks.append(Mark(self._wanted.named(key), number))
             elif (step := as_step(number)) is not None:
                 steps.append((rank, step))
-        return [Mark(None, min(steps)[1]), *marks] if steps else marks
+        if steps:
+            marks.append(Mark(None, min(steps)[1]))
+        # What holds for the whole line comes first.
+        return sorted(marks, key=lambda mark: mark.metric is not None and mark.metric != TIME)
 
     def _object(self, line: str) -> Mapping[str, Any] | None:
         at = -1
@@ -52,9 +62,6 @@ class JsonLines(Format):
                 continue
             return value if isinstance(value, dict) else None
         return None
-
-    def _named(self, name: str) -> str:
-        return self._wanted.get(name) or tidy(name)
 
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""What the formats have in common: numbers, names, steps, and the contract of a format."""
+"""What the formats have in common: numbers, marks, and the contract of a format."""
 
 import re
 from abc import ABC, abstractmethod
@@ -7,57 +7,45 @@ from typing import ClassVar, NamedTuple
 
 NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,5})?|(?:nan|NaN|NAN|inf(?:inity)?|Inf(?:inity)?|INF))"
 _SPELLED = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
-_STEP_ORDER = ("global_step", "step", "iteration", "iter", "epoch")  # the finest that is there counts
-_LONGEST_NAME = 100
 LARGEST_STEP = 2**53
+TIME = "\0"  # stands for a metric's name where a line says its own time; no metric is named so
 
 
 class Mark(NamedTuple):
-    """One thing read on a line: a value of a metric, or, when `metric` is None, the step."""
+    """One thing read on a line: a value of a metric; the step, when `metric` is None; or the line's Unix time."""
 
     metric: str | None
     value: float
 
 
 class Format(ABC):
-    """One way in which programs print measurements. Keeps nothing from line to line."""
+    """One way in which programs print measurements: a state machine over the lines of one process.
 
-    exclusive: ClassVar[bool] = False  # True: a line in this format is in no other
+    `read` is called in order for each line that holds one of `triggers`, or of which `may_be_in` says so, as long as
+    it has a value after = or a colon, a word for a step, or one of `bare`. Nothing raises, memory is bounded, and each
+    call takes time in proportion to the line.
+    """
+
+    name: ClassVar[str]
+    triggers: ClassVar[tuple[str, ...]] = ()  # what lines of the format hold one of
+    bare: ClassVar[tuple[str, ...]] = ()  # the same, of lines that have no value after = or a colon
+    looks: ClassVar[bool] = False  # `may_be_in` tells of further ones
+    exclusive: ClassVar[bool] = True  # a line that is in this format is in no later one
+
+    def may_be_in(self, line: str) -> bool:
+        """False when `line` has nothing of the format, much faster found than by reading it. Asked if `looks`."""
+        del line
+        return True
 
     @abstractmethod
     def read(self, line: str) -> Sequence[Mark] | None:
-        """What `line` says, in its order; None when it is not in this format. Never raises."""
+        """What `line` says, in its order; None when it is not in this format."""
+
+    def passing(self, text: str) -> None:  # noqa: B027  # most formats have no use for it
+        """Take note of a progress bar's state that the next one writes over."""
 
 
-def squash(name: str) -> str:
-    """`name` without the differences that are forgiven: case, and what stands between words."""
-    return re.sub(r"[\s\-_]+", "_", name.strip()).lower()
-
-
-def tidy(name: str) -> str:
-    """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold."""
-    short = re.sub(r"\s+", "_", name.strip())[:_LONGEST_NAME]
-    return short if short.isprintable() else "".join(c if c.isprintable() else "_" for c in short)
-
-
-class Wanted:
-    """Metrics that a job names, which are recognised however their names are spelled in the log."""
-
-    def __init__(self, names: Sequence[str], key: Callable[[str], str] = squash) -> None:
-        """Names with an equal `key` are one to the reader; of several that are, an exact spelling tells them apart."""
-        self._key = key
-        self._exact = frozenset(names)
-        self._by_key = {key(name): name for name in reversed(names)}
-
-    def get(self, name: str) -> str | None:
-        """The metric, as the job spells it, that `name` means; None when it means none of them."""
-        return name if name in self._exact else self._by_key.get(self._key(name))
-
-
-def step_rank(name: str) -> int | None:
-    """How fine a step this name counts, 0 the finest; None when it names no step."""
-    squashed = squash(name)
-    return _STEP_ORDER.index(squashed) if squashed in _STEP_ORDER else None
+Maker = Callable[[Sequence[str]], Format]
 
 
 def spelled_number(text: str) -> float | None:
@@ -68,3 +56,11 @@ def spelled_number(text: str) -> float | None:
 def as_step(value: float) -> float | None:
     """`value` when it can count steps: an epoch of 1.5 belongs to step 1."""
     return float(int(value)) if 0 <= value < LARGEST_STEP else None
+
+
+def as_time(value: float) -> float | None:
+    """Unix seconds, of seconds or milliseconds between 2001 and 2286; None for what can be no such time."""
+    for unit in (1, 1000):
+        if 1e9 <= value / unit < 1e10:
+            return value / unit
+    return None

@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
-from tuning_service.logs.marks import NUMBER, Format, Mark, Wanted, as_step, squash, step_rank, tidy
+from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
+from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
-_PAIR = re.compile(
-    rf"""(?P<separator>["']?[ ]?[=:][ ]{{0,8}})
+# Each begins with a character of its own, which is found many times faster than one of several. The
+# lookbehinds skip the time of day and lines of code, neither of which has a name.
+_VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
-         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?""",
-    re.VERBOSE,
-)
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
+_EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
+_COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
@@ -20,6 +23,15 @@ _STEP = re.compile(
         (?P<total>[ ]?(?:/|of[ ])[ ]?\d{1,15})?(?![\w/])""",
     re.VERBOSE | re.IGNORECASE,
 )
+# `Validation: loss=0.4`, `[val] loss: 0.4`, `test | loss: 0.4`: what the values after it were measured on.
+_LABEL = re.compile(
+    rf"""(?<![\w./-])(?P<split>{"|".join(SPLITS)})
+         (?:[ _](?:set|epoch|step|phase|data|results?|metrics?|stats|summary|error|split)){{0,2}}
+         (?:[ ]?[\[(\#]?\d{{1,9}}(?:/\d{{1,9}})?[\])]?)?
+         [ ]?(?:[:\])|>] | -{{1,3}}[ ] | =>|,[ ])(?![ ]{{0,8}}[-+]?[.\d])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_OF_NOTHING = frozenset({"lr", "learning_rate", "time", "elapsed", "eta", "duration"})  # measured on no data
 _BREAK = re.compile(r"""[,|;()\[\]{}<>\t:="'`*]|\s[-\u2013\u2014]+\s|\s{2,}""")
 _NAME = re.compile(r"[^\W\d][\w./@-]*")
 _WORDS = 3  # most words that a metric's name has
@@ -37,18 +49,26 @@ class Pairs(Format):
 
     A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). What the job names is
     recognised in either case. The first step on a line holds for what stands before it, too, each for what follows it.
+    A label such as `Validation:` becomes part of the names after it, up to the next label.
     """
+
+    name: ClassVar[str] = "pairs"
+    looks: ClassVar[bool] = True
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
-        self._names: dict[tuple[str, str, bool], str | None] = {}
+        self._names: dict[tuple[str, str, bool, bool, str | None], str | None] = {}
 
-    def read(self, line: str) -> Sequence[Mark]:
+    def may_be_in(self, line: str) -> bool:
+        del line
+        return True
+
+    def read(self, line: str) -> Sequence[Mark] | None:
         steps = list(_steps(line))
-        values = list(self._values(line)) if "=" in line or ":" in line else []
+        values = list(self._values(line))
         if not steps:
-            return [Mark(name, number) for _, name, number in values]
+            return [Mark(name, number) for _, name, number in values] or None
         steps[0] = (-1, steps[0][1])
         marks = [(at, Mark(None, step)) for at, step in steps]
         marks += [(at, Mark(name, number)) for at, name, number in values]
@@ -56,11 +76,23 @@ class Pairs(Format):
 
     def _values(self, line: str) -> Iterator[tuple[int, str, float]]:
         end = 0
-        for match in _PAIR.finditer(line):
+        labels: list[tuple[int, str]] | None = None
+        for match in _pairs(line):
+            spaces, number = match.groups()
             start = match.start()
-            separator, number = match.groups()
-            key = (line[max(end, start - _GAP) : start], separator, number.isdigit())
+            separator = line[start]
+            if start > end and line[start - 1] == " ":
+                start -= 1
+            if start > end and line[start - 1] in "\"'":
+                start -= 1
+            attached = start == match.start()
+            gap = line[max(end, start - _GAP) : start]
             end = match.end()
+            if labels is None:
+                labels = _labels(line)
+            split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
+            attached = attached and not (separator == ":" and spaces)
+            key = (gap, separator, attached, number.isdigit(), split)
             try:
                 name = self._names[key]
             except KeyError:
@@ -70,7 +102,7 @@ class Pairs(Format):
             if name is not None:
                 yield start, name, float(number)
 
-    def _name(self, gap: str, separator: str, whole: bool) -> str | None:
+    def _name(self, gap: str, separator: str, attached: bool, whole: bool, split: str | None) -> str | None:
         segment = _BREAK.split(gap.rstrip("\"'`* "))[-1]
         words = segment.split()
         kept: list[str] = []
@@ -78,20 +110,48 @@ class Pairs(Format):
             kept.insert(0, words.pop().lstrip("#>"))
         if not kept:
             return None
-        if named := self._wanted.get(" ".join(kept)):
+        if split is not None:
+            split = split if step_rank(kept[-1]) is None and squash(kept[-1]) not in _OF_NOTHING else None
+        elif named := self._spelled(kept, segment):
             return named
-        if squash(kept[-1]) == squash(segment) and (named := self._wanted.get(kept[-1])):
-            return named
-        attached = separator[0] not in "\"' "
-        if len(kept) > _WORDS or ("=" in separator and attached):
+        if len(kept) > _WORDS or (separator == "=" and attached):
+            if len(kept) > 1 and kept[-2].lower() in SPLITS:
+                split = SPLITS[kept[-2].lower()]
             kept = kept[-1:]
         # master.example.com:7077, train.py:33 and the like
-        if separator == ":" and whole and ("." in kept[-1] or kept[-1] == "localhost"):
+        if separator == ":" and attached and whole and ("." in kept[-1] or kept[-1] == "localhost"):
             return None
         name = " ".join(kept)
-        if named := self._wanted.get(name):
+        if self._wanted.get(name) is None and (step_rank(name) is not None or step_rank(kept[-1]) is not None):
+            return None
+        return self._wanted.of(split, name)
+
+    def _spelled(self, kept: Sequence[str], segment: str) -> str | None:
+        """The metric that the job names and the words before a separator spell, all of them or, alone, the last."""
+        if named := self._wanted.get(" ".join(kept)):
             return named
-        return None if step_rank(name) is not None or step_rank(kept[-1]) is not None else tidy(name)
+        return self._wanted.get(kept[-1]) if squash(kept[-1]) == squash(segment) else None
+
+
+def has_value(line: str) -> bool:
+    """True when something in `line` is a value after = or a colon."""
+    return ("=" in line and _EQUALS.search(line) is not None) or (":" in line and _COLON.search(line) is not None)
+
+
+def _pairs(line: str) -> list[re.Match[str]]:
+    found = list(_EQUALS.finditer(line)) if "=" in line else []
+    if ":" not in line:
+        return found
+    more = list(_COLON.finditer(line))
+    return sorted([*found, *more], key=re.Match.start) if found and more else found or more
+
+
+def _labels(line: str) -> list[tuple[int, str]]:
+    """Where labels end, and of which split they are."""
+    low = line.lower()
+    if not ("train" in low or "val" in low or "test" in low):
+        return []
+    return [(match.end(), SPLITS[match["split"].lower()]) for match in _LABEL.finditer(line)]
 
 
 def _word(word: str) -> bool:

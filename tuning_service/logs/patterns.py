@@ -1,4 +1,4 @@
-"""Users' own regular expressions: what may be written, and how a line is read with them."""
+"""Users' own patterns, regular expressions and grok: what may be written, and how a line is read with them."""
 
 import contextlib
 import re
@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from re import _constants as op  # type: ignore[attr-defined]  # the parsed form has no public name
 from re import _parser  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, ClassVar
 
-from tuning_service.logs.marks import Format, Mark, Wanted, as_step, squash, step_rank, tidy
+from tuning_service.logs.grok import translate
+from tuning_service.logs.marks import Format, Mark, as_step
+from tuning_service.logs.names import Wanted, squash, step_rank
 
 LONGEST_PATTERN = 500
 _LOOKED_AT = 2000  # characters of a line
@@ -25,15 +27,20 @@ def check_pattern(text: str) -> None:
     """See `tuning_service.logs.check_pattern`."""
     if len(text) > LONGEST_PATTERN:
         raise ValueError(f"is longer than {LONGEST_PATTERN} characters")
+    translation = translate(text)
     try:
-        compiled = re.compile(text)
-        tree = _parser.parse(text)
-    except (re.error, RecursionError, OverflowError) as error:
+        compiled = re.compile(translation.regex)
+        tree = _parser.parse(translation.regex)
+    except re.error as error:
+        where = "" if error.pos is None else f", at {translation.place(error.pos)}"
+        raise ValueError(f"is no regular expression: {error.msg}{where}") from error
+    except (RecursionError, OverflowError) as error:
         raise ValueError(f"is no regular expression: {error}") from error
     groups = set(compiled.groupindex)
     if not {name for name in groups if step_rank(name) is None}:
         raise ValueError(
-            "has no group that names a metric: write (?P<val_accuracy>[0-9.]+), or both (?P<metric>…) and (?P<value>…)"
+            "has no group that names a metric: write %{NUMBER:val_accuracy}, (?P<val_accuracy>[0-9.]+), "
+            "or both (?P<metric>…) and (?P<value>…)"
         )
     if "metric" in groups and "value" not in groups:
         raise ValueError("has a group named metric, and none named value")
@@ -74,12 +81,16 @@ def _bodies(argument: Any) -> Iterator[Any]:
 class Patterns(Format):
     """Each pattern is searched for once a line. A group is a metric's name; `metric` and `value` name it in the log."""
 
+    name: ClassVar[str] = "pattern"
+    exclusive: ClassVar[bool] = False
+    looks: ClassVar[bool] = True
+
     def __init__(self, patterns: Sequence[str], metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics, _as_group)
-        self._patterns = [re.compile(pattern) for pattern in patterns]
+        self._patterns = [re.compile(translate(pattern).regex) for pattern in patterns]
         self._reach = [_LOOKED_AT] * len(self._patterns)
 
-    def read(self, line: str) -> Sequence[Mark]:
+    def read(self, line: str) -> Sequence[Mark] | None:
         marks: list[Mark] = []
         with _interruptible() as search:
             for index, pattern in enumerate(self._patterns):
@@ -90,13 +101,15 @@ class Patterns(Format):
                     self._reach[index] = _LOOKED_AT_WHEN_SLOW if self._reach[index] == _LOOKED_AT else 0
                 if match is not None:
                     marks += self._marks(match.groupdict())
+        if not marks:
+            return None
         return sorted(marks, key=lambda mark: mark.metric is not None)  # steps first: they hold for the whole line
 
     def _marks(self, groups: dict[str, str | None]) -> Iterator[Mark]:
         if "metric" in groups:
             name, value = groups.pop("metric"), _number(groups.pop("value", None))
             if name and value is not None:
-                yield Mark(self._wanted.get(name) or tidy(name), value)
+                yield Mark(self._wanted.named(name), value)
         for name, text in groups.items():
             value = _number(text)
             if value is None:

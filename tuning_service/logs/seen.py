@@ -1,11 +1,14 @@
 """A bounded memory of a log, and the explanation made of it when a metric was not found."""
 
 import difflib
+import math
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tuning_service.logs.marks import squash
+from tuning_service.logs.base import Found, Reading
+from tuning_service.logs.names import split_of, squash
+from tuning_service.logs.propose import proposal
 
 _NAMES = 200
 _SHOWN_NAMES = 20
@@ -18,22 +21,62 @@ class _Near:
     """Lines that mention the words of one metric's name: some from the beginning, some from the end."""
 
     def __init__(self, metric: str) -> None:
-        words = sorted((w for w in re.split(r"[\W_]+", metric.lower()) if len(w) > 2), key=len, reverse=True)
-        self._words = tuple(words[:2]) or (metric.lower(),)
-        self._first: list[str] = []
-        self._latest: deque[str] = deque(maxlen=_NEAR)
+        self._all_words = frozenset(_words(metric))
+        words = sorted((word for word in self._all_words if len(word) > 2), key=len, reverse=True)
+        self.words = tuple(words[:2]) or (metric.lower(),)
+        self._first: list[_Line] = []
+        self._latest: deque[_Line] = deque(maxlen=_NEAR)
+        self._newest: _Line | None = None
 
-    def line(self, text: str, low: str) -> None:
-        """Remember a line, `low` in lower case, when it comes near."""
-        if any(word in low for word in self._words):
-            if len(self._first) < _NEAR:
-                self._first.append(text[: _LINE * 2])
-            else:
-                self._latest.append(text[: _LINE * 2])
+    def add(self, text: str) -> None:
+        self._newest = _Line(text[: _LINE * 2])
+        (self._first if len(self._first) < _NEAR else self._latest).append(self._newest)
 
-    def __iter__(self) -> Iterator[str]:
-        yield from self._first
-        yield from self._latest
+    def was_read(self, text: str) -> None:
+        """`text` gave a value of some metric."""
+        if self._newest is not None and self._newest.text == text[: _LINE * 2]:
+            self._newest.read = True
+
+    def lines(self) -> list[str]:
+        """Those that nothing was read from, and those that spell the whole name."""
+        found = [*self._first, *self._latest]
+        return [line.text for line in found if not line.read or self._all_words <= set(_words(line.text))]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+class _Line:
+    __slots__ = ("read", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.read = False
+
+
+class _Name:
+    """What is kept of one metric's readings."""
+
+    __slots__ = ("count", "first", "forms", "greatest", "last", "least", "sample")
+
+    def __init__(self, reading: Reading, line: str) -> None:
+        self.first = self.last = reading
+        self.sample = line[:_LINE].strip()
+        self.forms = {reading.form: None}
+        self.count = 0
+        self.least = self.greatest = math.nan
+
+    def add(self, reading: Reading) -> None:
+        self.count += 1
+        self.last = reading
+        if reading.form not in self.forms:
+            self.forms[reading.form] = None
+        value = reading.value
+        if math.isfinite(value):
+            # Comparisons with the nan of the beginning are false.
+            self.least = min(value, self.least)
+            self.greatest = max(value, self.greatest)
 
 
 class Seen:
@@ -41,69 +84,115 @@ class Seen:
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._near = {metric: _Near(metric) for metric in metrics}
-        self._names: dict[str, int] = {}
-        self._samples: dict[str, str] = {}
+        self._nears = tuple(self._near.values())
+        self._names: dict[str, _Name] = {}
         self._more_names = False
         self._last: deque[str] = deque(maxlen=_LAST)
-        self._lines = 0
 
     def line(self, text: str) -> None:
         """Remember a line."""
-        if not text.strip():
+        if not text or text.isspace():
             return
-        self._lines += 1
         self._last.append(text)
         low = text.lower()
-        for near in self._near.values():
-            near.line(text, low)
+        for near in self._nears:
+            for word in near.words:
+                if word in low:
+                    near.add(text)
+                    break
 
-    def metric(self, name: str, line: str) -> None:
-        """Remember that `line` gave a value of `name`."""
-        if name in self._names:
-            self._names[name] += 1
-        elif len(self._names) < _NAMES:
-            self._names[name] = 1
-            self._samples[name] = line[:_LINE]
-        else:
-            self._more_names = True
+    def reading(self, reading: Reading, line: str) -> None:
+        """Remember what `line` gave; "" when it is not known which one did."""
+        for near in self._nears:
+            near.was_read(line)
+        name = self._names.get(reading.metric)
+        if name is None:
+            if len(self._names) >= _NAMES and reading.metric not in self._near:
+                self._more_names = True
+                return
+            name = self._names[reading.metric] = _Name(reading, line)
+        name.add(reading)
+
+    def found(self) -> Sequence[Found]:
+        """See `LogParser.found`."""
+        return [
+            Found(
+                metric=metric,
+                count=name.count,
+                first=name.first,
+                last=name.last,
+                least=name.least,
+                greatest=name.greatest,
+                forms=tuple(name.forms),
+                sample=name.sample,
+            )
+            for metric, name in self._names.items()
+        ]
 
     def explain(self, metric: str) -> str:
         """See `LogParser.explain`."""
-        if self._names.get(metric):
-            return f"{metric} was read {self._names[metric]} times."
-        if not self._lines:
+        if metric in self._names:
+            return f"{metric} was read {self._names[metric].count} times."
+        if not self._last:
             return f"The program printed nothing, so there was no {metric} to read.\n{_remedy(metric)}"
         parts = [f"No line of the output gave a value of {metric}."]
         alike = self._alike(metric)
         if alike:
             parts.append("Metrics with a similar name:")
-            parts += [f"  {name}, as in: {self._samples[name]}" for name in alike]
-        if self._names:
-            shown = [f"{name} ({count} x)" for name, count in list(self._names.items())[:_SHOWN_NAMES]]
-            more = " and more" if self._more_names or len(self._names) > _SHOWN_NAMES else ""
-            parts.append(f"Metrics that were read: {', '.join(shown)}{more}.")
-        else:
-            parts.append("No metric at all was read.")
-        near = [line for line in self._near.get(metric, ()) if line[:_LINE] not in self._samples.values()]
+            parts += [f"  {name}, as in: {self._names[name].sample}" for name in alike]
+        parts.append(self._all_names())
+        samples = {name.sample for name in self._names.values()}
+        known = self._near.get(metric)
+        near = [line for line in known.lines() if line[:_LINE].strip() not in samples] if known else []
         if near:
             parts.append("Lines that come near:")
             parts += [f"  {_cut(line)}" for line in near]
         else:
             parts.append("The last lines of the output:")
             parts += [f"  {_cut(line)}" for line in self._last]
+        parts += _pattern_for(metric, near)
         if alike:
             where = "objective.metric, or where else the job file names it"
             parts.append(f"If {alike[0]} is what you mean, write that instead of {metric}: {where}.")
+            if (split_of(alike[0]) or "train") != (split_of(metric) or "train"):
+                parts.append("What is measured on training, validation and test data is never taken for one another.")
         parts.append(_remedy(metric))
         return "\n".join(parts)
 
+    def _all_names(self) -> str:
+        if not self._names:
+            return "No metric at all was read."
+        shown = [f"{name} ({seen.count} x)" for name, seen in list(self._names.items())[:_SHOWN_NAMES]]
+        more = " and more" if self._more_names or len(self._names) > _SHOWN_NAMES else ""
+        return f"Metrics that were read: {', '.join(shown)}{more}."
+
     def _alike(self, metric: str) -> list[str]:
+        """Names that were read and may be what is meant: those of the same quantity first."""
         wanted = squash(metric)
-        close = difflib.get_close_matches(wanted, [squash(name) for name in self._names], n=3, cutoff=0.6)
-        contained = [
-            name for name in self._names if len(squash(name)) > 2 and (squash(name) in wanted or wanted in squash(name))
-        ]
-        return list(dict.fromkeys([name for name in self._names if squash(name) in close] + contained))[:3]
+        known = {name: squash(name) for name in self._names}
+        close = difflib.get_close_matches(wanted, list(known.values()), n=3, cutoff=0.6)
+        base = _base(wanted)
+        same = [name for name in known if _base(known[name]) == base]
+        same.sort(key=lambda name: (split_of(name) is None) == (split_of(metric) is not None))
+        contained = [name for name, key in known.items() if len(key) > 2 and (key in wanted or wanted in key)]
+        return list(dict.fromkeys([*same, *(name for name in known if known[name] in close), *contained]))[:3]
+
+
+def _base(squashed: str) -> str:
+    """A squashed name without what it was measured on, and with its abbreviations written out."""
+    rest = squashed.partition("_")[2] if split_of(squashed) else squashed
+    return re.sub(r"(?<![a-z])acc(?![a-z])", "accuracy", rest)
+
+
+def _pattern_for(metric: str, lines: Sequence[str]) -> list[str]:
+    for line in lines:
+        found = proposal(metric, line)
+        if found is not None:
+            pattern, value = found
+            quoted = pattern.replace("'", "''")
+            return [f"This line in the job file reads {metric} = {value:g} from the line {_cut(line.strip())!r}:",
+                    f"  log_patterns: ['{quoted}']"]  # fmt: skip
+    return []
 
 
 def _remedy(metric: str) -> str:

@@ -7,21 +7,42 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import (
     AlgorithmChoice,
+    Arguments,
     Budget,
-    Goal,
     JobSpec,
     MetricConstraint,
     Objective,
     Resources,
-    Summary,
 )
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.space import Space
+from tuning_service.domain.texts import is_storable
+from tuning_service.frameworks.base import frameworks
+from tuning_service.manager.job_entries import (
+    AlgorithmEntry,
+    BudgetEntry,
+    EnvironmentEntry,
+    MetricName,
+    ObjectiveEntry,
+    Objectives,
+    Part,
+    ResourcesEntry,
+)
 from tuning_service.manager.points import points_of
 from tuning_service.manager.space_entries import (
     BoolEntry,
@@ -34,57 +55,19 @@ from tuning_service.manager.space_entries import (
     SpaceEntry,
 )
 
-DEFAULT_ALGORITHM = "auto"
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ObjectiveEntry(_Part):
-    metric: str = Field(description="Name of a metric that the program prints", max_length=200)
-    goal: Goal
-    summary: Summary = Field(Summary.BEST, description="best: the best value over all steps; last: the last one")
-
-
-def _how_many(written: object) -> str:
-    return "several" if isinstance(written, (list, tuple)) else "one"
-
-
-Objectives = Annotated[
-    Annotated[ObjectiveEntry, Tag("one")] | Annotated[list[ObjectiveEntry], Tag("several")],
-    Discriminator(_how_many),
-    Field(description="What is optimised; a list of up to four makes a Pareto front"),
-]
-MetricName = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class AlgorithmEntry(_Part):
-    name: str = DEFAULT_ALGORITHM
-    version: str = ""  # of a plug-in; the newest when left out
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class BudgetEntry(_Part):
-    trials: int = Field(le=1_000_000, description="How many configurations are tried")
-    parallel: int = Field(1, le=100_000, description="How many run at once")
-    minutes: float | None = Field(None, description="The job ends after this long; running trials are stopped")
-    trial_minutes: float | None = Field(None, description="A trial that runs longer has failed")
-    failures: int = Field(10, description="The job gives up after this many failed trials in a row")
-
-
-class ResourcesEntry(_Part):
-    cpus: int = Field(1, description="CPUs of one trial; bounds its threads")
-    gpus: float = Field(0, description="GPUs of one trial: 0.25, 0.5, 1, 2 …")
-
-
-class JobFile(_Part):
+class JobFile(Part):
     """A tuning job as its author writes it."""
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$", description="For people, on one line")
     framework: str = Field(description="One of GET /v1/frameworks")
     program: str = Field(description="Digest of an uploaded program; in a file for the command line, a folder")
-    command: str = Field(description="How a trial is started, in the program's folder: python train.py")
+    command: str = Field(
+        description="How a trial is started, in the program's folder: python train.py; caffe has a default"
+    )
+    arguments: Arguments = Field(
+        Arguments.FLAGS, description="How parameters follow the command: --a 1 (dashes: --a-b 1), a=1, or not at all"
+    )
     space: dict[str, SpaceEntry]
     constraints: list[str] = Field(
         default_factory=list, max_length=50, description="Conditions over parameters: width * depth <= 4096"
@@ -110,10 +93,18 @@ class JobFile(_Part):
     pool: str = Field(
         "", max_length=64, description="One of GET /v1/pools; may be left out when there is one, or one named default"
     )
+    environment: EnvironmentEntry = Field(
+        default=EnvironmentEntry(name="", requirements="", archive=""),
+        description="The Python that the program runs in; the executor's own when left out",
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     log_patterns: list[str] = Field(
         default_factory=list,
-        description="Regular expressions with groups named metric and value (and step), or named as the metric",
+        description="Patterns such as `loss is %{NUMBER:loss}`, or regular expressions with groups named as the metric",
+    )
+    log_files: list[Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=list,
+        description="Files that the program writes metrics into, as shell patterns: logs/*.log",
     )
 
     model_config = ConfigDict(
@@ -145,13 +136,29 @@ class JobFile(_Part):
         }
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_command(cls, data: object) -> object:
+        """With the framework's own command where the file names none, and the framework has one."""
+        if isinstance(data, Mapping) and "command" not in data:
+            manager = frameworks().get(str(data.get("framework")))
+            if manager is not None and manager.command:
+                return {**data, "command": manager.command}
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        handler.resolve_ref_schema(schema)["required"].remove("command")  # for some frameworks, see above
+        return schema
+
     def to_spec(self) -> JobSpec:
         """The spec that this file describes.
 
         Raises:
             InvalidRequest: with every problem that can be told without looking anything up.
         """
-        problems: list[FieldProblem] = []
+        problems = list(_strange_texts(self.model_dump(exclude={"space"})))
 
         def built(make: Any) -> Any:
             try:
@@ -170,6 +177,7 @@ class JobFile(_Part):
         problems += _repeats("warm_start", self.warm_start)
         budget = built(lambda: Budget(**self.budget.model_dump()))
         resources = built(lambda: Resources(**self.resources.model_dump()))
+        environment = built(lambda: ProgramEnvironment(**self.environment.model_dump()))
         points = built(lambda: points_of(space, self.points, budget)) if space and budget else ()
         if problems or space is None:
             raise InvalidRequest(*problems)
@@ -184,13 +192,19 @@ class JobFile(_Part):
             stored_metrics=tuple(self.stored_metrics),
             warm_start=tuple(self.warm_start),
             algorithm=AlgorithmChoice(
-                name=self.algorithm.name, options=self.algorithm.options, version=self.algorithm.version
+                name=self.algorithm.name,
+                options=self.algorithm.options,
+                version=self.algorithm.version,
+                digest=self.algorithm.digest,
             ),
             budget=budget,
             resources=resources,
+            environment=environment,
             seed=self.seed,
             pool=self.pool,
+            arguments=self.arguments,
             log_patterns=tuple(self.log_patterns),
+            log_files=tuple(self.log_files),
             points=points,
         )
 
@@ -213,6 +227,19 @@ def _at(where: str, make: Callable[[], Objective]) -> Objective:
         ) from None
 
 
+def _strange_texts(value: object, where: str = "") -> Iterator[FieldProblem]:
+    """Each text that could not be stored. Those of the space are its own business."""
+    if isinstance(value, str) and not is_storable(value):
+        message = "holds a character that cannot be stored."
+        yield FieldProblem(field=where, message=message, remedy="Remove NUL and halves of surrogate pairs.")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _strange_texts(item, f"{where}.{name}" if where else name)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _strange_texts(item, f"{where}.{i}")
+
+
 def _repeats(field: str, values: Sequence[str]) -> list[FieldProblem]:
     return [
         FieldProblem(field=f"{field}.{i}", message=f"{value!r} is named twice.", remedy="Name it once.")
@@ -221,7 +248,7 @@ def _repeats(field: str, values: Sequence[str]) -> list[FieldProblem]:
     ]
 
 
-class PointsFile(_Part):
+class PointsFile(Part):
     """Points for a job that runs, as in a job file. They count within its `budget.trials` and may repeat trials."""
 
     points: list[Point] = Field(description="Configurations; what one leaves out has its default")
@@ -249,6 +276,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "algorithm": AlgorithmEntry,
     "budget": BudgetEntry,
     "resources": ResourcesEntry,
+    "environment": EnvironmentEntry,
 }
 _SPACE_PARTS: Mapping[str, type[BaseModel]] = {
     "float": FloatEntry,

@@ -17,7 +17,7 @@ from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import views_of, with_pool_trouble
 from tuning_service.manager.quotas import check_jobs, check_storage
-from tuning_service.manager.submission import checked
+from tuning_service.manager.submission import checked, inspected_texts
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
 from tuning_service.manager.warm_start import warm_start
 from tuning_service.runner import bundle
@@ -42,13 +42,18 @@ class ModelTuningMgr:
         notify: Callable[[str], None],
         bundle_limits: bundle.BundleLimits,
         max_upload_bytes: int,
+        environments: Collection[str] = (),
         clock: Clock = system_clock,
     ) -> None:
-        """`notify` is told the id of each job whose target has changed, after the change is stored."""
+        """`notify` is told the id of each job whose target has changed, after the change is stored.
+
+        `environments` are the names of those that the deployment has.
+        """
         self._store = store
         self._artifacts = artifacts
         self._notify = notify
         self._limits = bundle_limits
+        self._environments = environments
         self.max_upload_bytes = max_upload_bytes
         self._clock = clock
         self._fronts = Fronts()
@@ -131,12 +136,15 @@ class ModelTuningMgr:
         check_feasible(spec)  # before the transaction: it may take a second
         with self._store.read() as unit:
             warm = warm_start(unit.for_tenant(principal), spec)
+            program = unit.for_tenant(principal).program(spec.program)
+        texts = inspected_texts(self._artifacts, principal.tenant_id, spec, program)
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
             check_jobs(scope)
             check_storage(scope)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
-            spec = checked(spec, program, plugins, principal, unit.pools.all(), warm.problems)
+            pools = unit.pools.all()
+            spec = checked(spec, program, texts, plugins, principal, pools, warm.problems, self._environments)
             job = TuningJob(
                 id=new_id("job"),
                 tenant_id=principal.tenant_id,

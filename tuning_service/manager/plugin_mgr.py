@@ -1,5 +1,6 @@
 """PluginMgr: search algorithms that tenants upload, and those in the operator's folder."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -137,6 +138,7 @@ class PluginMgr:
             unused = not rows.is_used(plugin.digest)
         if unused:
             self._artifacts.delete_plugin(plugin.tenant_id, plugin.digest)
+        self._tidy_soon()
 
     def _refuse_operators_name(self, rows: PluginRows, manifest: Manifest) -> None:
         if any(p.tenant_id is None for p in rows.visible(manifest.name)):
@@ -155,8 +157,12 @@ class PluginMgr:
             left = unit.plugins_of(None).installing(self._clock() - (0.0 if alone else 2 * self._install_s))
         for plugin in left:
             self._install_soon(plugin)
-        if not folder.is_dir():
-            return
+        if folder.is_dir():
+            self._follow(folder)
+        self._tidy_soon()
+
+    def _follow(self, folder: Path) -> None:
+        """What is in the operator's folder is what there is."""
         kept = {self._take_up(path) for path in sorted(folder.iterdir()) if _looks_like_one(path)}
         with self._store.read() as unit:
             gone = [p for p in unit.plugins_of(None).visible() if p.id not in kept]
@@ -250,6 +256,18 @@ class PluginMgr:
             self._threads.submit(self._install, plugin)
         except RuntimeError as error:  # closed
             raise TryAgain("The service is stopping.") from error
+
+    def _tidy_soon(self) -> None:
+        with contextlib.suppress(RuntimeError):  # closed
+            self._threads.submit(self._tidy)
+
+    def _tidy(self) -> None:
+        try:
+            with self._store.read() as unit:
+                stored = unit.plugins_of(None).contents()
+            self._cache.tidy(stored)
+        except Exception:  # noqa: BLE001  # the next time will do
+            _log.exception("the cache of plug-ins could not be tidied")
 
     def _install(self, plugin: Plugin) -> None:
         try:

@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 
 from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.environment import ProgramEnvironment
 from tuning_service.domain.errors import GiveUp, Unauthenticated
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
+from tuning_service.domain.texts import storable
 from tuning_service.domain.trial import MOST_LOST, FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.access import task_token
@@ -34,14 +36,22 @@ class TaskDesk:
         notify: Callable[[str], None],
         heartbeat_s: float = 0.5,
         log_limit_bytes: int = 4 * 2**20,
+        data_dir: str = "",
+        environments: Mapping[str, str] | None = None,
         clock: Clock = system_clock,
     ) -> None:
-        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored."""
+        """`notify` is told the id of the job each time one of its tasks has ended, after that is stored.
+
+        `data_dir` is where executors have the data of trainings; "" when that is not the same on all of them.
+        `environments` are the deployment's by name: the path of each one's interpreter on the executors.
+        """
         self._store = store
         self._artifacts = artifacts
         self._notify = notify
         self._heartbeat_s = heartbeat_s
         self._log_limit_bytes = log_limit_bytes
+        self._data_dir = data_dir
+        self._environments = dict(environments or {})
         self._clock = clock
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
@@ -56,7 +66,7 @@ class TaskDesk:
             GiveUp: the task is not needed any more, or another runner has it.
         """
         self._check(task_id, token)
-        claim = dataclasses.replace(claim, host=_clean_text(claim.host)[:255], nonce=_clean_text(claim.nonce)[:40])
+        claim = dataclasses.replace(claim, host=storable(claim.host)[:255], nonce=storable(claim.nonce)[:40])
         now = self._clock()
         with self._store.write() as unit:
             latest = unit.runner.latest_for_handle(task_id)
@@ -134,6 +144,7 @@ class TaskDesk:
             environment={
                 **prepared.environment,
                 **{f"TUNING_{name.upper()}": value for name, value in context.items()},
+                **({"DATA_DIR": self._data_dir} if self._data_dir else {}),
             },
             files=prepared.files,
             parser=manager.log_parser(spec),
@@ -142,11 +153,19 @@ class TaskDesk:
             heartbeat_s=self._heartbeat_s,
             log_limit_bytes=self._log_limit_bytes,
             context=context,
+            interpreter=self._interpreter(spec.environment),
             modules=prepared.modules,
             templates=prepared.templates,
-            values=trial.params if prepared.templates else {},
+            values=prepared.values,
             merged=prepared.merged,
+            imports=prepared.imports,
         )
+
+    def _interpreter(self, wanted: ProgramEnvironment) -> Mapping[str, str]:
+        if wanted.name:
+            # "" when the deployment has dropped it since the job was submitted: the runner says so.
+            return {"name": wanted.name, "python": self._environments.get(wanted.name, "")}
+        return wanted.to_dict()
 
     def program(self, task_id: str, token: str) -> bytes:
         """The bundle that this task runs. Raises Unauthenticated, GiveUp."""
@@ -200,7 +219,8 @@ class TaskDesk:
             # The last report, delivered again because its answer was lost on the way.
             delivered = report.outcome is not None and task.outcome == _clean_outcome(report.outcome)
             return Decision.STOP if delivered else None
-        rows.report(task, tuple(_clean_point(m) for m in report.measurements), log_bytes, now)
+        points = tuple(_clean_point(m) for m in report.measurements)
+        rows.report(task, points, log_bytes, now, withdrawn=[_clean_name(name) for name in report.withdrawn])
         if report.outcome is not None:
             rows.end(task, _clean_outcome(report.outcome), now)
         return Decision.STOP if task.stop_requested else Decision.CONTINUE
@@ -220,19 +240,18 @@ def ticket_token(store: Store) -> Callable[[str], str]:
 _LARGEST_STEP = 2**63 - 1
 
 
-def _clean_text(text: str) -> str:
-    """Without what a database cannot store: NUL, and halves of surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
 def _clean_point(point: Measurement) -> Measurement:
     step = min(max(point.step, -_LARGEST_STEP), _LARGEST_STEP)
-    return dataclasses.replace(point, metric=_clean_text(point.metric)[:200], step=step)
+    return dataclasses.replace(point, metric=_clean_name(point.metric), step=step)
+
+
+def _clean_name(metric: str) -> str:
+    return storable(metric)[:200]
 
 
 def _clean_outcome(outcome: Outcome) -> Outcome:
     texts: Mapping[str, Any] = {
-        name: _clean_text(getattr(outcome, name))[:limit]
+        name: storable(getattr(outcome, name))[:limit]
         for name, limit in (("reason", 1_000), ("explanation", 20_000), ("log_tail", 20_000))
     }
     return dataclasses.replace(outcome, **texts)

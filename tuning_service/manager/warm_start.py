@@ -9,6 +9,7 @@ from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import Observation
 from tuning_service.domain.warm_start import Learned, learned, unread
+from tuning_service.search.base import algorithms
 from tuning_service.storage.tenant_scope import TenantScope
 
 MOST_JOBS = 20
@@ -36,15 +37,18 @@ def warm_start(scope: TenantScope, spec: JobSpec) -> WarmStart:
             problems.append(FieldProblem(field=f"warm_start.{i}", message=_lowered(error.message), remedy=remedy))
     if problems:
         return WarmStart(problems=problems)
+    algorithm = algorithms().get(spec.algorithm.name)  # None: a plug-in, of which nobody knows
     newest = {job.id for job in sorted(jobs, key=lambda job: (job.created_at, job.id))[-MOST_JOBS:]}
     counts = scope.trial_counts([job.id for job in jobs])
     parts = []
     for job in jobs:
         ended = sum(counts[job.id].get(status, 0) for status in (TrialStatus.COMPLETED, TrialStatus.FAILED))
-        if job.id in newest:
+        if algorithm is not None and not algorithm.learns:
+            parts.append(unread(job, ended, f"{algorithm.name} learns nothing from trials"))
+        elif job.id in newest:
             parts.append(_part(scope, spec, job, ended, most=MOST_TRIALS // len(newest)))
         else:
-            parts.append(unread(job, ended, MOST_JOBS))
+            parts.append(unread(job, ended, f"only the {MOST_JOBS} newest jobs are taken over"))
     return WarmStart(
         observations=[observation for part in parts for observation in part.observations],
         report=[part.report for part in parts],

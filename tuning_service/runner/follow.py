@@ -5,29 +5,38 @@ import math
 import os
 import select
 import time
+from collections.abc import Iterable
 
 from tuning_service.domain.state import Decision
 from tuning_service.domain.trial import LaunchPlan, Measurement, Outcome
 from tuning_service.logs import LogParser, build_parser
+from tuning_service.logs.base import Reading
 from tuning_service.runner.lines import LineSplitter
+from tuning_service.runner.merging import Merger, Point, Rank
 from tuning_service.runner.reporter import Reporter
 from tuning_service.runner.service import Gone
+from tuning_service.runner.sources import Sources
 from tuning_service.runner.training import Exit, Training
 from tuning_service.runner.verdict import Training as Ended
 from tuning_service.runner.verdict import judge
 
 _CHUNK = 64 * 1024
+_SIGNALLED = 128  # a shell's exit code says so when what it ran was ended by a signal
 
 
 class Follower:
-    """Follows one training. One thread, one loop: output, end, and what the reporter has to do."""
+    """Follows one training. One thread, one loop: output, files, end, and what the reporter has to do."""
 
-    def __init__(self, plan: LaunchPlan, reporter: Reporter) -> None:
+    def __init__(self, plan: LaunchPlan, reporter: Reporter, sources: Sources) -> None:
+        """`sources` were started: what they find from now on is the training's."""
         self._plan = plan
         self._reporter = reporter
+        self._sources = sources
+        self._merger = Merger(plan.parser["metrics"], self._measure, self._withdraw)
         self._parser = build_parser(plan.parser)
         self._lines = LineSplitter(LogParser.MAX_LINE)
         self._begun = time.monotonic()
+        self._begun_at = time.time()
         self._decision = Decision.CONTINUE
         self._seen: set[str] = set()
         self._finite: set[str] = set()
@@ -38,7 +47,7 @@ class Follower:
         Raises:
             Gone: the service has given it up; nothing of it is left either.
         """
-        self._begun = time.monotonic()
+        self._begun, self._begun_at = time.monotonic(), time.time()
         gone: Gone | None = None
         killed = False
         poller = select.poll()
@@ -59,6 +68,7 @@ class Follower:
                 break
             if killed:
                 continue
+            self._merge(self._sources.poll())
             try:
                 self._reporter.pump()
             except Gone as error:
@@ -71,6 +81,7 @@ class Follower:
         self._drain(output)
         if gone is not None:
             raise gone
+        self._read_files(end)
         return self._outcome(end), end
 
     def _take(self, data: bytes) -> None:
@@ -85,20 +96,44 @@ class Follower:
                 self._take(data)
         for line in self._lines.finish():
             self._parse(line)
-        for reading in self._parser.finish():
-            self._measure(reading.step, reading.metric, reading.value)
+        self._printed(self._parser.finish())
 
     def _parse(self, line: str) -> None:
-        for reading in self._parser.feed(line):
-            self._measure(reading.step, reading.metric, reading.value)
+        self._printed(self._parser.feed(line))
 
-    def _measure(self, step: int, metric: str, value: float) -> None:
+    def _printed(self, readings: Iterable[Reading]) -> None:
+        for reading in readings:
+            self._merger.take(self._sources.output, Point(reading.step, reading.metric, reading.value))
+
+    def _read_files(self, end: Exit) -> None:
+        """What the training left in files. Raises Gone."""
+        by_itself = end.code is not None and 0 <= end.code < _SIGNALLED and not end.timed_out
+        for found in self._sources.rest(ended=by_itself):
+            self._merge(found)
+            # Much may be left; silence would be taken for a loss.
+            self._reporter.pump()
+
+    def _merge(self, found: Iterable[tuple[Rank, Point]]) -> None:
+        for rank, point in found:
+            self._merger.take(rank, point)
+
+    def _measure(self, point: Point) -> None:
+        metric, value = point.metric, point.value
         if metric in self._plan.required:
             self._seen.add(metric)
             if math.isfinite(value):
                 self._finite.add(metric)
-        elapsed_s = round(time.monotonic() - self._begun, 4)
-        self._reporter.measure(Measurement(step=step, metric=metric, value=value, elapsed_s=elapsed_s))
+        elapsed_s = time.monotonic() - self._begun
+        if point.wall is not None:
+            elapsed_s = min(max(0.0, point.wall - self._begun_at), elapsed_s)
+        self._reporter.measure(Measurement(step=point.step, metric=metric, value=value, elapsed_s=round(elapsed_s, 4)))
+
+    def _withdraw(self, metric: str) -> None:
+        self._finite.discard(metric)
+        self._reporter.withdraw(metric)
+
+    def _explain(self, metric: str) -> str:
+        return "\n".join(filter(None, [self._parser.explain(metric), self._sources.explain(metric)]))
 
     def _outcome(self, end: Exit) -> Outcome:
         return judge(
@@ -107,7 +142,7 @@ class Follower:
                 decision=self._decision,
                 missing=tuple(m for m in self._plan.required if m not in self._seen),
                 never_finite=tuple(m for m in self._plan.required if m in self._seen - self._finite),
-                explain=self._parser.explain,
+                explain=self._explain,
                 log_tail=self._reporter.log.tail(),
                 elapsed_s=round(time.monotonic() - self._begun, 4),
                 time_limit_s=self._plan.time_limit_s,

@@ -1,40 +1,16 @@
-"""Bytes of a log as they come, in bounded memory: cut into lines, and the part of them that is uploaded."""
+"""Bytes of a log as they come, in bounded memory: the part of them that is uploaded."""
 
 import codecs
 import io
 from collections import deque
-from collections.abc import Iterator
+
+from tuning_service.logs import LineSplitter
+
+__all__ = ["LineSplitter", "LogWindow"]
 
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 100
 _PIECE = 64 * 1024
-
-
-class LineSplitter:
-    """Chunks in, complete lines out. Of a line longer than `longest` the beginning is kept, the rest dropped."""
-
-    def __init__(self, longest: int) -> None:
-        self._longest = longest
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[str]:
-        """The lines that `data` completes, without their ends."""
-        first, *more = data.split(b"\n")
-        self._rest += first
-        if len(self._rest) > self._longest:
-            # A progress bar rewrites one endless line: what it shows now counts.
-            kept = self._rest.rpartition(b"\r")[2] if b"\r" in self._rest else self._rest
-            self._rest = kept[: self._longest]
-        for part in more:
-            yield self._rest[: self._longest].decode(errors="replace")
-            self._rest = part
-        self._rest = self._rest[-4 * self._longest :] if b"\r" in self._rest else self._rest[: self._longest]
-
-    def finish(self) -> Iterator[str]:
-        """The last line, when it had no end."""
-        if self._rest:
-            yield self._rest.decode(errors="replace")
-            self._rest = b""
 
 
 class LogWindow:

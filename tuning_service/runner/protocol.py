@@ -62,13 +62,15 @@ class Claim:
 class Report:
     """What happened since the last report that was answered; an empty one is a heartbeat.
 
-    `log` is text whose UTF-8 form belongs at byte `log_offset` of the task's log. `outcome` is in the last one.
+    `withdrawn` names metrics whose measurements in earlier reports do not count. `log` is text whose UTF-8 form belongs
+    at byte `log_offset` of the task's log. `outcome` is in the last one.
     """
 
     measurements: tuple[Measurement, ...] = ()
     log_offset: int = 0
     log: str = ""
     outcome: Outcome | None = None
+    withdrawn: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -77,6 +79,7 @@ class Report:
             "log_offset": self.log_offset,
             "log": self.log,
             "outcome": None if self.outcome is None else asdict(self.outcome),
+            **({"withdrawn": list(self.withdrawn)} if self.withdrawn else {}),
         }
 
     @classmethod
@@ -94,6 +97,7 @@ class Report:
             log_offset=int(data["log_offset"]),
             log=str(data["log"]),
             outcome=None if data["outcome"] is None else outcome_from_json(data["outcome"]),
+            withdrawn=tuple(map(str, data.get("withdrawn", ()))),
         )
 
 
@@ -125,5 +129,5 @@ def plan_to_json(plan: LaunchPlan) -> dict[str, Any]:
 
 def plan_from_json(data: Mapping[str, Any]) -> LaunchPlan:
     """The plan that `plan_to_json` wrote."""
-    lists = ("argv", "required", "modules", "templates")
+    lists = ("argv", "required", "modules", "imports", "templates")
     return LaunchPlan(**{**data, **{name: tuple(data[name]) for name in lists if name in data}})

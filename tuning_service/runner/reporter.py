@@ -52,6 +52,8 @@ class Reporter:
         self._spool = spool
         self._thinner = Thinner()
         self._points: dict[tuple[int, str], Measurement] = {}
+        self._reported: set[str] = set()  # metrics of earlier reports
+        self._withdrawn: dict[str, None] = {}
         self._log_offset = 0
         self._news_since: float | None = None
         self._answered_at = time.monotonic()  # the claim's answer
@@ -62,6 +64,13 @@ class Reporter:
         """Take note of a measurement. Of several for one step, the last one counts."""
         if self._thinner.keep(point):
             self._add(point)
+
+    def withdraw(self, metric: str) -> None:
+        """What was measured of `metric` so far does not count."""
+        self._thinner.forget(metric)
+        self._points = {key: point for key, point in self._points.items() if point.metric != metric}
+        if metric in self._reported:
+            self._withdrawn[metric] = None
 
     def _add(self, point: Measurement) -> None:
         if len(self._points) >= _BATCH and not self._enqueue() and len(self._points) >= _MOST_WAITING:
@@ -111,11 +120,19 @@ class Reporter:
     def _enqueue(self, outcome: Outcome | None = None) -> bool:
         """Freeze what there is into a report that is sent as it is, however often it takes. False: no room for it."""
         points = tuple(self._points.values())
-        report = Report(measurements=points, log_offset=self._log_offset, log=self.log.ready(), outcome=outcome)
+        report = Report(
+            measurements=points,
+            withdrawn=tuple(self._withdrawn),
+            log_offset=self._log_offset,
+            log=self.log.ready(),
+            outcome=outcome,
+        )
         body = json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         if not self._spool.append(body, last=outcome is not None):
             return False
+        self._reported |= {point.metric for point in points}
         self._points.clear()
+        self._withdrawn.clear()
         self._news_since = None
         self._log_offset += len(report.log.encode())
         self.log.taken()

@@ -1,23 +1,32 @@
 """The whole life of one task on an executor. `run_ticket` is what a Spark task calls."""
 
+import contextlib
 import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
+from functools import partial
 
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
 from tuning_service.runner import service as connections
 from tuning_service.runner import training as supervisors
 from tuning_service.runner.bundle import BadBundle, digest
+from tuning_service.runner.caffe import with_caffe
+from tuning_service.runner.contract import SEARCHED, merge_objects, script_environment, script_folders
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
+from tuning_service.runner.helper import probe_archive
+from tuning_service.runner.interpreter import EnvironmentFault, check_modules, interpreter_of
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
 from tuning_service.runner.service import Gone, Refused, Service, Unreachable
+from tuning_service.runner.sources import Sources
 from tuning_service.runner.spool import Spool
+from tuning_service.runner.templates import fill
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
-from tuning_service.runner.verdict import lost, not_started
+from tuning_service.runner.verdict import lost, not_started, without_environment, without_module
 from tuning_service.runner.workspace import ProgramCache, Workspace, root
 
 _log = logging.getLogger(__name__)
@@ -98,13 +107,45 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     bundle = _program(plan, reporter, url)
     try:
         workspace.fill(bundle, plan.files)
-    except BadBundle as error:
+        fill(workspace.program, plan.templates, plan.values)
+        for told in merge_objects(workspace.program, plan.merged):
+            reporter.log.feed(f"tuning-service: {told}\n".encode())
+        folders = script_folders(workspace.folder)
+    except (BadBundle, UnicodeDecodeError) as error:
         raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
     except OSError as error:
         raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
-    environment = training_environment(os.environ, plan.environment, gpus, workspace.folder)
-    follower = Follower(plan, reporter)
-    supervisor, training = _start(plan, environment, workspace)
+    beat = partial(_heartbeat, reporter)
+    with contextlib.ExitStack() as stack:
+        try:
+            interpreter = stack.enter_context(interpreter_of(plan, workspace, beat))
+            added = {**plan.environment, **script_environment(os.environ, plan.environment, folders, plan.context)}
+            environment = training_environment(os.environ, added, gpus, workspace.folder, interpreter)
+            environment |= _helper(environment, workspace)
+            # With the environment from before, which is the same for all tasks: what was found out is remembered.
+            plan, with_runtime = with_caffe(plan, environment, workspace.folder)
+            check_modules(plan, interpreter, environment, workspace, beat)
+        except EnvironmentFault as error:
+            raise _Ended(without_environment(error)) from error
+        except (OSError, EOFError, CouldNotStart) as error:
+            raise _Ended(lost(FaultKind.CLUSTER, f"the environment could not be made here: {error}")) from error
+        sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
+        sources.start()
+        follower = Follower(plan, reporter, sources)
+        outcome = _follow(plan, command(plan.argv, interpreter), with_runtime, workspace, follower)
+    return without_module(outcome, plan.imports, interpreter)
+
+
+def _helper(environment: Mapping[str, str], workspace: Workspace) -> dict[str, str]:
+    """What lets a training import `tuning_service.probe`, and that find the training's files."""
+    paths = [environment.get("PYTHONPATH", ""), str(probe_archive(root()))]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TUNING_PROGRAM_DIR": str(workspace.program)}
+
+
+def _follow(
+    plan: LaunchPlan, argv: list[str], environment: dict[str, str], workspace: Workspace, follower: Follower
+) -> Outcome:
+    supervisor, training = _start(plan, argv, environment, workspace)
     reusable = False
     try:
         outcome, end = follower.follow(training)
@@ -119,8 +160,9 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     return outcome
 
 
-def _start(plan: LaunchPlan, environment: dict[str, str], workspace: Workspace) -> tuple[SupervisorProcess, Training]:
-    argv = command(plan.argv)
+def _start(
+    plan: LaunchPlan, argv: list[str], environment: dict[str, str], workspace: Workspace
+) -> tuple[SupervisorProcess, Training]:
     for attempt in range(2):
         supervisor = supervisors.borrow()
         try:

@@ -24,6 +24,10 @@ class Thinner:
             series = self._metrics[point.metric] = _Series()
         return series.keep(point)
 
+    def forget(self, metric: str) -> None:
+        """Begin anew with `metric`."""
+        self._metrics.pop(metric, None)
+
     def finish(self) -> Sequence[Measurement]:
         """The last point of each metric that was not passed on."""
         return [series.dropped for series in self._metrics.values() if series.dropped is not None]

@@ -1,17 +1,26 @@
 """From how a process ended to what that means for its trial."""
 
+import dataclasses
 import errno
 import re
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind, Outcome
+from tuning_service.runner.environment import Interpreter
+from tuning_service.runner.environments import EnvironmentFault
 from tuning_service.runner.training import CouldNotStart, Exit
 
 _TRACEBACK = "Traceback (most recent call last):"
 _ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Warning|Exit)(?::.*)?")
+# In the summary that torchrun prints at its end.
+_ROOT_CAUSE = re.compile(r"Root Cause[^\n]*\n(?:[^\n]*\n){0,4}?\s*rank\s*: (?P<rank>\d+) ")
+_RANK = re.compile(r"\[(?:default|rank)(?P<rank>\d+)\]:")
+_LAUNCHER = "torch.distributed.elastic."
+_NO_MODULE = re.compile(r": ModuleNotFoundError: No module named '(?P<name>\w+)'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,18 +95,41 @@ def _crash(code: int, log_tail: str) -> str:
 def _last_error(log_tail: str) -> str:
     """The line of the last traceback that names the error, or the last line that looks like one."""
     lines = log_tail.splitlines()
-    begins = [index for index, line in enumerate(lines) if line.endswith(_TRACEBACK)]
-    if begins:
-        # A process of torchrun's writes a prefix before each line.
-        prefix = lines[begins[-1]].removesuffix(_TRACEBACK)
-        for line in lines[begins[-1] + 1 :]:
-            text = line.removeprefix(prefix)
-            if text.strip() and not text[0].isspace():
-                return text[:300]
+    errors = [error for index, line in enumerate(lines) if line.endswith(_TRACEBACK) and (error := _of(lines, index))]
+    if errors:
+        first = _ROOT_CAUSE.search(log_tail)
+        if first is None:
+            return errors[-1].text
+        # Of several processes, torchrun ends the others when one has failed, and then fails itself.
+        programs = [error for error in errors if not error.text.startswith(_LAUNCHER)]
+        of_rank = [error for error in programs if error.rank == first["rank"]]
+        return (of_rank[-1:] or programs[:1] or errors[-1:])[0].text
     for line in reversed(lines):
         if _ERROR_LINE.fullmatch(line):
             return line[:300]
     return ""
+
+
+class _Error(NamedTuple):
+    """The last line of a traceback, and what a process of torchrun's writes before each line."""
+
+    prefix: str
+    text: str
+
+    @property
+    def rank(self) -> str:
+        """Of the process that wrote it; the first one's output has no prefix of its own."""
+        found = _RANK.search(self.prefix)
+        return found["rank"] if found else "0"
+
+
+def _of(lines: Sequence[str], begin: int) -> _Error | None:
+    prefix = lines[begin].removesuffix(_TRACEBACK)
+    for line in lines[begin + 1 :]:
+        text = line.removeprefix(prefix)
+        if text.strip() and not text[0].isspace():
+            return _Error(prefix, text[:300])
+    return None
 
 
 def not_started(argv: tuple[str, ...], error: CouldNotStart) -> Outcome:
@@ -111,6 +143,25 @@ def not_started(argv: tuple[str, ...], error: CouldNotStart) -> Outcome:
     }.get(error.number, str(error))
     reason = f"could not start {argv[0]}: {hint}"
     return Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=reason[:500])
+
+
+def without_environment(fault: EnvironmentFault) -> Outcome:
+    """The outcome of an execution whose program could not be given what it needs: nothing of it has run."""
+    return Outcome(
+        status=TaskStatus.LOST,
+        fault=FaultKind.ENVIRONMENT,
+        reason=str(fault)[:500],
+        explanation=fault.explanation,
+    )
+
+
+def without_module(outcome: Outcome, modules: Collection[str], interpreter: Interpreter) -> Outcome:
+    """`outcome`, unless the program ended because its framework, one of `modules`, is not installed."""
+    missing = _NO_MODULE.search(outcome.reason) if outcome.fault is FaultKind.PROGRAM else None
+    if missing is None or missing["name"] not in modules:
+        return outcome
+    reason = interpreter.lacks(missing["name"])[:500]
+    return dataclasses.replace(outcome, status=TaskStatus.LOST, fault=FaultKind.ENVIRONMENT, reason=reason)
 
 
 def lost(fault: FaultKind, reason: str) -> Outcome:

@@ -57,6 +57,7 @@ class HPTAlgorithm(ABC):
     most_objectives: ClassVar[int] = 1
     takes_constraints: ClassVar[bool] = False  # limits on metrics; those on parameters are everybody's
     uses_seed: ClassVar[bool] = True  # False: suggests the same with every seed
+    learns: ClassVar[bool] = True  # False: looks at no losses, so that trials of earlier jobs are nothing to it
 
     def __init__(
         self,

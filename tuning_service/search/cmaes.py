@@ -63,7 +63,7 @@ class Cmaes(HPTAlgorithm):
     @classmethod
     def check_space(cls, space: Space) -> None:
         """Return quietly unless a parameter has conditions, or categories without an order."""
-        remedy = "Use an algorithm that can: evolution, tpe, or random."
+        remedy = "Use an algorithm that can: auto, evolution, tpe, or random."
         problems = [
             FieldProblem(field=f"space.{p.name}.when", message="cmaes cannot search with conditions.", remedy=remedy)
             for p in space

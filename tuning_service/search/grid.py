@@ -48,6 +48,7 @@ class Grid(HPTAlgorithm):
     options: GridOptions
     most_objectives = MOST_OBJECTIVES
     takes_constraints = True
+    learns = False
     uses_seed = False
 
     @classmethod

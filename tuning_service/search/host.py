@@ -62,14 +62,20 @@ class AlgorithmHost:
     """Owns the child processes. Thread-safe. Children start with the first question that needs them."""
 
     def __init__(
-        self, *, children: int = 2, timeout_s: float = 300.0, plugin_limits: PluginLimits | None = None
+        self,
+        *,
+        children: int = 2,
+        timeout_s: float = 300.0,
+        opinion_s: float = 30.0,
+        plugin_limits: PluginLimits | None = None,
     ) -> None:
-        """`timeout_s` bounds one answer, the time in which the child answers others not counted. Plug-ins, each in a
-        child of its own beside these, are bounded by `plugin_limits`.
+        """`timeout_s` bounds one answer, the time in which the child answers others not counted; `opinion_s` does where
+        a job can do without. Plug-ins, each in a child of its own beside these, are bounded by `plugin_limits`.
         """
         if children < 1:
             raise ValueError(f"children must be at least 1, not {children}")
         self._timeout_s = timeout_s
+        self.opinion_s = min(opinion_s, timeout_s)
         self._lock = threading.Lock()
         self._serial = itertools.count()
         self._workers = [Worker(f"algorithms-{i}", ChildProcess()) for i in range(children)]
@@ -201,6 +207,7 @@ class AlgorithmSession:
         self._timeout_s = timeout_s
         self._is_closed = False
         # Below: touched by the worker's thread only.
+        self._answer_s = timeout_s  # bounds the answer that is being waited for
         self._opened_in = 0  # which start of the child knows this session; 0: none
         self._seen = 0  # how many observations it was shown
 
@@ -218,19 +225,27 @@ class AlgorithmSession:
         """
         waiting = [messages.pending_to_json(p) for p in pending]
         question = {"do": "ask", "count": count, "pending": waiting}
-        return self._put(question, history, lambda answer: self._suggestions(answer, count))
+        return self._put(question, history, lambda answer: self._suggestions(answer, count), self._timeout_s)
 
     def recommend(self, history: Sequence[Observation]) -> "Future[Recommendation | None]":
         """A future of the trial that is best by the algorithm's model; None when it has no model. Never blocks.
 
-        `history` and the future's errors are as for `ask`.
+        `history` and the future's errors are as for `ask`; the time for an answer is the host's `opinion_s`, because
+        other jobs wait for the same child meanwhile.
         """
         return self._put(
-            {"do": "recommend"}, history, lambda answer: messages.recommendation_from_json(answer["recommendation"])
+            {"do": "recommend"},
+            history,
+            lambda answer: messages.recommendation_from_json(answer["recommendation"]),
+            min(self._timeout_s, self._host.opinion_s),
         )
 
     def _put(
-        self, question: dict[str, Any], history: Sequence[Observation], read: Callable[[dict[str, Any]], _Answer]
+        self,
+        question: dict[str, Any],
+        history: Sequence[Observation],
+        read: Callable[[dict[str, Any]], _Answer],
+        timeout_s: float,
     ) -> "Future[_Answer]":
         """A future of what `read` makes of the answer to `question`."""
         future: Future[_Answer] = Future()
@@ -239,6 +254,7 @@ class AlgorithmSession:
         def job(process: AlgorithmProcess) -> None:
             if not future.set_running_or_notify_cancel():
                 return
+            self._answer_s = timeout_s
             try:
                 future.set_result(read(self._ask(process, question, observed)))
             except Exception as error:  # noqa: BLE001  # whatever it is belongs to the caller
@@ -276,7 +292,7 @@ class AlgorithmSession:
                 is_last = deaths > self._most_deaths
             except ChildTimedOut:
                 silences += 1
-                how = f"it gave no answer within {self._timeout_s:g} s" + (
+                how = f"it gave no answer within {self._answer_s:g} s" + (
                     f", {_TIMES[silences]}." if silences > 1 else "."
                 )
                 is_last = silences > self._most_silences
@@ -313,7 +329,7 @@ class AlgorithmSession:
         return {"do": "open", "session": self._key, "setup": messages.setup_to_json(self._setup)}
 
     def _send(self, process: AlgorithmProcess, question: dict[str, Any]) -> dict[str, Any]:
-        answer = process.ask(question, self._timeout_s)
+        answer = process.ask(question, self._answer_s)
         if "error" in answer:
             self._opened_in = 0
             raise self._failed(answer["error"]["reason"], detail=answer["error"]["detail"])

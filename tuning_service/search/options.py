@@ -46,9 +46,10 @@ def check_choice(
             objectives, or within limits on metrics.
     """
     cls = find_algorithm(choice.name)
-    if choice.version:
-        message = f"{choice.name} is built in and has no versions."
-        raise InvalidRequest(FieldProblem(field="algorithm.version", message=message, remedy="Leave it out."))
+    for field, given in (("version", choice.version), ("digest", choice.digest)):
+        if given:
+            message = f"{choice.name} is built in and has no {field}s."
+            raise InvalidRequest(FieldProblem(field=f"algorithm.{field}", message=message, remedy="Leave it out."))
     options = check_options(cls.options_type, choice.options)
     check_abilities(choice.name, cls.most_objectives, objectives, constraints, takes_constraints=cls.takes_constraints)
     cls.check_space(space)

@@ -21,6 +21,7 @@ class RandomSearch(HPTAlgorithm):
 
     most_objectives = MOST_OBJECTIVES
     takes_constraints = True
+    learns = False
 
     def _observe(self, observations: Sequence[Observation]) -> None:
         pass

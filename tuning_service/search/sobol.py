@@ -39,6 +39,7 @@ class Sobol(HPTAlgorithm):
 
     most_objectives = MOST_OBJECTIVES
     takes_constraints = True
+    learns = False
 
     @cached_property
     def _sequences(self) -> "dict[int, _Sequence]":

@@ -3,6 +3,10 @@
 The same training on other data has its good values in similar places, but its losses may lie higher and spread wider.
 Each earlier job is brought to this job's spread, then shifted by how far its losses near this job's own trials are from
 theirs. Where this job has no trials yet, one earlier job is as good as another and all get a common mean and spread.
+
+For algorithms that know of losses and nothing else. `auto` has its own way (`gp/models.py`): its process has the job as
+one more category and learns how much one tells about another, so it needs each job's losses on a scale of their own,
+unmixed, and moves the searched job's to the others' instead.
 """
 
 from collections.abc import Sequence

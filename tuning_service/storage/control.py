@@ -42,6 +42,7 @@ from tuning_service.storage.rows import (
 )
 from tuning_service.storage.tables import (
     measurements,
+    programs,
     queued_points,
     tenants,
     trials,
@@ -213,6 +214,11 @@ class ControlRows:
     def with_unsettled_tasks(self) -> set[str]:
         """Ids of jobs of which a task ended and nobody has drawn the conclusions."""
         return set(self._connection.execute(select(tuning_tasks.c.job_id).where(_UNSETTLED).distinct()).scalars())
+
+    def program_files(self, tenant_id: str, digest: str) -> tuple[str, ...]:
+        """Relative POSIX paths of the files in a job's program, which is there as long as the job."""
+        chosen = programs.c.tenant_id == tenant_id, programs.c.digest == digest
+        return tuple(self._connection.execute(select(programs.c.files).where(*chosen)).scalar_one())
 
     def open_work(self, job_id: str) -> OpenWork:
         """What a step has to look at: its size is bounded by the job's parallelism, not by its length."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, delete, select, update
@@ -56,6 +57,11 @@ class PluginRows:
             select(plugins).where(plugins.c.status == str(PluginStatus.INSTALLING), plugins.c.created_at < before)
         )
         return [_plugin_from(row) for row in rows]
+
+    def contents(self) -> list[tuple[str, dict[str, Any]]]:
+        """Digest and manifest of those of all owners. Without the operator's broken ones, which have no content."""
+        query = select(plugins.c.digest, plugins.c.manifest).where(plugins.c.digest != "")
+        return [(row.digest, row.manifest) for row in self._connection.execute(query)]
 
     def set_status(self, plugin: Plugin, status: PluginStatus, reason: str) -> None:
         """Where it is now. One that was deleted or replaced meanwhile is left alone."""

@@ -12,7 +12,7 @@ from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
 from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import FaultKind, Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.runner.protocol import number_to_json, outcome_from_json
 
 AnyRow = Row[Any]
@@ -109,6 +109,7 @@ def trial_from(row: AnyRow) -> Trial:
         violation=row.violation,
         metrics={name: float(value) for name, value in row.metrics.items()},
         reason=row.reason,
+        fault=FaultKind(row.fault),
         explanation=row.explanation,
         tasks=row.tasks,
         created_at=row.created_at,
@@ -122,6 +123,7 @@ def trial_values(trial: Trial) -> dict[str, Any]:
     return {name: getattr(trial, name) for name in Trial.__slots__} | {
         "params": dict(trial.params),
         "status": str(trial.status),
+        "fault": str(trial.fault),
         "values": dict(trial.values),
         "metrics": {name: number_to_json(value) for name, value in trial.metrics.items()},
     }

@@ -1,9 +1,10 @@
 """What a runner may read and write: the one task that its token is for."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, TaskStatus, TrialStatus, move
@@ -101,8 +102,22 @@ class RunnerRows:
         self._connection.execute(insert(tuning_tasks).values(**task_values(successor)))
         self._connection.execute(update(trials).where(trials.c.id == lost.trial_id).values(tasks=successor.number + 1))
 
-    def report(self, task: TuningTask, points: tuple[Measurement, ...], log_bytes: int, now: float) -> None:
-        """Store measurements and the sign of life. A step's value may be reported anew: the last one counts."""
+    def report(
+        self,
+        task: TuningTask,
+        points: tuple[Measurement, ...],
+        log_bytes: int,
+        now: float,
+        *,
+        withdrawn: Sequence[str] = (),
+    ) -> None:
+        """Store measurements and the sign of life. A step's value may be reported anew: the last one counts.
+
+        All that was stored of the `withdrawn` metrics goes first.
+        """
+        if withdrawn:
+            mine = measurements.c.task_id == task.id
+            self._connection.execute(delete(measurements).where(mine, measurements.c.metric.in_(withdrawn)))
         upsert(
             self._connection,
             measurements,

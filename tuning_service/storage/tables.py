@@ -233,6 +233,7 @@ trials = Table(
     Column("violation", Double, nullable=False, server_default=text("0")),
     Column("metrics", Json, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("fault", String(16), nullable=False, server_default=text("'none'")),
     Column("explanation", Text, nullable=False),
     Column("tasks", Integer, nullable=False),
     # The order in which the controller took the ends in: what an algorithm's history is sorted by.

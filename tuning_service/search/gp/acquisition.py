@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import erfcx, log_ndtr
 
 from tuning_service.search.gp.cube import Matrix
+from tuning_service.search.ranking import front as front_rows
 
 Prediction = tuple[Matrix, Matrix]  # mean and variance of each point
 
@@ -75,6 +76,4 @@ def log_hypervolume_improvement(predicted: list[Prediction], front: Matrix) -> M
 
 def pareto_front(values: Matrix) -> Matrix:
     """The rows of `values` (n, k) that no other row is better than in everything, each once, (f, k)."""
-    unique = np.unique(values, axis=0)
-    dominated = (unique[:, None] >= unique).all(axis=2).sum(axis=1) > 1  # each is as good as itself
-    return np.asarray(unique[~dominated])
+    return np.asarray(np.unique(values[front_rows(values)], axis=0))

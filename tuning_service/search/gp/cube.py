@@ -17,6 +17,9 @@ Mask = NDArray[np.bool_]
 # Discrete axes with more values than this are searched as if they were a continuum.
 _MOST_LISTED = 2048
 _SAME = 1e-9
+# A category with more values than this has a code of so many columns instead of a column for each value: any two codes
+# have a squared distance of 1 ± 0.1, and what a suggestion costs does not grow with the values.
+_MOST_COLUMNS = 128
 
 
 class Cube:
@@ -28,6 +31,7 @@ class Cube:
         self._grids = [_grid(axis) for axis in self.axes]
         self._conditions = [self._conditions_of(axis) for axis in self.axes]
         self.searched = transform.searched  # the others tell nothing
+        self._codes = {i: _codes(self.axes[i].size or 0) for i in self.searched if self._is_coded(self.axes[i])}
         self._columns = [(i, level) for i in self.searched for level in self._levels(i)]
         grouped = {i: group for group, i in enumerate(self.searched)}
         self.groups = np.array([grouped[i] for i, _ in self._columns], dtype=np.int64)
@@ -35,7 +39,13 @@ class Cube:
 
     def _levels(self, place: int) -> Sequence[int | None]:
         axis = self.axes[place]
+        if place in self._codes:
+            return range(_MOST_COLUMNS)
         return range(axis.size) if axis.is_category and axis.size else [None]
+
+    @staticmethod
+    def _is_coded(axis: Axis) -> bool:
+        return axis.is_category and (axis.size or 0) > _MOST_COLUMNS
 
     def _conditions_of(self, axis: Axis) -> list[tuple[int, Matrix]]:
         """Place of each parent, and its coordinates for which the axis is active."""
@@ -73,10 +83,13 @@ class Cube:
         An inactive parameter stands in the middle of its axis: points in which it plays no part agree in it.
         """
         columns = np.empty((len(points), len(self._columns)))
+        coded = {place: _coded(points[:, place], codes) for place, codes in self._codes.items()}
         for column, (place, level) in enumerate(self._columns):
             values = points[:, place]
             if level is None:
                 columns[:, column] = np.nan_to_num(values, nan=0.5)
+            elif place in coded:
+                columns[:, column] = coded[place][:, level]
             else:
                 size = self.axes[place].size or 1
                 columns[:, column] = np.where(np.floor(values * size) == level, np.sqrt(0.5), 0.0)
@@ -91,3 +104,15 @@ def _grid(axis: Axis) -> Matrix | None:
 
 def _nearest(grid: Matrix, values: Matrix) -> Matrix:
     return grid[np.searchsorted((grid[1:] + grid[:-1]) / 2, values)]
+
+
+def _codes(size: int) -> NDArray[np.int8]:
+    """A row of signs for each value, the same in every process."""
+    return np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.int8), size=(size, _MOST_COLUMNS))
+
+
+def _coded(values: Matrix, codes: NDArray[np.int8]) -> Matrix:
+    """The codes of the values at these coordinates (n,), (n, columns); 0 where inactive."""
+    inactive = np.isnan(values)
+    places = np.minimum(np.nan_to_num(values) * len(codes), len(codes) - 1).astype(np.int64)
+    return np.where(inactive[:, None], 0.0, codes[places] * np.sqrt(0.5 / _MOST_COLUMNS))

@@ -24,8 +24,9 @@ _FULL_EFFORT = 200
 # Known points whose neighbourhood is looked at.
 _GOOD = 6
 _DRAWS = 48
-# Improvement, in deviations of the losses, below which the neighbourhood of a pending point is not worth a trial yet.
-_STEP = 0.02
+# By how much, in deviations of the losses, a point has to surpass what is awaited of pending ones. With less, eight
+# workers climb the same hill together while a better region waits; with more, nobody refines the best.
+_STEP = 0.05
 
 
 class Engine:

@@ -54,6 +54,8 @@ def _canonical(data: bytes, name: str, version: str) -> Packed:
         root = Path(folder) / "plugin"
         bundle.unpack(data, root, LIMITS)
         inner = list(root.iterdir())
+        if not inner:
+            raise bundle.BadBundle("the archive holds no files")
         if len(inner) == 1 and inner[0].is_dir():
             root = inner[0]
         packed = bundle.pack(root)

@@ -5,15 +5,21 @@ import os
 import shutil
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tuning_service.domain.errors import GiveUp
 from tuning_service.runner import bundle
 from tuning_service.search.plugins import archive
-from tuning_service.search.plugins.environment import python_of
+from tuning_service.search.plugins.environment import forget, python_of
 from tuning_service.search.plugins.manifest import Manifest
+
+# What no stored plug-in needs stays for so long after its last use, so that nobody who takes it up now loses it.
+_KEPT_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ class PluginCache:
         """The plug-in of that digest; `fetch` gives its archive when it is not here.
 
         Raises:
-            GiveUp: its requirements do not resolve.
+            GiveUp: its requirements do not resolve, or what `fetch` gave is not it.
             TryAgain: the cache was closed.
             and what `fetch` raises.
         """
@@ -75,6 +81,16 @@ class PluginCache:
             tell=tell,
         )
 
+    def tidy(self, stored: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Remove what none of the `stored` plug-ins, each a digest and a manifest, needs, after a day without use."""
+        plugins = [(digest, Manifest.from_json(manifest)) for digest, manifest in stored]
+        before = time.time() - _KEPT_S
+        digests = {digest for digest, _ in plugins}
+        for path in _inside(self._folder / "unpacked"):
+            if path.name not in digests and _used(path) < before:
+                shutil.rmtree(path, ignore_errors=True)
+        forget(self._folder / "environments", keep=[m.requirements for _, m in plugins], before=before)
+
     def close(self) -> None:
         """Installations under way end soon, with TryAgain."""
         self._closing.set()
@@ -82,10 +98,12 @@ class PluginCache:
     def _unpacked(self, digest: str, fetch: Callable[[], bytes]) -> Path:
         home = self._folder / "unpacked" / digest
         if home.is_dir():
+            with contextlib.suppress(OSError):
+                os.utime(home)
             return home
         data = fetch()
         if bundle.digest(data) != digest:
-            raise OSError(f"the stored plug-in {digest} is damaged")
+            raise GiveUp("What is stored of it is damaged; upload it again.")
         part = home.with_name(f"{digest}.{uuid.uuid4().hex}.part")
         part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         bundle.unpack(data, part, archive.LIMITS)
@@ -96,6 +114,17 @@ class PluginCache:
         if part.exists():
             shutil.rmtree(part, ignore_errors=True)
         return home
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _used(path: Path) -> float:
+    """When it was; now, when somebody else has just removed it."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return time.time()
 
 
 def _protect(folder: Path) -> None:

@@ -53,7 +53,7 @@ def check_plugin_choice(
         manifest.name, manifest.most_objectives, objectives, constraints, takes_constraints=manifest.takes_constraints
     )
     check_space(manifest, space)
-    return replace(choice, version=plugin.version, options=options.model_dump(mode="json"))
+    return replace(choice, version=plugin.version, digest=plugin.digest, options=options.model_dump(mode="json"))
 
 
 def _version(choice: AlgorithmChoice, versions: Sequence[Plugin]) -> Plugin:
@@ -69,6 +69,12 @@ def _version(choice: AlgorithmChoice, versions: Sequence[Plugin]) -> Plugin:
     else:
         ready = [p for p in ordered if p.status is PluginStatus.READY]
         found = (ready or ordered)[-1]
+    if choice.digest not in {"", found.digest}:
+        raise _refused(
+            "algorithm.digest",
+            f"{found.name} {found.version} has other content now.",
+            "Leave it out to take the version as it is.",
+        )
     if found.status is PluginStatus.INSTALLING:
         raise _refused("algorithm.name", f"{found.name} {found.version} is still being installed.", "Wait for it.")
     if found.status is PluginStatus.FAILED:

@@ -55,6 +55,7 @@ def python_of(
     closing = closing or threading.Event()
     with _lock(home.with_suffix(".lock"), deadline, closing):
         if (home / _COMPLETE).is_file():
+            os.utime(home / _COMPLETE)
             return python
         shutil.rmtree(home, ignore_errors=True)  # of somebody who did not get to the end
         try:
@@ -65,6 +66,20 @@ def python_of(
             raise
         (home / _COMPLETE).write_text("\n".join(requirements), encoding="utf-8")
     return python
+
+
+def forget(folder: Path, *, keep: Sequence[Sequence[str]], before: float) -> None:
+    """Remove the environments in `folder` but those with the requirements in `keep`, and those used after `before`."""
+    kept = {_digest(requirements) for requirements in keep}
+    for lock in folder.glob("*.lock") if folder.is_dir() else ():
+        home = lock.with_suffix("")
+        if home.name in kept:
+            continue
+        # Somebody who makes it or asks for it is left alone. The lock stays: another may wait for it.
+        with lock.open("w") as file, contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (home / _COMPLETE).stat().st_mtime < before:
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def _install(

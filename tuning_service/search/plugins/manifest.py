@@ -20,6 +20,7 @@ NAME = r"[a-z][a-z0-9_]{0,62}"
 VERSION = r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 _MOST_OPTIONS, _MOST_REQUIREMENTS = 50, 50
+_LARGEST = 2**53  # beyond it, readers of JSON lose digits, or refuse
 # Names that pydantic's models need for themselves.
 _RESERVED = frozenset(name for name in dir(Options) if not name.startswith("__"))
 
@@ -45,6 +46,9 @@ class OptionSpec(_Table):
     def _fits(self) -> Self:
         if self.type in {"bool", "str"} and (self.min is not None or self.max is not None):
             raise ValueError(f"a {self.type} has no min or max")
+        for number in (self.default, self.min, self.max, *(self.choices or ())):
+            if isinstance(number, int) and abs(number) > _LARGEST:
+                raise ValueError(f"{number} is beyond {_LARGEST}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is greater than max {self.max}")
         for value in (self.default, *(self.choices or ())):
@@ -165,6 +169,8 @@ def read(folder: Path, *, name: str = "", version: str = "") -> Manifest:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refused(FILE, f"is no TOML: {error}.", "Correct that line.") from None
+    except RecursionError:
+        raise _refused(FILE, "has too many brackets within brackets.", "Write it plainly.") from None
     manifest = parse(data)
     for what, given, stands in (("name", name, manifest.name), ("version", version, manifest.version)):
         if given and given != stands:

@@ -227,6 +227,8 @@ class _Running:
         self._training_ended()
         if code is not None and code < 0:
             return f"it was ended by {signal.Signals(-code).name}"
+        if code is None:
+            return "the process that watches over it was killed"
         return f"it ended with exit code {code}"
 
     def _training_ended(self) -> None:

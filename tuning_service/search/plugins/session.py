@@ -4,6 +4,7 @@ import contextlib
 from typing import Any, ClassVar
 
 from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
+from tuning_service.domain.texts import storable
 from tuning_service.domain.trial import Observation, Suggestion
 from tuning_service.search.host import (
     AlgorithmFailed,
@@ -61,7 +62,7 @@ class PluginSession(AlgorithmSession):
             self._state = state
 
     def _send(self, process: AlgorithmProcess, question: dict[str, Any]) -> dict[str, Any]:
-        answer = process.ask(question, self._timeout_s)
+        answer = process.ask(question, self._answer_s)
         if "error" not in answer:
             return answer
         self._opened_in = 0
@@ -75,7 +76,7 @@ class PluginSession(AlgorithmSession):
     def _suggestions(self, answer: dict[str, Any], count: int) -> list[Suggestion]:
         with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
             suggestions = super()._suggestions(answer, count)
-            return [Suggestion(params=s.params, source=str(s.source)[:_MOST_SOURCE]) for s in suggestions]
+            return [Suggestion(params=s.params, source=storable(str(s.source)[:_MOST_SOURCE])) for s in suggestions]
         raise self._failed("what it sent is no list of suggestions.")
 
     def _failed(self, reason: str, *, detail: str = "") -> AlgorithmFailed:
@@ -83,9 +84,9 @@ class PluginSession(AlgorithmSession):
             raise TryAgain("The search for this job is closed.")
         algorithm = self._setup.algorithm
         return AlgorithmFailed(
-            f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}",
-            detail=detail,
-            explanation=_shortened(detail),
+            storable(f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}"),
+            detail=storable(detail),
+            explanation=storable(_shortened(detail)),
         )
 
 

@@ -1,0 +1,116 @@
+"""Progress bars of tqdm, which Lightning and many loops show their metrics in.
+
+A bar is printed over and over, and what it shows of the validation is that of the epoch before until the epoch's own
+is there. So what an epoch gave is known when the next one begins, or the log ends; what is new in it already when
+the bar is full and its line ends.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
+from tuning_service.logs.names import SPLITS, Wanted, step_rank
+
+_BAR = re.compile(
+    r"""\|[^|]{0,300}\|[ ]{0,9}(?P<done>\d{1,12})/(?P<total>\d{1,12}|\?)[ ]
+        \[[^,\]]{1,40},[ ]{0,9}[^,\]]{1,30}(?:/s|s/\w{1,9})(?P<values>(?:,[ ][^\]]{0,2000})?)\]""",
+    re.VERBOSE,
+)
+_ABOUT = 120  # characters before a bar that say what it counts
+_PERCENT = re.compile(r"[ ]{0,3}\d{1,3}%$")
+_VALUE = re.compile(rf",[ ](?P<name>[^\s,=:\]][^,=:\]]{{0,99}})[=:][ ]?(?P<number>{NUMBER})(?=,|$)")
+_COUNT = re.compile(r"(?<![\w.])(\d{1,15})(?![\w.])")
+_WORD = re.compile(r"[a-z]+")
+_VERSION = "v_num"  # Lightning's number of the run
+
+
+class Bars(Format):
+    """Bars, each recognised by the text before it without its numbers. Keeps the one that moved last."""
+
+    name: ClassVar[str] = "bars"
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._wanted = Wanted(metrics)
+        self._bar: _Bar | None = None
+
+    def may_be_in(self, text: str) -> bool:
+        """False when there is no bar in `text`, much faster found than by looking for one."""
+        return "| " in text and "/" in text and ("/s" in text or "s/" in text)
+
+    def read(self, line: str) -> Sequence[Mark] | None:
+        return self.take(line, ended=True)[0] or None
+
+    def take(self, text: str, *, ended: bool) -> tuple[list[Mark], str]:
+        """What the bar in `text` completes, and the text without it. `ended`: nothing writes over it."""
+        found = _BAR.search(text)
+        if found is None:
+            return [], text
+        rest = text[found.end() :]
+        before = text[max(0, found.start() - _ABOUT) : found.start()].rstrip()
+        state = _Bar(_PERCENT.sub("", before).strip(), found, self._wanted)
+        if not state.values and self._bar is not None and self._bar.epoch is not None and state.epoch is None:
+            return [], rest  # the bar of a validation within the epoch
+        marks: list[Mark] = []
+        if self._bar is not None and self._bar.goes_on_as(state):
+            self._bar.move(state)
+        else:
+            marks += self.finish()
+            self._bar = state
+        if ended and self._bar.full:
+            marks += self._bar.news(known=self._bar.initial)
+        return marks, rest
+
+    def finish(self) -> list[Mark]:
+        """What the last bar showed and was not told yet."""
+        bar, self._bar = self._bar, None
+        if bar is None:
+            return []
+        return bar.news(known={} if bar.full else bar.initial)
+
+
+class _Bar:
+    """One bar's way through one epoch."""
+
+    def __init__(self, about: str, found: re.Match[str], wanted: Wanted) -> None:
+        split = next((SPLITS[word] for word in _WORD.findall(about.lower()) if word in SPLITS), None)
+        self.about = _COUNT.sub("", about)
+        self.epoch = _epoch(about)
+        self.done = int(found["done"])
+        self.full = found["done"] == found["total"] != "0"
+        self.values = {
+            wanted.of(split, match["name"].strip()): float(match["number"])
+            for match in _VALUE.finditer(found["values"])
+            if match["name"] != _VERSION and step_rank(match["name"]) is None
+        }
+        # What stood there when it was begun is of the epoch before.
+        self.initial = dict(self.values) if self.done == 0 else {}
+        self._told: dict[str, float] = {}
+
+    def goes_on_as(self, state: "_Bar") -> bool:
+        return self.about == state.about and self.epoch == state.epoch and self.done <= state.done
+
+    def move(self, state: "_Bar") -> None:
+        self.values, self.done, self.full = state.values, state.done, state.full
+
+    def news(self, *, known: dict[str, float]) -> list[Mark]:
+        """What it shows and was neither told before nor is `known`, behind the epoch when it names one."""
+        fresh = {
+            name: value
+            for name, value in self.values.items()
+            if not _same(self._told.get(name), value) and not _same(known.get(name), value)
+        }
+        self._told |= fresh
+        marks = [Mark(name, value) for name, value in fresh.items()]
+        return [Mark(None, self.epoch), *marks] if marks and self.epoch is not None else marks
+
+
+def _same(one: float | None, other: float) -> bool:
+    return one is not None and (one == other or (one != one and other != other))  # noqa: PLR0124  # both nan
+
+
+def _epoch(about: str) -> float | None:
+    words = about.lower()
+    at = words.find("epoch")
+    found = _COUNT.search(about, at) if at >= 0 else None
+    return as_step(float(found[1])) if found else None

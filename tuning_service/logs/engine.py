@@ -1,0 +1,185 @@
+"""The one parser there is: several formats over one log, with the step carried from line to line."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from tuning_service.logs.bars import Bars
+from tuning_service.logs.base import Found, LogParser, Reading
+from tuning_service.logs.clock import time_of
+from tuning_service.logs.marks import TIME, Format, Mark
+from tuning_service.logs.pairs import Pairs, has_value
+from tuning_service.logs.patterns import Patterns
+from tuning_service.logs.seen import Seen
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])")
+# [default0]: of torchrun --tee, [rank1]: of torch.distributed, [1,0]<stdout>: of mpirun.
+_RANK = re.compile(r"\[(?:default|rank|\d{1,3},)?(?P<rank>\d{1,3})\](?:<\w{1,9}>)?:[ ]?")
+_MOST_NAMES = 1000
+_MOST_RANKS = 64
+
+
+class EngineParser(LogParser):
+    """Tries its formats in order on each line; the first that knows a line as its own is the last.
+
+    A step holds until the next one. Before there is any, each metric counts its own readings, from 0. Lines that say
+    which process of a distributed training printed them are read apart for each, and each metric is taken from the
+    lowest that prints it.
+    """
+
+    def __init__(self, formats: Callable[[], Sequence[Format]], metrics: Sequence[str]) -> None:
+        self._formats = formats
+        self._wanted = frozenset(metrics)
+        self._seen = Seen(metrics)
+        self._ranks: dict[int, _Process] = {0: _Process(formats())}
+        self._owner: dict[str, int] = {}  # of each metric, the rank whose values count
+        self._counts: dict[str, int] = {}
+        self._pending = ""  # what stands on a line that is being written over
+
+    def feed(self, line: str) -> Sequence[Reading]:
+        if len(line) > self.MAX_LINE:
+            line = line[: self.MAX_LINE]
+        if "\x1b" in line:
+            line = _ANSI.sub("", line)
+        if "\r" in line or self._pending:
+            return self._rewritten(line)
+        return self._line(line)
+
+    def finish(self) -> Sequence[Reading]:
+        pending, self._pending = self._pending, ""
+        readings = list(self._line(pending)) if pending else []
+        for rank, process in self._ranks.items():
+            readings += self._readings(rank, process, process.finish(), "")
+        return readings
+
+    def explain(self, metric: str) -> str:
+        return self._seen.explain(metric)
+
+    def found(self) -> Sequence[Found]:
+        return self._seen.found()
+
+    def _rewritten(self, line: str) -> Sequence[Reading]:
+        """Of a line that is written over, only bars that count several epochs say more than what it shows last."""
+        *states, last = line.replace("\b", "").split("\r")
+        readings: list[Reading] = []
+        for state in states:
+            if not state or state.isspace():
+                continue
+            self._pending = state
+            rank, process, text = self._process(state)
+            readings += self._readings(rank, process, process.passing(text), state)
+        if last and not last.isspace():
+            self._pending = ""
+            readings += self._line(last)
+        elif not line.endswith("\r"):  # its end
+            pending, self._pending = self._pending, ""
+            readings += self._line(pending)
+        return readings
+
+    def _line(self, line: str) -> Sequence[Reading]:
+        self._seen.line(line)
+        rank, process, text = self._process(line)
+        found = process.line(text)
+        return self._readings(rank, process, found, line) if found else ()
+
+    def _process(self, line: str) -> tuple[int, "_Process", str]:
+        if line[:1] != "[" or (match := _RANK.match(line)) is None:
+            return 0, self._ranks[0], line
+        rank = int(match["rank"])
+        process = self._ranks.get(rank)
+        if process is None:
+            if len(self._ranks) >= _MOST_RANKS:
+                return 0, self._ranks[0], ""
+            process = self._ranks[rank] = _Process(self._formats())
+        return rank, process, line[match.end() :]
+
+    def _readings(
+        self, rank: int, process: "_Process", found: Sequence[tuple[str, Sequence[Mark]]], line: str
+    ) -> list[Reading]:
+        readings: list[Reading] = []
+        if not found:
+            return readings
+        time_s = time_of(line)
+        for form, marks in found:
+            for metric, value in marks:
+                if metric is None:
+                    process.step = int(value)
+                elif metric == TIME:
+                    time_s = value
+                elif self._counts_here(rank, metric):
+                    reading = Reading(
+                        step=self._step(process, metric), metric=metric, value=value, time_s=time_s, form=form
+                    )
+                    self._seen.reading(reading, line)
+                    readings.append(reading)
+        return readings
+
+    def _counts_here(self, rank: int, metric: str) -> bool:
+        owner = self._owner.get(metric)
+        if owner is None:
+            # A program that makes up names without end gets no more of them, but always those that its job names.
+            if len(self._owner) >= _MOST_NAMES and metric not in self._wanted:
+                return False
+        elif owner <= rank:
+            return owner == rank
+        self._owner[metric] = rank
+        return True
+
+    def _step(self, process: "_Process", metric: str) -> int:
+        count = self._counts.get(metric, 0)
+        self._counts[metric] = count + 1
+        return count if process.step is None else process.step
+
+
+class _Process:
+    """What is known of the lines of one process: its step, and the state of the formats."""
+
+    def __init__(self, formats: Sequence[Format]) -> None:
+        self.step: int | None = None
+        self._formats = [form for form in formats if not isinstance(form, Bars)]
+        # Most lines of a log are in no format. Searching for a few words tells so faster than anything else.
+        self._watch = [(trigger, at) for at, form in enumerate(self._formats) for trigger in form.triggers]
+        self._bare = tuple({bare for form in self._formats for bare in form.bare})
+        self._always = any(isinstance(form, Patterns) for form in self._formats)
+        self._stateful = [form for form in self._formats if form.looks and not isinstance(form, Pairs)]
+        self._unfiltered = [(at, form) for at, form in enumerate(self._formats) if form.looks]
+        self._bars = next((form for form in formats if isinstance(form, Bars)), None)
+
+    def line(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
+        found: list[tuple[str, Sequence[Mark]]] = []
+        if self._bars is not None and self._bars.may_be_in(text):
+            marks, text = self._bars.take(text, ended=True)
+            if marks:
+                found.append((self._bars.name, marks))
+        if not (self._always or has_value(text) or any(map(text.__contains__, self._bare)) or self._waits(text)):
+            return found
+        hits = {at for trigger, at in self._watch if trigger in text}
+        hits.update(at for at, form in self._unfiltered if form.may_be_in(text))
+        names: set[str | None] = set()
+        for at in sorted(hits):
+            form = self._formats[at]
+            read = form.read(text)
+            if read is None:
+                continue
+            # None is among the names when a step is: the first format that finds one says which.
+            found.append((form.name, [mark for mark in read if mark.metric not in names] if names else read))
+            if form.exclusive:
+                break
+            names.update(mark.metric for mark in read)
+        return found
+
+    def _waits(self, text: str) -> bool:
+        low = text.lower()
+        if "epoch" in low or "step" in low or "iter" in low:
+            return True
+        return any(form.may_be_in(text) for form in self._stateful)
+
+    def passing(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
+        for form in self._formats:
+            form.passing(text)
+        if self._bars is None or not self._bars.may_be_in(text):
+            return []
+        marks, _ = self._bars.take(text, ended=False)
+        return [(self._bars.name, marks)] if marks else []
+
+    def finish(self) -> list[tuple[str, Sequence[Mark]]]:
+        return [] if self._bars is None else [(self._bars.name, self._bars.finish())]

@@ -1,0 +1,68 @@
+"""What `model.fit` and `model.evaluate` print, in Keras 2 and 3, with verbose 1 and 2."""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
+from tuning_service.logs.names import Wanted
+
+_EPOCH = re.compile(r"Epoch (?P<epoch>\d{1,15})(?:/\d{1,15})?(?::|\s*$)")
+# 32/32 ━━━━ 1s 3ms/step - loss: 0.2 of Keras 3; 32/32 [====>..] - ETA: 1s - loss: 0.2 of Keras 2;
+# 32/32 - 1s - loss: 0.2 with verbose 2
+_BAR = re.compile(
+    r"(?<![\w./-])(?P<done>\d{1,12})/(?P<total>\d{1,12}|Unknown)[ ]{0,9}(?:[\u2501 ]{1,99}|\[[=>.]{0,99}\]|)"
+    r"[ ]{0,9}(?P<rest>(?:- )?(?:ETA: )?\d[\d:]{0,11}(?:[mun\u00b5]?s)?\b.*)"
+)
+_SHORT = re.compile(r"^ ?- \d{1,9}s(?: \d{1,9}[mu\u00b5]?s/\w{4,6})?(?P<rest> - .*)")  # verbose 2 before 2.2
+_VALUE = re.compile(rf"(?P<name>[^\s:][^:]{{0,99}}): (?P<number>{NUMBER})\s*$")
+
+
+class Keras(Format):
+    """A bar is read when its line ends. The first after an `Epoch 3/10` is of that epoch, further ones are evaluations.
+
+    Evaluations after a training print the names of the training: here they begin with `eval_`. Where no epoch was
+    begun yet, there is nothing to mix them up with, and they keep their names.
+    """
+
+    name: ClassVar[str] = "keras"
+    triggers: ClassVar[tuple[str, ...]] = ("Epoch ", " - ")
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._wanted = Wanted(metrics)
+        self._in_epoch = False
+        self._trained = False  # an epoch was begun
+        self._total: str | None = None  # of the bar of this epoch
+
+    def passing(self, text: str) -> None:
+        if self._in_epoch and self._total is None and (bar := _BAR.search(text)) is not None:
+            self._total = bar["total"]
+
+    def read(self, line: str) -> Sequence[Mark] | None:
+        if " - " not in line:
+            return self._header(line)
+        bar = _BAR.search(line) or _SHORT.match(line)
+        if bar is None:
+            return self._header(line)
+        found = [match for part in bar["rest"].split(" - ") if (match := _VALUE.match(part)) is not None]
+        if not found:
+            return None
+        evaluation = self._trained and not self._is_of_epoch(bar.groupdict().get("total"))
+        split = "eval" if evaluation else None
+        return [Mark(self._wanted.of(split, match["name"]), float(match["number"])) for match in found]
+
+    def _header(self, line: str) -> Sequence[Mark] | None:
+        found = _EPOCH.match(line)
+        step = as_step(float(found["epoch"])) if found else None
+        if found is None or step is None:
+            return None
+        if ":" in found[0]:  # a callback speaks of the epoch: what else it says is for others
+            return None
+        self._in_epoch, self._trained, self._total = True, True, None
+        return [Mark(None, step)]
+
+    def _is_of_epoch(self, total: str | None) -> bool:
+        if not self._in_epoch or (self._total is not None and total is not None and total != self._total):
+            return False
+        self._in_epoch = False
+        return True

@@ -1,0 +1,124 @@
+"""An environment from a requirements file of the program: a venv that sees the executor's own packages behind its own.
+
+So nothing that the executor has in the right version, a framework above all, is fetched again.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import site
+import socket
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tuning_service.runner.environment import training_environment
+from tuning_service.runner.environments import EnvironmentFault
+from tuning_service.runner.tools import ToolEnd, run_tool
+
+_LAST_LINES = 25
+_LONGEST_LINE = 500
+_INCLUDED = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[=\s]\s*(?P<path>\S+)")
+_LOCAL = re.compile(r"\s*(?:(?:-e|--editable)[=\s]\s*)?(?:\.{0,2}/|\.{1,2}(?:\s|\[|$)|file:|.*@\s*file:)")
+_EDITABLE = re.compile(r"\s*(?:-e|--editable)[=\s]\s*(?!\w+\+|https?:)")
+# They would have pip install somewhere else than into the environment.
+_NOT_FOR_PIP = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME")
+
+
+def install_s() -> float:
+    """How long making an environment may take: TUNING_INSTALL_S, 1800 s."""
+    return float(os.environ.get("TUNING_INSTALL_S", "1800"))
+
+
+class Requirements:
+    """A requirements file in the unpacked program: what it asks for, and the making of that."""
+
+    def __init__(self, program: Path, name: str, digest: str) -> None:
+        """`digest` is the program's.
+
+        Raises:
+            EnvironmentFault: there is no such file, or what it asks for cannot be shared by tasks.
+        """
+        self._program = program
+        self._name = name
+        texts = dict(_texts(program, name))
+        lines = [line for text in texts.values() for line in text.splitlines()]
+        if editable := next((line.strip() for line in lines if _EDITABLE.match(line)), ""):
+            raise EnvironmentFault(
+                f"{name} has {editable!r}: an environment outlives the task's folder, so write the path without -e"
+            )
+        # What is installed out of the program's own folder belongs to this program alone.
+        owner = digest if any(_LOCAL.match(line) for line in lines) else ""
+        facts = [texts, owner, sys.version, sysconfig.get_platform(), sys.prefix, _seen_packages()]
+        self.key = "pip-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+    def make(self, home: Path, beat: Callable[[], None], remove: Path) -> Path:
+        """The interpreter of a new environment in `home`. `beat` and `remove` are as for `run_tool`.
+
+        Raises:
+            EnvironmentFault: with pip's last lines.
+        """
+        has_pip = importlib.util.find_spec("pip") is not None
+        python = home / "bin" / "python"
+        environment = training_environment(os.environ, {}, (), remove)
+        environment = {name: value for name, value in environment.items() if name not in _NOT_FOR_PIP}
+        deadline_s = install_s()
+
+        def run(what: str, *argv: str) -> None:
+            end = run_tool(argv, environment, self._program, beat, time_limit_s=deadline_s, remove=remove)
+            if end.code or end.code is None:
+                raise _failed(what, end, deadline_s)
+
+        # The executor's own pip, where there is one, saves the seconds that another one takes.
+        without = ["--without-pip"] if has_pip else []
+        run("python -m venv", sys.executable, "-m", "venv", "--system-site-packages", *without, str(home))
+        _show_executors_packages(home)
+        pip = [sys.executable, "-m", "pip", "--python", str(python)] if has_pip else [str(python), "-m", "pip"]
+        quiet = ["--no-input", "--no-warn-script-location", "--disable-pip-version-check", "--progress-bar", "off"]
+        run(f"pip install -r {self._name}", *pip, "install", *quiet, "--no-color", "-r", self._name)
+        return python
+
+
+def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """The requirements file and those that it includes, as far as they are in the program."""
+    root = program.resolve()
+    path = (program / name).resolve()
+    if not path.is_relative_to(root) or depth > 10:
+        raise EnvironmentFault(f"{name} leads out of the program's folder, or includes itself")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise EnvironmentFault(f"{name} cannot be read from the program: {error.strerror}") from error
+    yield name, text
+    for line in text.splitlines():
+        included = _INCLUDED.match(line)
+        if included and "://" not in included["path"]:
+            inner = os.path.normpath(os.path.join(os.path.dirname(name), included["path"]))  # noqa: PTH118, PTH120
+            yield from _texts(program, inner, depth + 1)
+
+
+def _seen_packages() -> list[str]:
+    user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [*site.getsitepackages(), *user]
+
+
+def _show_executors_packages(home: Path) -> None:
+    """A venv made from a venv sees the packages of neither: those of this interpreter come behind the new ones."""
+    (packages,) = home.glob("lib/python*/site-packages")
+    lines = [f"import site; site.addsitedir({path!r})" for path in _seen_packages()]
+    (packages / "executors_packages.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _failed(what: str, end: ToolEnd, deadline_s: float) -> EnvironmentFault:
+    lines = [line.rstrip()[:_LONGEST_LINE] for line in end.output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lstrip().startswith(("ERROR", "error:"))]
+    said = (errors or lines or [""])[0 if errors else -1].strip()
+    if end.timed_out:
+        said = f"not finished within {deadline_s:g} s"
+    elif end.code is None:
+        said = "it was killed"
+    reason = f"{what} failed on {socket.gethostname()}: {said or f'exit code {end.code}'}"
+    return EnvironmentFault(reason[:_LONGEST_LINE], "\n".join(lines[-_LAST_LINES:]))
