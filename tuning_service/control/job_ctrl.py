@@ -14,10 +14,10 @@ from tuning_service.control.feasibility import Feasibility
 from tuning_service.control.job_state import Actions, JobState, Result
 from tuning_service.control.plugins import plugin_source
 from tuning_service.control.results import summarise
-from tuning_service.control.shares import FOR_SLOTS, Demand
+from tuning_service.control.shares import Demand
+from tuning_service.control.standing import QuotaRaceError, StaleError, Standing, check_quota
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import TuningJob
-from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import FaultKind, TuningTask
 from tuning_service.runner.protocol import TaskTicket
@@ -32,8 +32,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _POLL_S = 1.0
 _MARK_S = 0.5
-_TENANT_S = 5.0
-_TOLD_S = 5.0
 _AT_WORK = frozenset({JobStatus.RUNNING, JobStatus.STOPPING})
 _ENDED = frozenset({JobStatus.COMPLETED, JobStatus.STOPPED, JobStatus.FAILED})
 
@@ -52,14 +50,6 @@ class Tools:
     clock: Callable[[], float] = time.time
     silent_s: float = 60.0
     plugins: PluginCache | None = None  # needed for jobs that name a plug-in
-
-
-class StaleError(Exception):
-    """What was decided upon has changed meanwhile: look again."""
-
-
-class QuotaRaceError(StaleError):
-    """Another controller was faster to use what the tenant's quota had left: look again, but not at once."""
 
 
 class TuningJobCtrl:
@@ -83,11 +73,7 @@ class TuningJobCtrl:
         self._opinion_is_new = False  # the algorithm's on the best trial, which is not stored yet
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
-        self._tenant: Tenant | None = None
-        self._told_at = 0.0  # when the job was last told its place among those that wait
-        self._price = 0.0  # of the pool's GPUs
-        self._used_up = ""  # why that tenant launches nothing now
-        self._tenant_read_at = 0.0
+        self._standing = Standing(tools.clock)
 
     def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
         """Do what can be done now. True when another step has something to do at once.
@@ -152,7 +138,7 @@ class TuningJobCtrl:
                 return None
             work = unit.control.open_work(job.id)
             search = self._search_of(unit, job)
-            tenant = self._tenant_of(unit, job)
+            tenant = self._standing.look(unit, job)
             # No more than one step can take.
             search.points = unit.control.queued_points(job.id, job.spec.budget.parallel) if job.queued_points else []
         search.collect()
@@ -172,7 +158,7 @@ class TuningJobCtrl:
             last_failure=search.last_failure,
             infeasible_in_row=search.infeasible,
             silent_s=tools.silent_s,
-            price=self._price,
+            price=self._standing.price,
             **search.state(_left(job, counts)),
         )
         state = dataclasses.replace(state, results=self._results(state))
@@ -184,21 +170,12 @@ class TuningJobCtrl:
             tenant_limit=tenant.max_parallel,
             tenant_gpus=tenant.max_gpus,
             weight=tenant.weight,
-            used_up=self._used_up,
+            used_up=self._standing.used_up,
             launched_at=self._launched_at,
         )
         slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
         self._remember_handles(work)
-        return dataclasses.replace(state, slots=slots, waiting=self._steady(waiting, job))
-
-    def _steady(self, waiting: str, job: TuningJob) -> str:
-        """`waiting`, or what the job says already when only its place has changed, and that is told anew too soon."""
-        now = time.monotonic()
-        same = waiting.startswith(FOR_SLOTS) and job.reason.startswith(FOR_SLOTS)
-        if same and now - self._told_at < _TOLD_S:
-            return job.reason
-        self._told_at = now
-        return waiting
+        return dataclasses.replace(state, slots=slots, waiting=self._standing.steady(waiting, job))
 
     def _remember_handles(self, work: OpenWork) -> None:
         self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}
@@ -211,24 +188,6 @@ class TuningJobCtrl:
             warm = unit.control.warm_trials(job.id) if job.spec.warm_start else []
             self._search = Search.of(job, warm, unit.control.settled_trials(job.id))
         return self._search
-
-    def _tenant_of(self, unit: Unit, job: TuningJob) -> Tenant:
-        """The job's tenant; changed quotas and prices, and hours that are used up, are noticed after some seconds."""
-        now = time.monotonic()
-        if self._tenant is None or now - self._tenant_read_at >= _TENANT_S:
-            self._tenant, self._tenant_read_at = unit.control.tenant(job.tenant_id), now
-            self._used_up = self._hours_used_up(unit, job, self._tenant)
-            pool = unit.pools.find(job.spec.pool)
-            self._price = pool.price if pool else 0.0
-        return self._tenant
-
-    def _hours_used_up(self, unit: Unit, job: TuningJob, tenant: Tenant) -> str:
-        """What a job that wants GPUs is told when its tenant has no hours left; what runs goes on."""
-        if tenant.max_gpu_hours is None or not job.spec.resources.gpus:
-            return ""
-        if unit.quotas.usage(tenant.id).month(self._tools.clock()).gpu_hours < tenant.max_gpu_hours:
-            return ""
-        return f"the tenant has used its {tenant.max_gpu_hours:g} GPU-hours of this month."
 
     def _results(self, state: JobState) -> dict[str, Result]:
         ended = [(task, end) for task in state.tasks if (end := end_of(task, state)) is not None]
@@ -309,7 +268,7 @@ class TuningJobCtrl:
             )
             rows.add_tasks(actions.launch)
             if actions.launch:
-                self._check_quota(unit, state.job)
+                check_quota(unit, state.job)
             if actions.requeue_stopped:
                 rows.requeue_stopped(state.job.id)
             if actions.job is not None:
@@ -331,14 +290,6 @@ class TuningJobCtrl:
             rows.set_trial(conclusion.trial, now, settled=place if conclusion.final else None)
             place += conclusion.final
         return place
-
-    def _check_quota(self, unit: Unit, job: TuningJob) -> None:
-        """With the new tasks stored: for what this controller knew of others' was up to a second old."""
-        tenant = unit.quotas.lock(job.tenant_id)
-        tasks, gpus = unit.quotas.usage(tenant.id).running()
-        beyond_gpus = tenant.max_gpus is not None and job.spec.resources.gpus and gpus > tenant.max_gpus + 1e-9
-        if tasks > tenant.max_parallel or beyond_gpus:
-            raise QuotaRaceError
 
     def _note(self, state: JobState, actions: Actions) -> None:
         """Keep memory in step with what was just stored."""
