@@ -171,7 +171,8 @@ def test_other_requirements_are_another_environment(run, room, wheels):
         ("greeting==7", "No matching distribution found for greeting==7"),
         ("-e .", "so write the path without -e"),
         ("-r ../other.txt", "leads out of the program's folder"),
-        ("-r requirements.txt", "or includes itself"),
+        ("-r requirements.txt", "requirements.txt includes itself"),
+        ("\0((( \n==", "Invalid requirement"),
         ("-r absent.txt", "absent.txt cannot be read from the program"),
     ],
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
+from tuning_service.logs.marks import DECIMAL_COMMA, NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
@@ -13,7 +13,7 @@ from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 _VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
-         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b | {DECIMAL_COMMA})%?"""
 _EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
 _COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
