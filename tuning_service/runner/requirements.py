@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tuning_service.runner.environment import training_environment
-from tuning_service.runner.environments import EnvironmentFault
+from tuning_service.runner.environments import EnvironmentFault, install_s
 from tuning_service.runner.tools import ToolEnd, run_tool
 
 _LAST_LINES = 25
@@ -27,11 +27,6 @@ _LOCAL = re.compile(r"\s*(?:(?:-e|--editable)[=\s]\s*)?(?:\.{0,2}/|\.{1,2}(?:\s|
 _EDITABLE = re.compile(r"\s*(?:-e|--editable)[=\s]\s*(?!\w+\+|https?:)")
 # They would have pip install somewhere else than into the environment.
 _NOT_FOR_PIP = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME")
-
-
-def install_s() -> float:
-    """How long making an environment may take: TUNING_INSTALL_S, 1800 s."""
-    return float(os.environ.get("TUNING_INSTALL_S", "1800"))
 
 
 class Requirements:
