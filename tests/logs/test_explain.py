@@ -37,6 +37,11 @@ def test_a_line_that_is_read_for_another_name_is_still_near():
     assert r"  log_patterns: ['validation\s+accuracy\s+is\s+%{NUMBER:val_accuracy}']" in text
 
 
+def test_a_part_of_another_word_is_not_near():
+    text = explanation("SyntaxError: invalid syntax", "val was 0.3", "interval (val 0.4)", metric="val_loss")
+    assert "come near:\n  val was 0.3\n  interval (val 0.4)\n" in text
+
+
 def test_that_long_lines_were_cut_is_told():
     assert "longer lines" not in explanation("x" * 10_000)
     assert "Of 2 longer lines only the first 16,384 bytes were read" in explanation(*["é" * 8192] * 2, "short")

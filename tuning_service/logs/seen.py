@@ -43,6 +43,13 @@ class _Near:
         return [line.text for line in found if not line.read or self._all_words <= set(_words(line.text))]
 
 
+def _begins_word(word: str, text: str) -> bool:
+    at = text.find(word)
+    while at > 0 and text[at - 1].isalpha():
+        at = text.find(word, at + 1)
+    return at >= 0
+
+
 def _words(text: str) -> list[str]:
     return [SPLITS.get(word, word) for word in re.findall(r"[^\W_]+", text.lower())]
 
@@ -101,7 +108,8 @@ class Seen:
         low = text.lower()
         for near in self._nears:
             for word in near.words:
-                if word in low:
+                # `val` is a part of invalid and interval; only lines that have it are searched.
+                if word in low and (len(word) > 3 or _begins_word(word, low)):
                     near.add(text)
                     break
 
