@@ -165,11 +165,14 @@ def test_show_says_where_a_job_is_going_only_when_it_is_going_somewhere(shell: S
 
 
 def test_a_job_is_shown_as_a_job_file_that_can_be_submitted_again(shell: Shell, job_yaml: Path, tmp_path: Path) -> None:
-    job_yaml.write_text(JOB + "constraints: [lr < 0.2]\npoints: [{lr: 1e-3}]\n")
+    more = "environment: {requirements: train.py}\nlog_files: [a.log, b/*]\n"
+    job_yaml.write_text(JOB + "constraints: [lr < 0.2]\npoints: [{lr: 1e-3}]\n" + more)
     job_id = shell.run("submit", str(job_yaml)).stdout.strip()
     shown = shell.run("show", job_id).stdout
     assert "constraints   lr < 0.2" in shown
     assert "points        1 queued" in shown
+    assert "environment   requirements=train.py" in shown
+    assert "log files     a.log\n" in shown
     written = shell.run("show", job_id, "--yaml").stdout
     assert "  lr: {type: float, min: 0.0001, max: 0.3, scale: log}\n" in written
     assert "- lr < 0.2\n" in written

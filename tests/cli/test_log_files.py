@@ -34,6 +34,15 @@ def test_metric_that_is_not_there_is_explained_and_the_code_tells():
     assert (row.split()[1], row.split()[4]) == ("3", "86")
 
 
+def test_that_a_file_is_no_text_is_said():
+    events = HERE.parents[1] / "runner" / "events" / "torch" / "events.out.tfevents.1"
+    code, shown, _ = run("explain", str(events), "--metric", "loss")
+    assert code == 1
+    assert "This file is no text" in shown
+    _, shown, _ = run("explain", str(HERE / "pytorch_example.log"))
+    assert "no text" not in shown
+
+
 def test_standard_input_and_json():
     code, shown, _ = run("explain", "-", "--json", "--metric", "accuracy", stdin=b"epoch 3 loss=nan\nloss=1\r\n")
     answer = json.loads(shown)

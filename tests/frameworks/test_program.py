@@ -100,6 +100,14 @@ def test_commands_that_cannot_start_are_refused_with_the_remedy(manager, command
     assert message in str(problem)
 
 
+def test_a_folder_where_the_parameters_go_is_refused(manager):
+    with pytest.raises(InvalidRequest) as caught:
+        manager.check(spec(), ProgramFiles(names=["train.py", "params.json/x"]))
+    [problem] = caught.value.problems
+    assert str(problem).startswith("program: has a folder params.json")
+    manager.check(spec(), ProgramFiles(names=["train.py", "params.json", "config.json/x"]))
+
+
 def test_patterns_are_checked_each(manager):
     with pytest.raises(InvalidRequest) as caught:
         manager.check(spec("", patterns=["(?P<loss>.+)", "(", "(?P<x>(a+)+)"]), PROGRAM)

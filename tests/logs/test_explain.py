@@ -31,6 +31,22 @@ def test_without_anything_near_the_last_lines_are_shown():
     assert "No metric at all" in text
 
 
+def test_a_line_that_is_read_for_another_name_is_still_near():
+    text = explanation(*(f"epoch {i} validation accuracy is 0.{i}, vall_accuracy=2" for i in range(1, 4)))
+    assert "similar name:\n  vall_accuracy" in text
+    assert r"  log_patterns: ['validation\s+accuracy\s+is\s+%{NUMBER:val_accuracy}']" in text
+
+
+def test_a_part_of_another_word_is_not_near():
+    text = explanation("SyntaxError: invalid syntax", "val was 0.3", "interval (val 0.4)", metric="val_loss")
+    assert "come near:\n  val was 0.3\n  interval (val 0.4)\n" in text
+
+
+def test_that_long_lines_were_cut_is_told():
+    assert "longer lines" not in explanation("x" * 10_000)
+    assert "Of 2 longer lines only the first 16,384 bytes were read" in explanation(*["é" * 8192] * 2, "short")
+
+
 def test_silence_is_named():
     assert "printed nothing" in explanation("", "  ")
 

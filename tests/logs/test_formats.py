@@ -43,6 +43,30 @@ def test_training_and_validation_of_one_name_stay_apart(lines, expected):
     assert {metric: value for metric, _, value in read(*lines)} == expected
 
 
+@pytest.mark.parametrize("number", ["0,5", "12,25", "100,5", "1,234.5", "1,234"])
+def test_a_comma_within_a_number_is_not_taken_for_its_end(number):
+    assert read(f"val_loss={number} acc: {number}") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["val_loss=1,acc=2", "val_loss: 1, 2", "val_loss=1,", "val_loss=0.5,3", "(val_loss=1,)"]
+)
+def test_a_comma_behind_a_number_is_its_end(line):
+    assert read(line)[0] in {("val_loss", 0, 1), ("val_loss", 0, 0.5)}
+
+
+def test_what_launchers_and_libraries_say_of_themselves_is_no_metric():
+    lines = [
+        "To turn them off, set the environment variable `TF_ENABLE_ONEDNN_OPTS=0`.",
+        "OMP_NUM_THREADS=1",
+        "E1121 api.py:1002] failed (exitcode: 7) local_rank: 1 (pid: 9544) of binary: /usr/bin/python",
+        "  rank      : 1 (local_rank: 1)",
+        "  exitcode  : -9 (pid: 10287)",
+    ]
+    assert read(*lines) == []
+    assert read("rank: 3", metrics=["rank"]) == [("rank", 0, 3)]
+
+
 def test_a_validation_is_never_satisfied_by_the_training():
     for line in ("loss=0.5", "Train Epoch: 1 [0/9 (0%)]\tLoss: 0.5", "{'loss': 0.5}", '{"loss": 0.5}',
                  "I0102 12:30:01.123456  4242 solver.cpp:219] Iteration 3, loss = 0.5"):  # fmt: skip

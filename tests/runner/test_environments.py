@@ -1,5 +1,6 @@
 """A program's environment: real venvs and real pip, with packages that the tests make, and no network."""
 
+import io
 import json
 import os
 import signal
@@ -171,7 +172,8 @@ def test_other_requirements_are_another_environment(run, room, wheels):
         ("greeting==7", "No matching distribution found for greeting==7"),
         ("-e .", "so write the path without -e"),
         ("-r ../other.txt", "leads out of the program's folder"),
-        ("-r requirements.txt", "or includes itself"),
+        ("-r requirements.txt", "requirements.txt includes itself"),
+        ("\0((( \n==", "Invalid requirement"),
         ("-r absent.txt", "absent.txt cannot be read from the program"),
     ],
 )
@@ -428,6 +430,10 @@ def test_a_packed_environment_is_fetched_again_when_the_server_has_another(run, 
         ("empty", "has no bin/python in it"),
         ("foreign", "has a Python that does not run here"),
         ("mend", "does not work here: conda-unpack ended with 3"),
+        ({"path": "bin/py\0thon"}, "is no tar archive that can be unpacked"),
+        ({"mtime": "1e400"}, "is no tar archive that can be unpacked"),
+        ({"path": "x" * 300}, "has a file that cannot be unpacked here: File name too long"),
+        ({"path": "../../python"}, "is no tar archive that can be unpacked"),
     ],
 )
 def test_a_packed_environment_that_cannot_be_used_says_why(run, bare, tmp_path, content, said):
@@ -436,11 +442,39 @@ def test_a_packed_environment_that_cannot_be_used_says_why(run, bare, tmp_path, 
         path.write_bytes(content)
     elif content == "mend":
         pack(bare, path, conda_unpack="raise SystemExit(3)")
+    elif isinstance(content, dict):
+        with tarfile.open(path, "w:gz") as archive:
+            file = tarfile.TarInfo("bin/python")
+            file.pax_headers = content
+            archive.addfile(file)
     elif content is not None:
         with tarfile.open(path, "w:gz") as archive:
             link = tarfile.TarInfo("bin/python" if content == "foreign" else "bin/other")
             link.type, link.linkname = tarfile.SYMTYPE, "/nowhere/python3.9"
             archive.addfile(link)
+    outcome = environment_fault(run("print('loss=1')", interpreter={"archive": path.as_uri()}))
+    assert said in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TUNING_ENVIRONMENTS_BYTES", "1000000", "takes more than the 1,000,000 bytes of TUNING_ENVIRONMENTS_BYTES"),
+        ("TUNING_INSTALL_S", "0.5", "does not work here: its Python did not end by itself"),
+        ("TUNING_INSTALL_S", "0", "was not fetched and unpacked within 0 s"),
+    ],
+)
+def test_a_packed_environment_is_bounded_in_size_and_time(run, tmp_path, monkeypatch, name, value, said):
+    monkeypatch.setenv(name, value)
+    path = tmp_path / "env.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for member, data in (
+            ("bin/python", b"#!/bin/sh\nsleep 1000\n"),
+            ("large", b"0" * (2_000_000 if "BYTES" in name else 1)),
+        ):
+            file = tarfile.TarInfo(member)
+            file.size, file.mode = len(data), 0o755
+            archive.addfile(file, io.BytesIO(data))
     outcome = environment_fault(run("print('loss=1')", interpreter={"archive": path.as_uri()}))
     assert said in outcome.reason
 

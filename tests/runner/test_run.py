@@ -381,3 +381,11 @@ def test_a_program_may_be_as_large_as_the_service_has_accepted(room, prepare, tm
     prepare("print('loss=1')")
     run_ticket(room.ticket(), 0, ())
     assert room.outcome.status is TaskStatus.SUCCEEDED, room.outcome.reason
+
+
+def test_a_folder_where_a_file_of_the_trials_goes_is_the_programs_fault(run, tmp_path):
+    (tmp_path / "program" / "params.json").mkdir(parents=True)
+    (tmp_path / "program" / "params.json" / "x").write_text("")
+    outcome = run("print('loss=1')", files={"params.json": "{}"})
+    assert (outcome.status, outcome.fault) == (TaskStatus.FAILED, FaultKind.PROGRAM)
+    assert "has a folder params.json" in outcome.reason

@@ -419,6 +419,18 @@ def test_of_an_array_that_was_cut_off_the_complete_objects_count(opened):
         assert len(opened.rest(ended=False)) == whole[:size].count("}")
 
 
+@pytest.mark.parametrize("replace", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("name", ["val_dict_list.json", "evaluation-metrics.txt", "logs/a", "tfevents"])
+def test_a_file_in_whose_place_comes_something_without_an_end_is_not_waited_for(opened, name, replace):
+    sources = opened.start("loss")
+    opened.write(name, '[{"step": 1, "loss": 0.5}]' if name.endswith(".json") else "loss=0.5\n")
+    before = merged(sources.poll(), ())
+    assert len(before) == (name in {"val_dict_list.json", "logs/a"})
+    (opened.folder / name).unlink()
+    replace(opened.folder / name)
+    assert opened.rest() == {}
+
+
 def test_each_file_of_a_rotated_log_is_read_once(opened):
     sources = opened.start("loss")
     points = []

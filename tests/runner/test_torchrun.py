@@ -105,18 +105,44 @@ Root Cause (first observed failure):
 """
 
 
-@pytest.mark.parametrize(
-    ("rank", "reason"), [("0", "ValueError: the first one"), ("1", "RuntimeError: Connection closed by peer")]
-)
-def test_of_several_tracebacks_the_one_of_the_process_that_failed_first_counts(rank, reason):
+def reason_of(log_tail):
     ended = Training(
         exit=Exit(code=1),
         decision=Decision.CONTINUE,
         missing=(),
         never_finite=(),
         explain=str,
-        log_tail=FIRST_FAILED.replace("RANK", rank),
+        log_tail=log_tail,
         elapsed_s=1.0,
         time_limit_s=None,
     )
-    assert judge(ended).reason == f"exit code 1: {reason}"
+    return judge(ended).reason
+
+
+@pytest.mark.parametrize(
+    ("rank", "reason"), [("0", "ValueError: the first one"), ("1", "RuntimeError: Connection closed by peer")]
+)
+def test_of_several_tracebacks_the_one_of_the_process_that_failed_first_counts(rank, reason):
+    assert reason_of(FIRST_FAILED.replace("RANK", rank)) == f"exit code 1: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("-9", "process 2 was killed by SIGKILL; the memory may have run out"),
+        ("-11", "process 2 was killed by SIGSEGV"),
+        ("7", "process 2 ended with exit code 7"),
+    ],
+)
+def test_a_process_that_dies_in_silence_is_named_and_not_what_the_others_say_of_it(code, said):
+    text = FIRST_FAILED.replace("RANK", "2").replace("exitcode  : 1", f"exitcode  : {code}")
+    assert reason_of(text) == f"exit code 1: {said}"
+
+
+def test_an_error_without_a_traceback_is_found_before_that_of_torchrun():
+    begin = FIRST_FAILED.index("E1121")
+    text = '  File "train.py", line 1\n    def x(:\nSyntaxError: invalid syntax\n' + FIRST_FAILED[begin:]
+    for log in (text, text.replace("SyntaxError", "[default0]:SyntaxError"), text.replace("RANK", "0")):
+        assert reason_of(log.replace("RANK", "1")) == "exit code 1: SyntaxError: invalid syntax"
+    silent = FIRST_FAILED[begin:].replace("RANK", "1")
+    assert reason_of(silent) == "exit code 1: process 1 ended with exit code 1"

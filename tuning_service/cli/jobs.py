@@ -8,7 +8,13 @@ import typer
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
-_LISTS = (("limits", "metric_constraints"), ("stored", "stored_metrics"), ("warm start", "warm_start"))
+_LISTS = (
+    ("limits", "metric_constraints"),
+    ("stored", "stored_metrics"),
+    ("log files", "log_files"),
+    ("log patterns", "log_patterns"),
+    ("warm start", "warm_start"),
+)
 # Where a job that is left alone goes, or stays: another target is worth a word.
 _HEADING = {
     "created": {"running"},
@@ -136,6 +142,7 @@ def show(
                 ("ended", output.when(job["ended_at"])),
                 ("command", spec["command"]),
                 ("framework", spec["framework"]),
+                *((("environment", spec["environment"]),) if spec["environment"] else ()),
                 ("objective", "\n".join(f"{o['goal']} {o['metric']}" for o in output.objectives(spec))),
                 *((name, "\n".join(spec[key])) for name, key in _LISTS if spec[key]),
                 ("algorithm", f"{spec['algorithm']['name']} {output.cell(spec['algorithm']['options'])}".rstrip()),

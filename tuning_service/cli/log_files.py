@@ -12,6 +12,10 @@ from tuning_service.cli.options import AsJson
 
 _CHUNK = 2**16
 _SHOWN = 60  # characters of a line
+_BINARY = (
+    "This file is no text. What is shown is what a program that printed it would give. TensorBoard's event files need "
+    "no explanation here: trials read them by themselves, and list what each of them gave."
+)
 
 
 class LogsGroup(TyperGroup):
@@ -52,33 +56,37 @@ def explain(
             raise InvalidRequest(FieldProblem(field=f"--pattern {number + 1}", message=f"{error}.")) from error
     metrics = list(dict.fromkeys(metric or []))
     parser = build_parser({"formats": FORMATS_FOR[framework], "patterns": pattern or [], "metrics": metrics})
-    size, lines = _read(file, parser)
+    size, lines, binary = _read(file, parser)
     found = parser.found()
     missing = [name for name in metrics if name not in {item.metric for item in found}]
     if as_json:
         output.print_json(_document(file, framework, size, lines, found, {m: parser.explain(m) for m in missing}))
     else:
         _show(file, framework, size, lines, found)
+        if binary:
+            output.say(f"\n{_BINARY}")
         for name in missing:
             output.say(f"\n{parser.explain(name)}")
     if missing:
         raise typer.Exit(exits.JOB_FAILED)
 
 
-def _read(file: str, parser: Any) -> tuple[int, int]:
-    """Hand the whole file to the parser; its size in bytes and in lines."""
+def _read(file: str, parser: Any) -> tuple[int, int, bool]:
+    """Hand the whole file to the parser; its size in bytes and in lines, and whether it begins like no text."""
     if file == "-":
         return _feed(sys.stdin.buffer, parser)
     with open(file, "rb") as stream:  # noqa: PTH123  # its errors name the file as it was written
         return _feed(stream, parser)
 
 
-def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int]:
+def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int, bool]:
     from tuning_service.logs import LineSplitter, LogParser
 
     splitter = LineSplitter(LogParser.MAX_LINE)
     size = lines = 0
+    binary = False
     while data := stream.read(_CHUNK):
+        binary = binary or (not size and b"\0" in data[:4096])
         size += len(data)
         lines += data.count(b"\n")
         for line in splitter.feed(data):
@@ -87,7 +95,7 @@ def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int]:
         lines += 1
         parser.feed(line)
     parser.finish()
-    return size, lines
+    return size, lines, binary
 
 
 def _show(file: str, framework: str, size: int, lines: int, found: Sequence[Any]) -> None:

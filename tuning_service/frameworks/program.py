@@ -34,6 +34,7 @@ class ProgramManager(TuningFrameworkMgr):
     def check(self, spec: JobSpec, program: ProgramFiles) -> None:
         problems = [
             *command_problems(spec.command, program.names),
+            *_place_problems(program.names),
             *_pattern_problems(spec.log_patterns),
             *log_file_problems(spec.log_files),
         ]
@@ -84,6 +85,13 @@ def written_arguments(params: Mapping[str, ParamValue], form: Arguments) -> tupl
         else:
             arguments += [option, written]
     return tuple(arguments)
+
+
+def _place_problems(names: Collection[str]) -> list[FieldProblem]:
+    if not any(name.startswith(f"{PARAMETER_FILE}/") for name in names):
+        return []
+    message = f"has a folder {PARAMETER_FILE}, where the file with a trial's parameters goes."
+    return [FieldProblem(field="program", message=message, remedy="Give the folder another name.")]
 
 
 def _pattern_problems(patterns: Collection[str]) -> list[FieldProblem]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,5})?|(?:nan|NaN|NAN|inf(?:inity)?|Inf(?:inity)?|INF))"
+# Behind the digits of `0,5`, which would be read as 0: what many languages write for 0.5. Up to three digits.
+DECIMAL_COMMA = r"(?:(?<=[^\w.]\d) | (?<=[^\w.]\d\d) | (?<=[^\w.]\d\d\d)),\d".replace(" ", "")
 _SPELLED = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 LARGEST_STEP = 2**53
 TIME = "\0"  # stands for a metric's name where a line says its own time; no metric is named so

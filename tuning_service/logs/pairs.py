@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
+from tuning_service.logs.marks import DECIMAL_COMMA, NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
@@ -13,7 +13,7 @@ from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 _VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
-         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b | {DECIMAL_COMMA})%?"""
 _EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
 _COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
@@ -37,6 +37,8 @@ _NAME = re.compile(r"[^\W\d][\w./@-]*")
 _WORDS = 3  # most words that a metric's name has
 _REMEMBERED = 1000
 _GAP = 200  # a name is looked for in so many characters before its separator
+# Variables that libraries advise to set, as TensorFlow does at each start, and what torchrun says of a failed process.
+_NO_METRIC = re.compile(r"(?:TF|OMP|MKL|KMP|CUDA|NCCL|XLA|TORCH)_[A-Z0-9_]+|pid|exitcode|(?:local_)?rank|got_signal")
 # Words that stand before a name without being part of it.
 _NOISE = frozenset(
     {"trace", "debug", "info", "notice", "warning", "warn", "error", "critical"}
@@ -122,7 +124,9 @@ class Pairs(Format):
         if separator == ":" and attached and whole and ("." in kept[-1] or kept[-1] == "localhost"):
             return None
         name = " ".join(kept)
-        if self._wanted.get(name) is None and (step_rank(name) is not None or step_rank(kept[-1]) is not None):
+        if self._wanted.get(name) is None and any(
+            step_rank(n) is not None or _NO_METRIC.fullmatch(n) for n in {name, kept[-1]}
+        ):
             return None
         return self._wanted.of(split, name)
 

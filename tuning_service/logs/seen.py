@@ -6,8 +6,8 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
-from tuning_service.logs.base import Found, Reading
-from tuning_service.logs.names import split_of, squash
+from tuning_service.logs.base import Found, LogParser, Reading
+from tuning_service.logs.names import SPLITS, split_of, squash
 from tuning_service.logs.propose import proposal
 
 _NAMES = 200
@@ -43,8 +43,15 @@ class _Near:
         return [line.text for line in found if not line.read or self._all_words <= set(_words(line.text))]
 
 
+def _begins_word(word: str, text: str) -> bool:
+    at = text.find(word)
+    while at > 0 and text[at - 1].isalpha():
+        at = text.find(word, at + 1)
+    return at >= 0
+
+
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.lower())
+    return [SPLITS.get(word, word) for word in re.findall(r"[^\W_]+", text.lower())]
 
 
 class _Line:
@@ -87,6 +94,7 @@ class Seen:
         self._nears = tuple(self._near.values())
         self._names: dict[str, _Name] = {}
         self._more_names = False
+        self._cut_lines = 0
         self._last: deque[str] = deque(maxlen=_LAST)
 
     def line(self, text: str) -> None:
@@ -94,10 +102,14 @@ class Seen:
         if not text or text.isspace():
             return
         self._last.append(text)
+        # A character has up to four bytes, by which lines are cut; the last one may have been cut in two.
+        if len(text) * 4 >= LogParser.MAX_LINE and len(text.encode(errors="replace")) > LogParser.MAX_LINE - 4:
+            self._cut_lines += 1
         low = text.lower()
         for near in self._nears:
             for word in near.words:
-                if word in low:
+                # `val` is a part of invalid and interval; only lines that have it are searched.
+                if word in low and (len(word) > 3 or _begins_word(word, low)):
                     near.add(text)
                     break
 
@@ -150,6 +162,8 @@ class Seen:
         else:
             parts.append("The last lines of the output:")
             parts += [f"  {_cut(line)}" for line in self._last]
+        if self._cut_lines:
+            parts.append(f"Of {self._cut_lines} longer lines only the first {LogParser.MAX_LINE:,} bytes were read.")
         parts += _pattern_for(metric, near)
         if alike:
             where = "objective.metric, or where else the job file names it"

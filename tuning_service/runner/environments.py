@@ -26,6 +26,11 @@ _REMEMBERED_S = 30.0
 _CURRENT, _FAILED, _LOCK, _MADE = "current", "failed", "lock", "b-"
 
 
+def install_s() -> float:
+    """How long making an environment may take: TUNING_INSTALL_S, 1800 s."""
+    return float(os.environ.get("TUNING_INSTALL_S", "1800"))
+
+
 class EnvironmentFault(Exception):
     """The executor cannot give a program what it needs to start. The message is one line, `explanation` many."""
 

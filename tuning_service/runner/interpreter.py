@@ -72,7 +72,7 @@ def _made(plan: LaunchPlan, workspace: Workspace) -> _Choice | None:
     if "archive" in wanted:
         from tuning_service.runner.packed import PackedEnvironment
 
-        packed = PackedEnvironment(wanted["archive"])
+        packed = PackedEnvironment(wanted["archive"], _limit_bytes())
         return _Choice(packed.key, packed.make, complete=True)
     return None
 

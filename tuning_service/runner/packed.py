@@ -1,6 +1,7 @@
 """An environment that was packed with venv-pack or conda-pack, fetched from a URL and unpacked."""
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import io
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from tuning_service.runner.environment import training_environment
-from tuning_service.runner.environments import EnvironmentFault
+from tuning_service.runner.environments import EnvironmentFault, install_s
 from tuning_service.runner.tools import run_tool
 from tuning_service.runner.training import CouldNotStart
 
 _TIMEOUT_S = 30.0
+# What an OSError means for which the archive is to blame: another executor would meet the same.
+_OF_NAMES = frozenset({errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP})
 _LOOKED_UP_S = 60.0
 _looked_up: dict[str, tuple[float, str]] = {}  # URL -> when, and which version of its content was there
 
@@ -28,9 +31,10 @@ _looked_up: dict[str, tuple[float, str]] = {}  # URL -> when, and which version 
 class PackedEnvironment:
     """A tar archive at a URL, which may be compressed. Fetched again when its content has another version there."""
 
-    def __init__(self, url: str) -> None:
-        """Raises EnvironmentFault: there is nothing at that URL now."""
+    def __init__(self, url: str, limit_bytes: int) -> None:
+        """`limit_bytes` is what it may take, unpacked. Raises EnvironmentFault: there is nothing at that URL now."""
         self._url = url
+        self._limit = limit_bytes
         self.key = "packed-" + hashlib.sha256(json.dumps([url, _version(url)]).encode()).hexdigest()[:32]
 
     def make(self, home: Path, beat: Callable[[], None], remove: Path) -> Path:
@@ -39,12 +43,22 @@ class PackedEnvironment:
         Raises:
             EnvironmentFault: it cannot be fetched or unpacked, or its Python does not run here.
         """
+        deadline = time.monotonic() + install_s()
+
+        def in_time() -> None:
+            beat()
+            if time.monotonic() > deadline:
+                raise _fault(self._url, f"was not fetched and unpacked within {install_s():g} s")
+
         try:
-            with _opened(self._url) as stream, tarfile.open(fileobj=_Beating(stream, beat), mode="r|*") as archive:
-                for member in archive:
-                    beat()
-                    archive.extract(member, home, filter="tar")
-        except (tarfile.TarError, EOFError) as error:
+            with _opened(self._url) as stream, tarfile.open(fileobj=_Beating(stream, in_time), mode="r|*") as archive:
+                self._unpack(archive, home, in_time)
+        except OSError as error:
+            if error.errno not in _OF_NAMES:
+                raise  # a full disk, say
+            raise _fault(self._url, f"has a file that cannot be unpacked here: {error.strerror}") from error
+        # A name with a null character is a ValueError, a time beyond all times an OverflowError.
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise _fault(self._url, f"is no tar archive that can be unpacked: {error}") from error
         python = _interpreter(home)
         if python is None:
@@ -53,13 +67,25 @@ class PackedEnvironment:
         # Paths of the machine that it was packed on are written into many files of a conda environment.
         mend = python.parent / "conda-unpack"
         argv = [str(python), str(mend)] if mend.exists() else [str(python), "-c", ""]
+        shown = mend.name if mend.exists() else "its Python"
         try:
-            end = run_tool(argv, environment, home, beat, remove=remove)
+            end = run_tool(argv, environment, home, beat, time_limit_s=install_s(), remove=remove)
         except CouldNotStart as error:
             raise _fault(self._url, f"has a Python that does not run here: {error}") from error
+        if end.timed_out or end.code is None:
+            raise _fault(self._url, f"does not work here: {shown} did not end by itself", end.output)
         if end.code:
-            raise _fault(self._url, f"does not work here: {Path(argv[1]).name} ended with {end.code}", end.output)
+            raise _fault(self._url, f"does not work here: {shown} ended with {end.code}", end.output)
         return python
+
+    def _unpack(self, archive: tarfile.TarFile, home: Path, beat: Callable[[], None]) -> None:
+        total = 0
+        for member in archive:
+            beat()
+            total += member.size
+            if total > self._limit:
+                raise _fault(self._url, f"takes more than the {self._limit:,} bytes of TUNING_ENVIRONMENTS_BYTES")
+            archive.extract(member, home, filter="tar")
 
 
 def _interpreter(home: Path) -> Path | None:

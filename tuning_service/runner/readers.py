@@ -13,7 +13,7 @@ from tuning_service.logs import LogParser, build_parser
 from tuning_service.runner.lines import LineSplitter
 from tuning_service.runner.merging import Point
 from tuning_service.runner.tags import Tags
-from tuning_service.runner.tail import Tail
+from tuning_service.runner.tail import Tail, open_regular
 from tuning_service.runner.tensorboard import EventReader
 
 _LONGEST_ARRAY = 32 * 2**20  # bytes of a val_dict_list.json
@@ -185,11 +185,13 @@ class ArrayReader(Reader):
             self.trouble = f"is longer than {_LONGEST_ARRAY // 2**20} MiB"
             return [], 0
         begun = time.monotonic()
-        try:
-            data = self._path.read_bytes()
-        except OSError as error:
-            self.trouble = f"cannot be read: {os.strerror(error.errno or 0)}"
+        descriptor = open_regular(self._path)
+        if descriptor is None:
+            self.trouble = "cannot be read, or is no file"
+            self._looked = looked
             return [], 0
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(_LONGEST_ARRAY)  # it may have grown since
         points = self._noted(list(self._points(data)))
         self._looked = looked
         self._again_at = time.monotonic() + _REST * (time.monotonic() - begun)

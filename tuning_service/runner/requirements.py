@@ -16,21 +16,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tuning_service.runner.environment import training_environment
-from tuning_service.runner.environments import EnvironmentFault
+from tuning_service.runner.environments import EnvironmentFault, install_s
 from tuning_service.runner.tools import ToolEnd, run_tool
 
 _LAST_LINES = 25
 _LONGEST_LINE = 500
+_DEEPEST = 10  # files that include files
 _INCLUDED = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[=\s]\s*(?P<path>\S+)")
 _LOCAL = re.compile(r"\s*(?:(?:-e|--editable)[=\s]\s*)?(?:\.{0,2}/|\.{1,2}(?:\s|\[|$)|file:|.*@\s*file:)")
 _EDITABLE = re.compile(r"\s*(?:-e|--editable)[=\s]\s*(?!\w+\+|https?:)")
 # They would have pip install somewhere else than into the environment.
 _NOT_FOR_PIP = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME")
-
-
-def install_s() -> float:
-    """How long making an environment may take: TUNING_INSTALL_S, 1800 s."""
-    return float(os.environ.get("TUNING_INSTALL_S", "1800"))
 
 
 class Requirements:
@@ -86,8 +82,10 @@ def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]
     """The requirements file and those that it includes, as far as they are in the program."""
     root = program.resolve()
     path = (program / name).resolve()
-    if not path.is_relative_to(root) or depth > 10:
-        raise EnvironmentFault(f"{name} leads out of the program's folder, or includes itself")
+    if not path.is_relative_to(root):
+        raise EnvironmentFault(f"{name} leads out of the program's folder")
+    if depth > _DEEPEST:
+        raise EnvironmentFault(f"{name} includes itself, or files that include others more than {_DEEPEST} deep")
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -116,6 +114,8 @@ def _failed(what: str, end: ToolEnd, deadline_s: float) -> EnvironmentFault:
     lines = [line.rstrip()[:_LONGEST_LINE] for line in end.output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lstrip().startswith(("ERROR", "error:"))]
     said = (errors or lines or [""])[0 if errors else -1].strip()
+    if said == "ERROR: Exception:":  # pip's own, with a traceback, whose last line says which
+        said = lines[-1].strip()
     if end.timed_out:
         said = f"not finished within {deadline_s:g} s"
     elif end.code is None:

@@ -19,6 +19,23 @@ class Piece(NamedTuple):
 _NOTHING = Piece(b"", fresh=False)
 
 
+def open_regular(path: Path) -> int | None:
+    """A descriptor for reading the file at `path`, or None: there is none, it may not be read, or is no regular file.
+
+    A FIFO would have to be waited for, and reading it would take away what others are to get; /dev/zero has no end.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a device may do something
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)  # it was replaced in between
+    return None
+
+
 class Tail:
     """Follows the file at `path`, from its beginning or, when it is `old`, from its present end.
 
@@ -101,15 +118,11 @@ class Tail:
         return (status.st_dev, status.st_ino)
 
     def _open(self) -> bool:
-        try:
-            # A FIFO would have to be waited for, and reading it would take away what others are to get.
-            if not stat.S_ISREG(self._path.stat().st_mode):
-                return False
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        descriptor = open_regular(self._path)
+        if descriptor is None:
             return False
-        status = os.fstat(self._descriptor)
-        self._identity = (status.st_dev, status.st_ino)
+        status = os.fstat(descriptor)
+        self._descriptor, self._identity = descriptor, (status.st_dev, status.st_ino)
         return True
 
     def _skip(self) -> None:

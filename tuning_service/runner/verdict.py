@@ -17,7 +17,9 @@ from tuning_service.runner.training import CouldNotStart, Exit
 _TRACEBACK = "Traceback (most recent call last):"
 _ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Warning|Exit)(?::.*)?")
 # In the summary that torchrun prints at its end.
-_ROOT_CAUSE = re.compile(r"Root Cause[^\n]*\n(?:[^\n]*\n){0,4}?\s*rank\s*: (?P<rank>\d+) ")
+_ROOT_CAUSE = re.compile(
+    r"Root Cause[^\n]*\n(?:[^\n]*\n){0,4}?\s*rank\s*: (?P<rank>\d+) [^\n]*\n\s*exitcode\s*: (?P<code>-?\d+) "
+)
 _RANK = re.compile(r"\[(?:default|rank)(?P<rank>\d+)\]:")
 _LAUNCHER = "torch.distributed.elastic."
 _NO_MODULE = re.compile(r": ModuleNotFoundError: No module named '(?P<name>\w+)'")
@@ -80,16 +82,20 @@ def _was(names: Sequence[str]) -> str:
 
 def _crash(code: int, log_tail: str) -> str:
     if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        hint = "; the memory may have run out" if -code == signal.SIGKILL else ""
-        return f"killed by {name}{hint}"
+        return _killed(code)
     # A shell says so when what it ran was killed.
     hint = " (a process it started was killed; the memory may have run out)" if code == 128 + signal.SIGKILL else ""
     error = _last_error(log_tail)
     return f"exit code {code}{hint}" + (f": {error}" if error else "")
+
+
+def _killed(code: int) -> str:
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = "; the memory may have run out" if -code == signal.SIGKILL else ""
+    return f"killed by {name}{hint}"
 
 
 def _last_error(log_tail: str) -> str:
@@ -100,13 +106,33 @@ def _last_error(log_tail: str) -> str:
         first = _ROOT_CAUSE.search(log_tail)
         if first is None:
             return errors[-1].text
-        # Of several processes, torchrun ends the others when one has failed, and then fails itself.
-        programs = [error for error in errors if not error.text.startswith(_LAUNCHER)]
-        of_rank = [error for error in programs if error.rank == first["rank"]]
-        return (of_rank[-1:] or programs[:1] or errors[-1:])[0].text
+        return _first_failure(first["rank"], int(first["code"]), errors, lines)
+    return _error_line(lines)
+
+
+def _first_failure(rank: str, code: int, errors: Sequence["_Error"], lines: Sequence[str]) -> str:
+    """Of several processes, torchrun ends the others when one has failed, of `rank` with `code`, and then fails itself.
+
+    What the others say then, of connections that were closed, is no reason.
+    """
+    if code < 0:
+        return f"process {rank} was {_killed(code)}"
+    programs = [error for error in errors if not error.text.startswith(_LAUNCHER)]
+    if of_rank := [error for error in programs if error.rank == rank]:
+        return of_rank[-1].text
+    if code == 1:  # Python's own, and some errors come without a traceback: in the syntax
+        end = next(index for index, line in enumerate(lines) if line.endswith(_TRACEBACK))
+        if said := _error_line(lines[:end]) or "".join(error.text for error in programs[:1]):
+            return said
+    return f"process {rank} ended with exit code {code}"
+
+
+def _error_line(lines: Sequence[str]) -> str:
+    """The last line that looks like an error, without what torchrun writes before it."""
     for line in reversed(lines):
-        if _ERROR_LINE.fullmatch(line):
-            return line[:300]
+        text = _RANK.sub("", line).lstrip()
+        if _ERROR_LINE.fullmatch(text):
+            return text[:300]
     return ""
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tuning_service.runner.bundle import BundleLimits, digest, unpack
+from tuning_service.runner.bundle import BadBundle, BundleLimits, digest, unpack
 
 _CACHE_BYTES = 2 * 2**30
 _PARTIAL_AGE_S = 3600.0
@@ -97,6 +97,10 @@ class Workspace:
         unpack(bundle, self.program, _AS_ACCEPTED)
         for name, text in files.items():
             path = self.program / name
+            if path.is_dir() and not path.is_symlink():
+                raise BadBundle(
+                    f"the program has a folder {name}, where a file is put for each trial: rename the folder"
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)  # a link of the program's must not say where this goes
             path.write_text(text, encoding="utf-8")
