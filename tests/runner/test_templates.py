@@ -19,6 +19,7 @@ VALUES["EMOJI"] = "\N{HEDGEHOG} \N{LATIN SMALL LETTER E WITH ACUTE}"
         ("type: METHOD", 'type: "AVE"'),
         ("pool: METHOD", "pool: AVE"),
         ("pool :\nMETHOD", "pool :\nAVE"),
+        ("FLAG: FLAG METHOD { a: 1 } METHOD\n{ METHOD :1 }", "FLAG: true METHOD { a: 1 } METHOD\n{ METHOD :1 }"),
         ("source: NAME", 'source: "a \\"b\\"\\n"'),
         ("source: EMOJI", 'source: "\N{HEDGEHOG} \N{LATIN SMALL LETTER E WITH ACUTE}"'),
         ("pool: MAX backend: LMDB", "pool: MAX backend: LMDB"),  # not in the space

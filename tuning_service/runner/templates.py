@@ -10,8 +10,8 @@ from tuning_service.domain.parameters import ParamValue
 
 # What is never looked into: strings and comments of prototxt.
 _SKIPPED = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|#[^\n]*"
-# A name is no part of a longer word, of a path or of a negative number.
-_ALONE = r"(?<![\w\"./-])(?P<name>{})(?![\w\"./-])"
+# A name is no part of a longer word, of a path or of a negative number, and not that of a field.
+_ALONE = r"(?<![\w\"./-])(?P<name>{})(?![\w\"./-])(?!\s*[:{{])"
 # Fields whose values are names without quotes, and a text for them must not be put in quotes.
 ENUM_FIELDS = frozenset(
     {"backend", "engine", "norm", "norm_region", "normalization", "operation", "phase", "pool", "round_mode"}
