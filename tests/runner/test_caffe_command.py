@@ -65,6 +65,16 @@ def test_what_the_runtime_said_before_it_gave_up_is_the_reason(room, prepare, tm
     assert outcome.reason.startswith("exit code 1: Check failed: the solver names no net to train"), outcome.reason
 
 
+def test_files_of_the_program_do_not_take_the_place_of_the_runtimes_modules(room, prepare, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # "." in it would mean the program's folder
+    for name in ("queue.py", "numpy.py", "tuning_service/__init__.py"):
+        path = tmp_path / "program" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit(7)\n")
+    outcome = run_caffe(room, prepare, tmp_path, "base_lr: 0.1")
+    assert outcome.reason.startswith("exit code 1: Check failed: the solver names no net to train"), outcome.reason
+
+
 def test_without_one_the_runtime_comes_with_the_task(prepare, room, tmp_path):
     prepare("", argv=ARGV, modules=("torch",))
     base = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "/elsewhere"}
