@@ -21,7 +21,7 @@ _OUTPUT = re.compile(
     re.IGNORECASE,
 )
 _MOST_OUTPUTS = 1000
-_SOLVERS = frozenset({"loss", "lr"})  # names of what the solver says itself
+SOLVERS = frozenset({"loss", "lr"})  # names of what the solver says itself
 
 
 class Caffe(Format):
@@ -69,7 +69,7 @@ class Caffe(Format):
         net = str(self._net) if phase == "test" and self._net else ""
         full = f"{phase}{net}_{name}{f'_{earlier}' if earlier else ''}"
         names = [self._wanted.get(full)]
-        if phase == "test" and not net and not earlier and squash(name) not in _SOLVERS:
+        if phase == "test" and not net and not earlier and squash(name) not in SOLVERS:
             names.append(self._wanted.get(name))
         asked = [name for name in names if name is not None] or [tidy(full)]
         return [Mark(one, float(found["number"])) for one in asked]
