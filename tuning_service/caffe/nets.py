@@ -113,7 +113,7 @@ def build(
             )
         readers.append((one, reader))
     shaped = infer_shapes(plan, {one.name: reader.items for one, reader in readers})
-    if share is None and device.type == "cpu":
+    if training and device.type == "cpu":
         _check_memory(parameter_count(shaped) or 0)
     net = Net(shaped, training=training, generator=generator, device=device, share=share)
     feed = Feed([(one.tops, reader) for one, reader in readers], net.label_ranges(), device)
