@@ -14,6 +14,7 @@ SPACE = {
 def submit(http, net=NET, solver=SOLVER, **changes):
     data = archive({"solver.prototxt": solver.encode(), "net.prototxt": net.encode()})
     file = job_file(http.post("/v1/programs", content=data).json()["digest"], framework="caffe", space=SPACE)
+    file["objective"] = {"metric": "loss", "goal": "minimize"}
     del file["command"]
     return http.post("/v1/tuning-jobs", json=file | changes)
 
@@ -47,6 +48,11 @@ def test_elsewhere_it_is_missing_as_it_was(service: Service) -> None:
             "layer ip: bottom p is the top of no layer",
         ),
         ({"solver": SOLVER.replace('net: "net.prototxt"', "")}, "program", "the solver names no net to train"),
+        (
+            {"objective": {"metric": "accuracy", "goal": "maximize"}},
+            "objective.metric",
+            "accuracy is no output of the nets",
+        ),
         (
             {"space": {**SPACE, "WIDTH": SPACE["KERNEL"]}},
             "space.WIDTH",

@@ -9,16 +9,17 @@ from itertools import product
 import numpy as np
 
 
-def pooled_size(size, kernel, stride, pad):
+def pooled_size(size, kernel, stride, pad, *, padded):
+    """`padded`: whether either axis is."""
     windows = math.ceil((size + 2 * pad - kernel) / stride) + 1
-    if pad and (windows - 1) * stride >= size + pad:
+    if padded and (windows - 1) * stride >= size + pad:
         windows -= 1
     return windows
 
 
 def pooling(x, kernel, stride, pad, kind):
     n, c, h, w = x.shape
-    oh, ow = pooled_size(h, kernel[0], stride[0], pad[0]), pooled_size(w, kernel[1], stride[1], pad[1])
+    oh, ow = (pooled_size(*axis, padded=any(pad)) for axis in zip((h, w), kernel, stride, pad, strict=True))
     y = np.zeros((n, c, oh, ow))
     for i, k, p, q in product(range(n), range(c), range(oh), range(ow)):
         top, left = p * stride[0] - pad[0], q * stride[1] - pad[1]

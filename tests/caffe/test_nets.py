@@ -223,6 +223,8 @@ def test_parameters_that_settings_make(type_, settings, blobs):
         ("InnerProduct", "", "num_output above 0"),
         ("InnerProduct", "inner_product_param { num_output: 1 axis: 4 }", "axis 4 is out of range"),
         ("LRN", "lrn_param { local_size: 4 }", "odd local_size"),
+        ("InnerProduct", "inner_product_param { num_output: 6000000 }", "a parameter of 6000000 x 400 numbers"),
+        ("Convolution", "convolution_param { num_output: 4000000000 kernel_size: 1 }", "a top of 2 x 4000000000 x"),
         ("Dropout", "dropout_param { dropout_ratio: 1 }", "below 1"),
         ("Scale", "scale_param { axis: 2 num_axes: 3 }", "num_axes 3 goes beyond"),
         ("Reshape", "reshape_param { shape { dim: 3 dim: -1 } }", "cannot make 2 x 4 x 10 x 10"),

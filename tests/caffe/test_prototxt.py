@@ -69,6 +69,7 @@ def test_inputs_of_older_nets_become_a_layer(text):
         ("layer {\n convolution_param { pad: -1 } }", 2, 27, "out of range"),
         ('name: "a"\nname: "b"', 2, 7, "multiple"),
         ("layer { convolution_param { num_output: 20.5 } }", 1, 41, "integer"),
+        ("\ufefflayer { }", 1, 1, r"got \\ufeff"),
     ],
 )
 def test_what_cannot_be_parsed_is_placed(text, line, column, told):

@@ -65,6 +65,14 @@ def test_pooling_rounds_up_and_counts_padding():
     np.testing.assert_allclose(run(net, x=x)["y"][0, 0], expected, rtol=1e-6)
 
 
+def test_padding_on_one_axis_drops_the_last_window_of_the_other_too():
+    x = drawn(1, 1, 5, 5)
+    for pad_w, windows in ((0, (3, 2)), (1, (2, 2))):
+        sizes = f"kernel_h: 1 kernel_w: 2 stride: 3 pad_h: 0 pad_w: {pad_w}"
+        net = make_net(layer("Pooling", f"pooling_param {{ pool: MAX {sizes} }}"), x=x.shape)
+        assert run(net, x=x)["y"].shape[2:] == windows
+
+
 def test_global_pooling():
     x = drawn(2, 3, 4, 5)
     net = make_net(layer("Pooling", "pooling_param { pool: AVE global_pooling: true }"), x=x.shape)

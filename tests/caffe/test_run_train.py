@@ -137,6 +137,20 @@ def test_weights_are_taken_by_layer_and_others_start_anew(tmp_path):
         ("max_iter: 1", LENET.replace("num_output: 10 ", "num_output: 9 "), "has the label 9; layer .*has 9 classes"),
         ("max_iter: 1", LENET.replace("train.npz", "no.npz"), "the data source .*no.npz does not exist"),
         ("max_iter: 0", LENET, "the solver needs a max_iter above 0"),
+        (
+            "max_iter: 1",
+            # 80 GB for each of a thousand layers: none is made.
+            LENET.replace("num_output: 500 ", "num_output: 100000 ").replace(
+                'layer { name: "relu1"',
+                "".join(
+                    f'layer {{ name: "wide{i}" type: "InnerProduct" bottom: "ip1" top: "ip1_{i}" '
+                    "inner_product_param { num_output: 20000 } }\n"
+                    for i in range(1000)
+                )
+                + 'layer { name: "relu1"',
+            ),
+            r"parameters need \d+ GiB with their gradients, and this machine has \d+",
+        ),
         ('max_iter: 1 type: "LBFGS"', LENET, "the solver has the type 'LBFGS'"),
         ("max_iter: 1 test_iter: 2", None, "net.prototxt cannot be read"),
     ],

@@ -9,6 +9,7 @@ import yaml
 
 from tuning_service.frameworks import frameworks
 from tuning_service.frameworks.base import ProgramFiles
+from tuning_service.logs import build_parser
 from tuning_service.manager.job_file import parse_job_file
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits_caffe"
@@ -34,6 +35,16 @@ def test_kernels_that_do_not_fit_are_known_before_a_training(spec):
     assert problem(KERNEL_1=5, KERNEL_2=4) == ""
     assert problem(KERNEL_1=9, KERNEL_2=2) == ""
     assert problem(KERNEL_1=9, KERNEL_2=3).endswith("layer conv2: kernel of 3 is larger than its input of 2")
+
+
+def test_what_the_job_asks_for_is_what_its_log_says(spec):
+    parser = build_parser(MANAGER.log_parser(spec))
+    lines = (
+        "I1121 08:51:49.690216  4183 solver.cpp:330] Iteration 100, Testing net (#0)",
+        "I1121 08:51:49.690217  4183 solver.cpp:397]     Test net output #0: accuracy = 0.975",
+    )
+    readings = [reading for line in lines for reading in parser.feed(line)]
+    assert [(one.metric, one.step, one.value) for one in readings] == [(spec.objective.metric, 100, 0.975)]
 
 
 def test_the_data_is_what_the_net_expects(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from tests.rest_service import archive
 from tests.samples import a_job, a_spec, a_trial
 from tuning_service.domain.errors import InvalidRequest
+from tuning_service.domain.job import Goal, MetricConstraint, Objective
 from tuning_service.domain.space import Space
 from tuning_service.frameworks import frameworks
 from tuning_service.frameworks.base import ProgramFiles
@@ -18,6 +19,7 @@ lr_policy: "fixed"
 max_iter: 10
 test_iter: 2
 test_interval: 5
+display: 5
 """
 NET = """layer { name: "in" type: "DummyData" top: "data" top: "label"
   dummy_data_param { shape { dim: 4 dim: 1 dim: 12 dim: 12 } shape { dim: 4 } } }
@@ -34,8 +36,9 @@ COMMAND = "caffe train --solver=solver.prototxt"
 MANAGER = frameworks()["caffe"]
 
 
-def spec(space=SPACE, command=COMMAND, **changes):
-    return a_spec(framework="caffe", command=command, space=Space.from_dict(space), **changes)
+def spec(space=SPACE, command=COMMAND, metric="loss", **changes):
+    objectives = (Objective(metric=metric, goal=Goal.MINIMIZE),)
+    return a_spec(framework="caffe", command=command, space=Space.from_dict(space), objectives=objectives, **changes)
 
 
 def program(solver=SOLVER, net=NET, **more):
@@ -99,7 +102,7 @@ def test_a_conditional_name_needs_a_default_to_stand_in_for_it():
     }
     found = problems(spec(space), program(solver=solver))
     assert list(found) == ["space.MOMENTUM"]
-    assert "no default, which is put in its place (solver.prototxt, line 8, column 11)" in found["space.MOMENTUM"]
+    assert "no default, which is put in its place (solver.prototxt, line 9, column 11)" in found["space.MOMENTUM"]
     space["MOMENTUM"]["default"] = 0.0
     made = spec(space)
     MANAGER.check(made, program(solver=solver))
@@ -110,7 +113,7 @@ def test_a_conditional_name_needs_a_default_to_stand_in_for_it():
 
 def test_a_name_that_was_mistyped_is_placed_and_the_right_one_named():
     found = problems(spec(), program(solver=SOLVER + "momentum:  BASE_LRR\n"))["program"]
-    assert "solver.prototxt, line 7, column 12: " in found
+    assert "solver.prototxt, line 8, column 12: " in found
     assert "Did you mean BASE_LR, which is in the space?" in found
 
 
@@ -144,6 +147,9 @@ def test_a_value_of_the_wrong_kind_names_its_parameter():
         (SOLVER + 'type: "Adm"', "has the type 'Adm'"),
         (SOLVER + 'regularization_type: "L3"', "use L1 or L2"),
         (SOLVER + "iter_size: 0", "has the iter_size 0"),
+        (SOLVER + 'type: "RMSProp" rms_decay: 1', "has the rms_decay 1"),
+        (SOLVER.replace("base_lr: BASE_LR", "base_lr: -1 momentum: BASE_LR"), "has the base_lr -1"),
+        (SOLVER.replace("test_iter: 2", "test_iter: 0"), "has a test_iter below 1"),
         (SOLVER + 'type: "AdaGrad" momentum: 0.9', "has a momentum, which AdaGrad does not take"),
         (SOLVER + 'test_net: "net.prototxt" test_net: "net.prototxt"', "has 1 test_iter fields for 2 test nets"),
         (SOLVER + "test_state {} test_state {}", "has 2 test_state fields for 1 tests"),
@@ -242,3 +248,45 @@ def test_only_texts_that_are_wanted_are_read_from_an_archive():
             spec({} | SPACE), ProgramFiles(names=made.names, texts={"net.prototxt": NET, "x.prototxt": "BASE_LR"})
         )["program"]
     )
+
+
+SCORED = NET + (
+    'layer { name: "a" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" top: "each" '
+    "include { phase: TEST } }\n"
+)
+
+
+@pytest.mark.parametrize(
+    "metric", ["accuracy", "test_accuracy", "loss", "lr", "train_loss", "Test loss", "each", "test_each_2"]
+)
+def test_what_the_nets_put_out_can_be_asked_for(metric):
+    MANAGER.check(spec(metric=metric), program(net=SCORED))
+
+
+@pytest.mark.parametrize(
+    ("net", "solver", "metric", "told"),
+    [
+        (NET, SOLVER, "accuracy", "accuracy is no output of the nets. | A training prints loss, lr, train_loss, test_"),
+        (SCORED, SOLVER, "train_accuracy", "train_accuracy is no output of the nets"),
+        (
+            SCORED,
+            SOLVER,
+            "val_accuracy",
+            "A training prints loss, lr, train_loss, test_accuracy, test_each, test_loss.",
+        ),
+        (SCORED, SOLVER, "test1_accuracy", "is no output"),
+        (SCORED, SOLVER.replace("display: 5", ""), "loss", "Without display in the solver, Caffe prints no loss"),
+        (SCORED, SOLVER.replace("test_iter: 2\ntest_interval: 5", ""), "accuracy", "prints loss, lr, train_loss."),
+    ],
+)
+def test_what_they_do_not_put_out_is_refused_before_it_is_trained_in_vain(net, solver, metric, told):
+    assert told in problems(spec(metric=metric), program(net=net, solver=solver))["objective.metric"]
+
+
+def test_a_pattern_may_read_more_than_the_nets_put_out():
+    MANAGER.check(spec(metric="speed", log_patterns=(r"\((?P<speed>\d+) iter/s",)), program())
+
+
+def test_a_limit_on_what_they_do_not_put_out_is_refused_too():
+    limits = (MetricConstraint.parse("accuracy >= 0.9", "metric_constraints.0"),)
+    assert "accuracy is no output" in problems(spec(metric_constraints=limits), program())["metric_constraints"]

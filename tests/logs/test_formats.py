@@ -161,6 +161,26 @@ def test_names_of_several_nets_and_outputs_stay_apart():
     assert found["test_loss1/loss", 500] == 0.301
 
 
+def test_an_output_of_the_first_test_net_may_be_asked_for_as_the_net_file_names_it():
+    log = (HERE / "caffe.log").read_text().splitlines()
+
+    def of(*metrics):
+        found = {}
+        for metric, step, value in read(*log, framework="caffe", metrics=metrics):
+            found.setdefault(metric, {})[step] = str(value)
+        return found
+
+    plain = of("accuracy")
+    assert plain["accuracy"] == of("test_accuracy")["test_accuracy"]
+    assert "test_accuracy" not in plain
+    assert plain["test1_accuracy"][500] == "0.9"
+    both = of("accuracy", "test_accuracy")
+    assert both["accuracy"] == both["test_accuracy"]
+    # The solver has a loss of its own, which a net's output does not take the place of.
+    assert of("loss")["loss"] == of("accuracy")["loss"]
+    assert of("loss")["test_loss"] != of("loss")["loss"]
+
+
 PIECES = st.sampled_from(
     [piece for name in SAMPLES for piece in (HERE / f"{name}.log").read_bytes().split(b"\n")]
     + [b"\r", b"\n", b"\x1b[", b"%|#| 1/1 [0:0<0, 1it/s, a=1]", b"{'a': {'b': ", b"Epoch ", b"\xff\xfe", b"\0"]

@@ -45,6 +45,36 @@ def test_an_executors_own_caffe_is_used_with_the_templates_filled(room, prepare,
     assert room.log.splitlines()[:3] == ["caffe got train --solver=solver.prototxt", "base_lr: 0.125", "# BASE_LR"]
 
 
+def test_what_caffe_said_before_it_gave_up_is_the_reason(room, prepare, tmp_path, monkeypatch):
+    binary = tmp_path / "bin" / "caffe"
+    binary.parent.mkdir()
+    binary.write_text(
+        "#!/bin/sh\n"
+        "echo 'F0614 12:30:01.000123  4242 syncedmem.cpp:71] Check failed: error == cudaSuccess (2 vs. 0)'\n"
+        "echo '*** Check failure stack trace: ***'\nkill -ABRT $$\n"
+    )
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{binary.parent}:/usr/bin:/bin")
+    outcome = run_caffe(room, prepare, tmp_path, "")
+    assert outcome.reason == "killed by SIGABRT: Check failed: error == cudaSuccess (2 vs. 0)"
+
+
+def test_what_the_runtime_said_before_it_gave_up_is_the_reason(room, prepare, tmp_path):
+    outcome = run_caffe(room, prepare, tmp_path, "base_lr: 0.1")
+    assert (outcome.status, outcome.fault) == (TaskStatus.FAILED, FaultKind.PROGRAM)
+    assert outcome.reason.startswith("exit code 1: Check failed: the solver names no net to train"), outcome.reason
+
+
+def test_files_of_the_program_do_not_take_the_place_of_the_runtimes_modules(room, prepare, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # "." in it would mean the program's folder
+    for name in ("queue.py", "numpy.py", "tuning_service/__init__.py"):
+        path = tmp_path / "program" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit(7)\n")
+    outcome = run_caffe(room, prepare, tmp_path, "base_lr: 0.1")
+    assert outcome.reason.startswith("exit code 1: Check failed: the solver names no net to train"), outcome.reason
+
+
 def test_without_one_the_runtime_comes_with_the_task(prepare, room, tmp_path):
     prepare("", argv=ARGV, modules=("torch",))
     base = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "/elsewhere"}

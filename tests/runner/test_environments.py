@@ -354,6 +354,8 @@ def test_modules_that_the_interpreter_lacks_are_found_before_the_start(run, room
     outcome = environment_fault(run("print('loss=1')", **plan))
     assert outcome.reason.startswith(f"{bare} on {socket.gethostname()} has no tensorflow: install it there, or give")
     assert room.log == ""
+    several = environment_fault(run("print('loss=1')", **plan | {"modules": ("torch", "numpy", "google")}))
+    assert "has no torch, numpy and protobuf: install" in several.reason
     # A program may bring its own.
     assert run("print('loss=1')", **plan, files={"tensorflow.py": ""}).status is TaskStatus.SUCCEEDED
     assert run("print('loss=1')", **plan | {"modules": ("json",)}).status is TaskStatus.SUCCEEDED

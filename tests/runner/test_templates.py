@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tuning_service.runner.templates import fill, origin, place, placeholders, substitute
 
 VALUES = {"BASE_LR": 1e-05, "NUM": 3, "NUM_OUTPUT_0": 20, "METHOD": "AVE", "FLAG": True, "NAME": 'a "b"\n'}
+VALUES["EMOJI"] = "\N{HEDGEHOG} \N{LATIN SMALL LETTER E WITH ACUTE}"
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,9 @@ VALUES = {"BASE_LR": 1e-05, "NUM": 3, "NUM_OUTPUT_0": 20, "METHOD": "AVE", "FLAG
         ("type: METHOD", 'type: "AVE"'),
         ("pool: METHOD", "pool: AVE"),
         ("pool :\nMETHOD", "pool :\nAVE"),
+        ("FLAG: FLAG METHOD { a: 1 } METHOD\n{ METHOD :1 }", "FLAG: true METHOD { a: 1 } METHOD\n{ METHOD :1 }"),
         ("source: NAME", 'source: "a \\"b\\"\\n"'),
+        ("source: EMOJI", 'source: "\N{HEDGEHOG} \N{LATIN SMALL LETTER E WITH ACUTE}"'),
         ("pool: MAX backend: LMDB", "pool: MAX backend: LMDB"),  # not in the space
         (
             "NUMBER NUM_ XNUM NUM.prototxt ./NUM a/NUM -NUM NUM-1",

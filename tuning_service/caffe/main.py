@@ -57,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = str(error).splitlines()[0]
         log.fatal("caffe.cpp:0", f"the GPU's memory is full; a smaller batch_size with iter_size may do: {told}")
         return 1
+    except (MemoryError, RuntimeError) as error:
+        told = str(error).splitlines()[0] if str(error) else "no memory is left"
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in told:
+            raise
+        log.fatal("caffe.cpp:0", f"the memory is full; a smaller batch_size with iter_size may do: {told}")
+        return 1
     return 0
 
 

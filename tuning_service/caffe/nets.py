@@ -1,5 +1,6 @@
 """The nets that a solver trains and tests, built with the readers of their data."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tuning_service.caffe.compile import Net
 from tuning_service.caffe.data import Feed, Origin, make_reader
 from tuning_service.caffe.net import plan_net
 from tuning_service.caffe.schema import TRAIN
-from tuning_service.caffe.shapes import infer_shapes
+from tuning_service.caffe.shapes import infer_shapes, parameter_count
 from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 
 
@@ -112,6 +113,19 @@ def build(
             )
         readers.append((one, reader))
     shaped = infer_shapes(plan, {one.name: reader.items for one, reader in readers})
+    if training and device.type == "cpu":
+        _check_memory(parameter_count(shaped) or 0)
     net = Net(shaped, training=training, generator=generator, device=device, share=share)
     feed = Feed([(one.tops, reader) for one, reader in readers], net.label_ranges(), device)
     return FedNet(net, feed)
+
+
+def _check_memory(parameters: int) -> None:
+    """A net that cannot fit is refused before it is filled: that would end other trainings of the machine, too."""
+    needed = 2 * 4 * parameters  # float32, each with its gradient
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    check(
+        needed <= there,
+        f"the net's {parameters:,} parameters need {needed / 2**30:.0f} GiB with their gradients, "
+        f"and this machine has {there / 2**30:.0f}",
+    )

@@ -13,6 +13,8 @@ from tuning_service.caffe.schema import ParamSpec
 # The shapes of one item for each top of a data layer, before cropping and without the batch: `{"data": ((3, 32, 32),
 # ())}`. None where an item's shape is not known.
 DataShapes = Mapping[str, Sequence[Shape]]
+# Numbers in one blob, as in Caffe, which counts them in an int.
+_MOST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ def infer_shapes(plan: Sequence[PlannedLayer], data: DataShapes | None = None) -
 
     Raises:
         NetError: naming the layer whose settings are wrong or do not fit its bottoms: a kernel larger than its input,
-            channels that its groups do not divide, columns of different sizes that are joined.
+            channels that its groups do not divide, columns of different sizes that are joined, a blob that is larger
+            than Caffe's can be.
     """
     known: dict[str, Shape] = {}
     owners: dict[str, tuple[str, int, Blob]] = {}
@@ -65,6 +68,7 @@ def infer_shapes(plan: Sequence[PlannedLayer], data: DataShapes | None = None) -
                 tops = data_rules.top_shapes(planned, (data or {}).get(planned.name))
             else:
                 tops, params = layer_rules.shapes(planned, bottoms)
+            _check_sizes(tops, params)
         except ValueError as error:
             raise NetError(planned.name, str(error)) from error
         known.update(zip(planned.tops, tops, strict=True))
@@ -82,6 +86,14 @@ def parameter_count(shaped: Sequence[ShapedLayer]) -> int | None:
         if blob.owner == (layer.planned.name, index)
     ]
     return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
+
+
+def _check_sizes(tops: Sequence[Shape], params: Sequence[layer_rules.Param]) -> None:
+    """Raises ValueError for what is too large even if each unknown dimension is 1."""
+    for what, shapes in (("a top", tops), ("a parameter", [param.shape for param in params])):
+        for shape in shapes:
+            if math.prod(dim for dim in shape or () if dim is not None) > _MOST:
+                raise ValueError(f"has {what} of {show(shape)} numbers; a blob has {_MOST:,} at most")
 
 
 def _blobs(

@@ -91,6 +91,8 @@ def _net_problems(solver: Any) -> Iterator[str]:
 def _rate_problems(solver: Any) -> Iterator[str]:
     if not solver.HasField("base_lr"):
         yield "has no base_lr"
+    elif not solver.base_lr >= 0:
+        yield f"has the base_lr {solver.base_lr:g}; it must not be below 0"
     if not solver.HasField("lr_policy"):
         yield f"has no lr_policy; use one of {', '.join(POLICIES)}"
     elif solver.lr_policy not in POLICIES:
@@ -111,6 +113,8 @@ def _other_problems(solver: Any) -> Iterator[str]:
         yield f"has the type {solver.type!r}; use one of {', '.join(TYPES)}"
     if solver.type in {"AdaGrad", "RMSProp"} and solver.momentum:
         yield f"has a momentum, which {solver.type} does not take"
+    if solver.type == "RMSProp" and not 0 <= solver.rms_decay < 1:
+        yield f"has the rms_decay {solver.rms_decay:g}; it must be at least 0 and below 1"
     if solver.regularization_type not in {"L1", "L2"}:
         yield f"has the regularization_type {solver.regularization_type!r}; use L1 or L2"
     for name in ("iter_size", "average_loss"):
@@ -126,6 +130,8 @@ def _test_problems(solver: Any) -> Iterator[str]:
         yield f"has {iters} test_iter fields for {named} test nets; give one for each"
     if solver.test_interval > 0 and not iters:
         yield "has a test_interval and no test_iter, which says how many batches a test has"
+    if any(count < 1 for count in solver.test_iter):
+        yield "has a test_iter below 1"
     if iters and solver.test_interval < 1:
         yield "has test_iter and no test_interval above 0, which says after how many iterations a test comes"
     if states and states != max(iters, named):

@@ -70,4 +70,6 @@ def _upgrade(step: Any, message: Any) -> None:
 def _problem(text: str) -> str:
     found = _PLACE.match(text)
     problem = (found[1] if found else text).strip().rstrip(".")
-    return problem.replace("tuning_service.caffe.", "")[:_LONGEST]
+    problem = problem.replace("tuning_service.caffe.", "")[:_LONGEST]
+    # A byte order mark, say, would not be seen.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem)

@@ -95,7 +95,8 @@ def pooled(size: Dim, window: Window, axis: int, *, floor: bool) -> Dim:
         return None
     room = size + 2 * pad - kernel
     made = (room // stride if floor else -(-room // stride)) + 1
-    if pad and (made - 1) * stride >= size + pad:
+    # Caffe looks at both axes where either has padding.
+    if any(window.pad) and (made - 1) * stride >= size + pad:
         made -= 1
     if made < 1:
         raise ValueError(_too_large(window, axis, size))

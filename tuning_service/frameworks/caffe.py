@@ -2,6 +2,7 @@
 
 import dataclasses
 import posixpath
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -14,10 +15,13 @@ from tuning_service.frameworks.base import Preparation, ProgramFiles, framework
 from tuning_service.frameworks.commands import split_command
 from tuning_service.frameworks.configurations import configurations
 from tuning_service.frameworks.program import ProgramManager
-from tuning_service.frameworks.prototxt import PATTERN, Flaw, Training, flaw_of
+from tuning_service.frameworks.prototxt import PATTERN, Flaw, Training, flaw_of, printed
+from tuning_service.logs.caffe import SOLVERS
+from tuning_service.logs.names import squash
 from tuning_service.runner.caffe import COMMAND
 from tuning_service.runner.templates import placeholders
 
+_COUNTED = re.compile(r"_\d+$")
 # Of `caffe train`; each takes a value.
 _OPTIONS = ("solver", "weights", "snapshot", "gpu", "level", "stage", "sigint_effect", "sighup_effect")
 
@@ -147,9 +151,27 @@ def _flaws(spec: JobSpec, program: ProgramFiles, training: Training) -> Iterator
     for params in configurations(spec.space, spec.points):
         flaw = flaw_of(training, program, _values(spec.space, params))
         if flaw is None:
+            yield from _metric_problems(spec, printed(training, program, _values(spec.space, params)))
             return
         flaws.append(flaw)
     if flaws:
         # The same for all has nothing to do with the space.
         every = f" None of {len(flaws)} configurations of the space could be trained." if len(set(flaws)) > 1 else ""
         yield FieldProblem(field="program", message=f"{flaws[0].message}.{every}", remedy=flaws[0].remedy)
+
+
+def _metric_problems(spec: JobSpec, names: Sequence[str]) -> Iterator[FieldProblem]:
+    """Of metrics that no training prints: without this, the job's trials would be trained to their ends in vain."""
+    if not names or spec.log_patterns or spec.log_files:
+        return
+    known = {squash(name) for name in names}
+    known |= {name.removeprefix("test_") for name in known} - SOLVERS
+    for metric in spec.required_metrics:
+        # Of an output with several values, the second is …_1.
+        if not known.isdisjoint({squash(metric), _COUNTED.sub("", squash(metric))}):
+            continue
+        field = "objective.metric" if metric in {o.metric for o in spec.objectives} else "metric_constraints"
+        remedy = f"A training prints {', '.join(names)}."
+        if squash(metric) in SOLVERS:
+            remedy += " Without display in the solver, Caffe prints no loss."
+        yield FieldProblem(field=field, message=f"{metric} is no output of the nets.", remedy=remedy)

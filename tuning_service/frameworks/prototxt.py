@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuning_service.caffe.net import TRAIN, NetError, PlannedLayer, plan_net
+from tuning_service.caffe.net import TRAIN, NetError, PlannedLayer, net_outputs, plan_net
 from tuning_service.caffe.shapes import infer_shapes
 from tuning_service.caffe.solver_plan import NetUse, nets_of, solver_problems
 from tuning_service.caffe.text import PrototxtError, read_net, read_solver
@@ -54,6 +54,22 @@ def flaw_of(training: Training, program: ProgramFiles, values: Mapping[str, Para
     return None
 
 
+def printed(training: Training, program: ProgramFiles, values: Mapping[str, ParamValue]) -> tuple[str, ...]:
+    """Metrics in the log of a training for which `flaw_of` finds nothing, under the names that `logs/caffe.py` gives.
+
+    Of an output with several values the first's name. Empty when a net is a file of the executor's.
+    """
+    reader = _Reader(program, values)
+    solver = reader.solver(training.solver)
+    trained, *tested = [reader.check(use, training) for use in nets_of(solver)]
+    if not trained or not all(tested):
+        return ()
+    names = ["loss", "lr", *(f"train_{output}" for output in net_outputs(trained))] if solver.display else []
+    for number, plan in enumerate(tested):
+        names += [f"test{number or ''}_{output}" for output in net_outputs(plan)]
+    return tuple(names + ["test_loss"] * solver.test_compute_loss)
+
+
 class _Reader:
     """Reads the files of a program, filled in with one configuration; each net once."""
 
@@ -70,12 +86,13 @@ class _Reader:
         self._solver = name
         return solver
 
-    def check(self, use: NetUse, training: Training) -> None:
+    def check(self, use: NetUse, training: Training) -> tuple[PlannedLayer, ...]:
+        """The net's layers; () for a file of the executor's."""
         name, net = self._solver, use.net
         if net is None:
             name = posixpath.normpath(use.file)
             if name.startswith("/"):
-                return  # a file of the executor's
+                return ()
             net = self._net(use, name)
         own = training if use.phase == TRAIN else Training(solver=training.solver)
         try:
@@ -87,6 +104,7 @@ class _Reader:
             raise _Refused(f"{self._layer_place(name, error.layer)}: {error.problem}") from error
         if use.phase == TRAIN and not _has_loss(plan):
             raise _Refused(f"{name}: no layer of the net gives a loss in phase TRAIN", "Add SoftmaxWithLoss, say.")
+        return plan
 
     def _net(self, use: NetUse, name: str) -> Any:
         if name not in self._program.names:

@@ -34,7 +34,8 @@ def with_caffe(plan: LaunchPlan, environment: Mapping[str, str], folder: Path) -
     _copy(files("tuning_service") / "caffe", package / "caffe")
     path = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH", "")]))
     argv = ("python", "-m", _RUNTIME, *plan.argv[1:])
-    return dataclasses.replace(plan, argv=argv), {**environment, "PYTHONPATH": path}
+    # A folder of nets and data may have a file queue.py or a folder lmdb: the runtime means its own.
+    return dataclasses.replace(plan, argv=argv), {**environment, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def _copy(source: Traversable, target: Path) -> None:

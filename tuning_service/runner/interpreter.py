@@ -23,6 +23,7 @@ except ImportError:
     sys.exit("it is older than Python 3.4")
 print("missing:" + ",".join(name for name in sys.argv[1:] if find_spec(name) is None))
 """
+_PACKAGES = {"google": "protobuf"}  # of modules that are not called like what one installs
 _found: set[tuple[str, str, tuple[str, ...]]] = set()  # interpreter, PYTHONPATH, modules that it has
 
 
@@ -115,7 +116,8 @@ def check_modules(
         raise EnvironmentFault(f"{here} could not be asked for its modules", end.output[-4000:])
     missing = answers[-1].removeprefix("missing:")
     if missing:
-        raise EnvironmentFault(interpreter.lacks(missing.replace(",", " and ")))
+        *others, last = (_PACKAGES.get(module, module) for module in missing.split(","))
+        raise EnvironmentFault(interpreter.lacks(f"{', '.join(others)} and {last}" if others else last))
     _found.add(key)
 
 

@@ -10,8 +10,8 @@ from tuning_service.domain.parameters import ParamValue
 
 # What is never looked into: strings and comments of prototxt.
 _SKIPPED = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|#[^\n]*"
-# A name is no part of a longer word, of a path or of a negative number.
-_ALONE = r"(?<![\w\"./-])(?P<name>{})(?![\w\"./-])"
+# A name is no part of a longer word, of a path or of a negative number, and not that of a field.
+_ALONE = r"(?<![\w\"./-])(?P<name>{})(?![\w\"./-])(?!\s*[:{{])"
 # Fields whose values are names without quotes, and a text for them must not be put in quotes.
 ENUM_FIELDS = frozenset(
     {"backend", "engine", "norm", "norm_region", "normalization", "operation", "phase", "pool", "round_mode"}
@@ -87,14 +87,15 @@ def _pieces(text: str, values: Mapping[str, ParamValue]) -> Iterator[tuple[str, 
     end = 0
     for match in _matches(text, values):
         yield text[end : match.start()], match.start() - end
-        yield _written(values[match["name"]], text[: match.start()]), len(match[0])
+        yield _written(values[match["name"]], text[max(0, match.start() - 80) : match.start()]), len(match[0])
         end = match.end()
     yield text[end:], len(text) - end
 
 
 def _written(value: ParamValue, before: str) -> str:
     if isinstance(value, str) and _WORD.fullmatch(value):
-        field = _FIELD_BEFORE.search(before[-80:])
+        field = _FIELD_BEFORE.search(before)
         if field and field[1] in ENUM_FIELDS:
             return value
-    return json.dumps(value)
+    # Prototxt knows no surrogate pairs, by which JSON's escapes write what is beyond 16 bits.
+    return json.dumps(value, ensure_ascii=False)

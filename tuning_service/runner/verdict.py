@@ -16,6 +16,8 @@ from tuning_service.runner.training import CouldNotStart, Exit
 
 _TRACEBACK = "Traceback (most recent call last):"
 _ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Warning|Exit)(?::.*)?")
+# What glog's users, such as Caffe, say last, whatever a launcher puts before it.
+_FATAL = re.compile(r"(?<!\w)F\d{4} \d\d:\d\d:\d\d\.\d{6}\s{1,9}\d{1,10} [\w.+-]{1,60}:\d{1,6}\] (?P<text>.*\S)")
 # In the summary that torchrun prints at its end.
 _ROOT_CAUSE = re.compile(
     r"Root Cause[^\n]*\n(?:[^\n]*\n){0,4}?\s*rank\s*: (?P<rank>\d+) [^\n]*\n\s*exitcode\s*: (?P<code>-?\d+) "
@@ -82,7 +84,9 @@ def _was(names: Sequence[str]) -> str:
 
 def _crash(code: int, log_tail: str) -> str:
     if code < 0:
-        return _killed(code)
+        # An abort is how glog ends a program that has said why.
+        told = _fatal(log_tail) if -code == signal.SIGABRT else ""
+        return _killed(code) + (f": {told}" if told else "")
     # A shell says so when what it ran was killed.
     hint = " (a process it started was killed; the memory may have run out)" if code == 128 + signal.SIGKILL else ""
     error = _last_error(log_tail)
@@ -107,7 +111,7 @@ def _last_error(log_tail: str) -> str:
         if first is None:
             return errors[-1].text
         return _first_failure(first["rank"], int(first["code"]), errors, lines)
-    return _error_line(lines)
+    return _error_line(lines) or _fatal(log_tail)
 
 
 def _first_failure(rank: str, code: int, errors: Sequence["_Error"], lines: Sequence[str]) -> str:
@@ -134,6 +138,12 @@ def _error_line(lines: Sequence[str]) -> str:
         if _ERROR_LINE.fullmatch(text):
             return text[:300]
     return ""
+
+
+def _fatal(log_tail: str) -> str:
+    """The last line that a program logged as fatal in glog's form."""
+    found = [match["text"] for match in _FATAL.finditer(log_tail)]
+    return found[-1][:300] if found else ""
 
 
 class _Error(NamedTuple):
