@@ -1,4 +1,4 @@
-"""As much of Kubernetes as Spark's driver needs: an API over HTTP, and a node that runs the pods' containers as processes.
+"""As much of Kubernetes as a Spark driver needs: an API over HTTP, and a node that runs containers as processes.
 
 What the image would bring (Java, Spark, the entry) comes from this machine. Pods are started, found, ended and seen to
 end; names, volumes and limits are kept as they were asked for, and mean nothing.
@@ -124,7 +124,14 @@ class KubernetesApi:
             "startTime": "2026-01-01T00:00:00Z",
             "conditions": [{"type": "Ready", "status": ready}],
             "containerStatuses": [
-                {"name": "executor", "state": state, "ready": code is None, "restartCount": 0, "image": "", "imageID": ""}
+                {
+                    "name": "executor",
+                    "state": state,
+                    "ready": code is None,
+                    "restartCount": 0,
+                    "image": "",
+                    "imageID": "",
+                }
             ],
         }
 
@@ -183,7 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200 if found else 404, found or _status("NotFound", 404))
         else:
             items = self.api.select(kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
-            self._answer(200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
+            self._answer(
+                200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}
+            )
 
     def do_POST(self) -> None:
         kind, _, _ = self._where()

@@ -219,7 +219,9 @@ def test_executors_reach_the_managers_at_their_service():
 
 
 def test_every_command_of_the_page_exists():
-    lines = re.findall(r"(?:^|-- |exec \S+ )(tuning-service (?:[a-z]).*?)(?:\s+#.*)?$", PAGE.replace("\\\n", " "), re.MULTILINE)
+    lines = re.findall(
+        r"(?:^|-- |exec \S+ )(tuning-service (?:[a-z]).*?)(?:\s+#.*)?$", PAGE.replace("\\\n", " "), re.MULTILINE
+    )
     assert len(lines) >= 8
     for line in lines:
         is_command(shlex.split(line))

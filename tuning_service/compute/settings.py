@@ -49,7 +49,7 @@ class SparkSettings:
             return None
         if self.connect_timeout_s is not None:
             return self.connect_timeout_s
-        # A standalone master answers at once. YARN first gets some 400 MB of Spark's own files unless spark.yarn.archive
+        # A standalone master answers at once. YARN first gets 400 MB of Spark's own files, unless spark.yarn.archive
         # or spark.yarn.jars says where they are, and then may keep the application waiting in its queue.
         return 30.0 if self.addresses else 300.0
 
