@@ -228,7 +228,7 @@ def test_every_command_of_the_page_exists():
 
 
 def test_the_page_names_files_and_settings_that_exist():
-    for file in set(re.findall(r"\bdeploy/[\w./-]*\w", PAGE)) - {"deploy/tuning.env", "deploy/manager"}:
+    for file in set(re.findall(r"\bdeploy/[\w./-]*\w", PAGE)) - {"deploy/manager"}:
         assert (ROOT / file).exists(), file
     named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", PAGE))
     assert named <= {PREFIX + field.name.upper() for field in fields(Settings)}
