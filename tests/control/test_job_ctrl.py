@@ -482,3 +482,22 @@ def test_a_database_that_is_away_for_a_while_does_not_end_the_controller(house, 
     monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
     job = house.submit(Budget(trials=2))
     house.until_status(job, JobStatus.COMPLETED)
+
+
+def test_a_cluster_without_executors_is_connected_once(house):
+    cluster = clusters.Cluster(house.desk, slots=0)
+    looks = threading.Semaphore(0)
+    start = cluster.start
+    cluster.start = lambda: (looks.release(), start())
+    with capture_logs() as logs:
+        controller = house.controller(cluster)
+        try:
+            for _ in range(5):
+                assert looks.acquire(timeout=DEADLINE_S)
+            with house.store.read() as unit:
+                [seen] = unit.pools.controllers("default")
+            assert seen.connected
+        finally:
+            controller.stop()
+            cluster.stop()
+    assert [entry["event"] for entry in logs].count("compute backend connected") == 1

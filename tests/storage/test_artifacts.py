@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,18 @@ def test_an_object_store_does_as_well():
     assert artifacts.log("t", "j", "k", 1, 4) == b"bcde"
     artifacts.delete_job("t", "j")
     assert artifacts.log("t", "j", "k", 0, 9) == b""
+
+
+def test_an_object_store_gets_no_options_that_are_for_folders(monkeypatch):
+    # s3fs hands on what it does not know to a library that refuses it.
+    def strict(self, *args, **options):
+        assert options == {}
+        plain(self, *args)
+
+    plain = MemoryFileSystem.__init__
+    monkeypatch.setattr(MemoryFileSystem, "__init__", strict)
+    monkeypatch.setattr(MemoryFileSystem, "cachable", False)
+    ArtifactStore("memory://strict/folder").put_program("t", "d", b"program")
 
 
 def test_a_full_disk_keeps_nothing_of_what_was_being_written(artifacts, tmp_path, monkeypatch):

@@ -125,7 +125,7 @@ class SparkConnection:
         except CONNECTION_ERRORS as error:
             self.close()
             raise TryAgain(
-                f"Spark at {settings.master} did not start within {settings.connect_timeout_s:g} s or refused to.",
+                f"Spark at {settings.master} did not start{_within(settings.connect_s)} or refused to.",
                 retry_after_s=10,
                 detail=str(error),
             ) from error
@@ -198,8 +198,7 @@ class SparkConnection:
                 detail=str(error),
             ) from error
         # Spark itself waits a minute for a master that took the connection and never answers.
-        patience = None if self._settings.is_local else self._settings.connect_timeout_s
-        with _killed_after(patience, self._gateway.proc), _signals_and_path_kept():
+        with _killed_after(self._settings.connect_s, self._gateway.proc), _signals_and_path_kept():
             conf = SparkConf(loadDefaults=False).setAll(list(values.items()))
             self._sc = SparkContext(conf=conf, gateway=self._gateway)
             self._sc.addPyFile(str(write_runner_zip(self._folder)))
@@ -268,6 +267,10 @@ def _knock(settings: SparkSettings) -> None:
         else:
             return
     raise TryAgain(f"No Spark master answers at {settings.master}.", retry_after_s=10, detail="; ".join(reasons))
+
+
+def _within(seconds: float | None) -> str:
+    return "" if seconds is None else f" within {seconds:g} s"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ _STANDALONE = re.compile(r"spark://([^/]+:\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparkSettings:
-    """`master` is `local`, `local[N]`, `local[*]` or `spark://host:port[,host:port…]`; others go to Spark as they are.
+    """`master` is `local`, `local[N]`, `local[*]`, `spark://host:port[,host:port…]`, `yarn` or `k8s://URL`.
 
     `conf` wins over what the backend would set. `python` is the interpreter that executors start: None means this
     one in local mode, else PYSPARK_PYTHON or `python3`; its minor version must be the service's.
@@ -25,8 +25,9 @@ class SparkSettings:
     python: str | None = None
     # File that Spark's JVM, and in local mode the Python workers, append output to; None: where this process's goes.
     output: str | None = None
-    connect_timeout_s: float = 30.0  # longest wait for a master to accept this service; not in local mode
-    # A driver that its master has forgotten (a master that came back without its state) gets no executors ever
+    # Longest wait for a master to accept this service; not in local mode. None: what suits the kind of master.
+    connect_timeout_s: float | None = None
+    # A driver that its standalone master has forgotten (one that came back without its state) gets no executors ever
     # again. After so long without a single one, having had some, it connects anew.
     patience_s: float = 60.0
 
@@ -40,6 +41,26 @@ class SparkSettings:
     def is_local(self) -> bool:
         """True when driver and executor are one JVM on this machine."""
         return self.master.startswith("local")
+
+    @property
+    def connect_s(self) -> float | None:
+        """Longest wait until the driver has started; None: for ever."""
+        if self.is_local:
+            return None
+        if self.connect_timeout_s is not None:
+            return self.connect_timeout_s
+        # A standalone master answers at once. YARN first gets 400 MB of Spark's own files, unless spark.yarn.archive
+        # or spark.yarn.jars says where they are, and then may keep the application waiting in its queue.
+        return 30.0 if self.addresses else 300.0
+
+    @property
+    def may_be_forgotten(self) -> bool:
+        """True when a driver without executors may have been forgotten by its master.
+
+        YARN and Kubernetes end the driver, or give it new executors; and executors that come on demand are gone
+        whenever there is nothing to do.
+        """
+        return bool(self.addresses) and self.conf.get("spark.dynamicAllocation.enabled") != "true"
 
     @property
     def spark_master(self) -> str:
@@ -74,6 +95,9 @@ class SparkSettings:
             "spark.task.maxFailures": str(TASK_FAILURES),
             "spark.stage.maxConsecutiveAttempts": str(TASK_FAILURES),
             "spark.executor.maxNumFailures": str(10 * TASK_FAILURES),
+            # On YARN and Kubernetes a driver else waits for most of its executors before it counts as started: half a
+            # minute, while images are fetched, in which nobody can tell it from a cluster that does not answer.
+            "spark.scheduler.minRegisteredResourcesRatio": "0",
             "spark.python.worker.reuse": "true",
             "spark.python.task.killTimeout": "100ms",
             # The driver's JVM only schedules: with the small compiler and the small collector it takes half the CPU

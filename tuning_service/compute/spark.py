@@ -1,4 +1,4 @@
-"""The compute backend on Spark: `local[*]`, or a standalone cluster."""
+"""The compute backend on Spark: `local[*]`, a standalone cluster, YARN or Kubernetes."""
 
 import logging
 import threading
@@ -206,7 +206,11 @@ class SparkBackend(ComputeBackend):
         executors = connection.executors()
         if executors:
             self._seen_at = now
-        elif self._seen_at is not None and now > self._seen_at + self.settings.patience_s:
+        elif (
+            self.settings.may_be_forgotten
+            and self._seen_at is not None
+            and now > self._seen_at + self.settings.patience_s
+        ):
             self._disconnect(connection, f"it had no executor for {self.settings.patience_s:g} s")
             return
         local_gpus = len(self.settings.local_gpus)

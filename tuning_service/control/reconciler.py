@@ -116,24 +116,28 @@ class Reconciler:
         return hints
 
     def _connected(self) -> bool:
-        if self.ready.is_set():
+        # Without executors it is started again, in case the connection itself is gone; else that does nothing.
+        if self.ready.is_set() and self._seen.cpus:
             return True
         try:
             self._tools.backend.start()
         except TryAgain as error:
+            self.ready.clear()
             log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
             self._problem = error.message
             self._stopping.wait(self._tick_s)
             return False
         except Exception:
+            self.ready.clear()
             log.exception("compute backend did not start")
             self._problem = "Spark did not start; the controller's log says why."
             self._stopping.wait(self._tick_s)
             return False
-        self.ready.set()
-        self._problem = ""
-        self._guarded("word", self._give_word)
-        log.info("compute backend connected")
+        if not self.ready.is_set():
+            self.ready.set()
+            self._problem = ""
+            self._guarded("word", self._give_word)
+            log.info("compute backend connected")
         return True
 
     def _give_word(self) -> None:
@@ -199,8 +203,6 @@ class Reconciler:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
         self._seen = self._tools.backend.capacity()
         self._capacity = stated(self._pool) or self._seen
-        if not self._seen.cpus:
-            self.ready.clear()  # connect again, in case the connection itself is gone
         now = time.monotonic()
         due = [job_id for job_id, when in self._due.items() if when <= now]
         if due:

@@ -22,7 +22,10 @@ class ArtifactStore:
 
     def __init__(self, url: str) -> None:
         """`url` as fsspec takes it: a path, s3://bucket/folder …"""
-        self._fs, self._root = fsspec.core.url_to_fs(url, auto_mkdir=True)
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        if "file" in self._fs.protocol:
+            # The only ones with folders to make; s3fs hands an option that it does not know on, to its failure.
+            self._fs = fsspec.filesystem("file", auto_mkdir=True)
 
     def put_program(self, tenant_id: str, digest: str, data: bytes) -> None:
         """Keep the bundle."""

@@ -1,0 +1,1 @@
+"""Deployments: files that describe one, and the same processes started by hand."""
