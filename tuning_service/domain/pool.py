@@ -75,6 +75,7 @@ class ControllerSeen:
     problem: str = ""  # why it is not
     cpus: int = 0
     gpus: int = 0
+    skew_s: float = 0.0  # by how much its machine's clock is ahead of the database's
 
     def is_alive(self, now: float) -> bool:
         """False when it has not been heard of for long."""

@@ -10,7 +10,7 @@ write (nan, inf) travel as the strings "nan", "inf", "-inf".
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tuning_service.domain.state import Decision, TaskStatus
@@ -112,14 +112,18 @@ class Answer:
         return {"decision": str(self.decision)}
 
 
+_OUTCOME = frozenset(field.name for field in fields(Outcome))
+
+
 def number_to_json(value: float) -> float | str:
     """`value`, as a string when JSON has no way to write it; float() reads both back."""
     return value if math.isfinite(value) else str(value)
 
 
 def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
-    """The outcome that `dataclasses.asdict` wrote."""
-    return Outcome(**{**data, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
+    """The outcome that `dataclasses.asdict` wrote, also in a version that knew fewer fields, or more."""
+    known = {name: value for name, value in data.items() if name in _OUTCOME}
+    return Outcome(**{**known, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
 
 
 def plan_to_json(plan: LaunchPlan) -> dict[str, Any]:
