@@ -11,6 +11,12 @@ from tuning_service.runner.protocol import outcome_from_json
 from tuning_service.runner.training import Exit
 from tuning_service.runner.verdict import Training, judge, not_here, without_environment
 
+REDIRECTED = """
+import sys, io
+from tuning_service import probe
+sys.stdout = io.StringIO()
+probe.infeasible("batch 4096 does not fit")
+"""
 PROGRAM, CLUSTER, INFEASIBLE = FaultKind.PROGRAM, FaultKind.CLUSTER, FaultKind.INFEASIBLE
 
 
@@ -120,7 +126,7 @@ def test_a_training_that_the_kernel_killed_meanwhile_ran_out_of_memory(run, monk
     [
         "print('infeasible: batch 4096 does not fit'); raise SystemExit(77)",
         "from tuning_service import probe; probe.infeasible('batch 4096\\ndoes not fit')",
-        "import sys, io; sys.stdout = io.StringIO()\nfrom tuning_service.probe import infeasible as i\ni('batch 4096 does not fit')",
+        REDIRECTED,
     ],
 )
 def test_a_program_may_say_that_its_configuration_cannot_be_trained(run, code):

@@ -15,16 +15,19 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from tuning_service.compute.base import Capacity
+from tuning_service.control.cordons import PARKED_S, leave_out, why_none, without
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
 from tuning_service.control.shares import Demand, grant, stated
 from tuning_service.domain.errors import LeaseLost, TryAgain
-from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Pool
+from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Cordon, Pool
+from tuning_service.storage.cordons import Parked
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0  # each job is looked at this often even when nothing points at it: budgets, lost tasks
 _NEWS_S = 0.1
 _WORD_S = 5.0  # a controller says at least this often that it is here
+_DOUBT_S = 5.0  # executors are looked at this often
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -57,6 +60,8 @@ class Reconciler:
         self._hints: SimpleQueue[str] = SimpleQueue()  # jobs to look at soon
         self._seen = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)  # by Spark
         self._capacity = self._seen  # or as the pool states it
+        self._cordons: list[Cordon] = []
+        self._parked: list[Parked] = []  # slots on executors that are left out
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -83,7 +88,7 @@ class Reconciler:
     def _run(self) -> None:
         if self._alone:
             self._guarded("leases", self._release_all)
-        next_word = next_renewal = next_claim = next_look = 0.0
+        next_word = next_renewal = next_claim = next_look = next_doubt = 0.0
         while not self._stopping.is_set():
             if time.monotonic() >= next_word:
                 self._guarded("word", self._give_word)
@@ -103,6 +108,9 @@ class Reconciler:
             if now >= next_look:
                 self._guarded("look", self._find_due)
                 next_look = now + self._look_s
+            if now >= next_doubt:
+                self._guarded("cordons", lambda: leave_out(self._tools.store, self._pool_name, self._tools.clock()))
+                next_doubt = now + _DOUBT_S
             self._guarded("turns", self._turns)
             pause = min([self._look_s, *(due - time.monotonic() for due in self._due.values())])
             self._wake.wait(max(0.0, pause))
@@ -192,6 +200,9 @@ class Reconciler:
             targets = unit.control.targets(self._jobs)
             # Quotas are for all controllers together.
             self._elsewhere = {} if self._alone else unit.quotas.used_elsewhere(self._owner)
+            now = self._tools.clock()
+            self._cordons = [c for c in unit.cordons.of_pool(self._pool_name) if c.holds(now)]
+            self._parked = unit.cordons.parked(self._owner, now - PARKED_S) if self._cordons else []
         due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
         self._due.update((job_id, 0.0) for job_id in due & self._jobs.keys() - self._faults.keys())
 
@@ -245,7 +256,10 @@ class Reconciler:
         for key, each in demands.items():
             tasks, gpus = self._elsewhere.get(each.tenant_id, (0, 0.0))
             demands[key] = dataclasses.replace(each, elsewhere=tasks, gpus_elsewhere=gpus)
-        return grant(job_id, demands, self._capacity)
+        free = without(self._capacity, self._parked)
+        if self._parked and self._capacity.slots(demand.resources) and not free.slots(demand.resources):
+            return 0, why_none(self._cordons, self._parked)
+        return grant(job_id, demands, free)
 
     def _release(self, ctrl: TuningJobCtrl) -> None:
         with self._tools.store.write() as unit:

@@ -14,10 +14,11 @@ from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
 from tuning_service.domain.texts import storable
-from tuning_service.domain.trial import MOST_LOST, FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import MOST_LOST, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.access import task_token
-from tuning_service.runner.protocol import Answer, Claim, Report
+from tuning_service.manager.parking import parked, taken_over
+from tuning_service.runner.protocol import Answer, Claim, Park, Report
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.runner import RunnerRows, TaskContext
 from tuning_service.storage.store import Store
@@ -56,8 +57,10 @@ class TaskDesk:
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
 
-    def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan:
-        """What to run. The same claim gets the same answer again; a higher Spark attempt takes over in a new task.
+    def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan | Park:
+        """What to run, or that the executor is left out.
+
+        The same claim gets the same answer again; a higher Spark attempt takes over in a new task.
 
         `task_id` is the ticket's, also when an earlier attempt was given a newer task.
 
@@ -71,10 +74,15 @@ class TaskDesk:
         with self._store.write() as unit:
             latest = unit.runner.latest_for_handle(task_id)
             context = unit.runner.context(latest) if latest else None
-            plan = None if context is None else self._claimed(unit.runner, context, claim, now)
-        if plan is None:
+            park, plan = None, None
             if context is not None:
+                park = parked(unit, context, claim, now)
+                plan = None if park else self._claimed(unit.runner, context, claim, now)
+        if plan is None:
+            if context is not None and not context.parked:
                 self._notify(context.job.id)
+            if park is not None:
+                return park
             raise GiveUp("This task is not needed any more.")
         _log.info("task claimed", **plan.context, host=claim.host, gpus=list(claim.gpus))
         return plan
@@ -100,11 +108,7 @@ class TaskDesk:
         return self._plan(job, context.trial, claimed)
 
     def _take_over(self, rows: RunnerRows, lost: TuningTask, claim: Claim, now: float) -> TuningTask | None:
-        outcome = Outcome(
-            status=TaskStatus.LOST,
-            fault=FaultKind.CLUSTER,
-            reason=f"the executor on {lost.host} was lost; Spark attempt {claim.attempt} took over",
-        )
+        outcome = taken_over(lost, claim)
         if lost.stop_requested or lost.number + 1 >= MOST_LOST:
             rows.end(lost, outcome, now)
             return None

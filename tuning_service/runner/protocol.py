@@ -1,6 +1,6 @@
 """What travels between a runner and the service: three requests, each authorised by the task's own token.
 
-    POST /v1/tasks/{task}/claim     Claim  -> LaunchPlan | 410: not needed any more
+    POST /v1/tasks/{task}/claim     Claim  -> LaunchPlan | 202 Park | 410: not needed any more
     GET  /v1/tasks/{task}/program          -> the bundle's bytes
     POST /v1/tasks/{task}/report    Report -> Answer     | 410: this execution was given up; end the training
 
@@ -56,6 +56,21 @@ class Claim:
             host=str(data["host"]),
             gpus=tuple(map(str, data["gpus"])),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Park:
+    """The answer to a claim from an executor that is left out: hold the slot, train nothing, claim again then.
+
+    So the slot, which nothing else can take from Spark, takes no other trial.
+    """
+
+    seconds: float
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from tuning_service.runner.helper import probe_archive
 from tuning_service.runner.interpreter import EnvironmentFault, check_modules, interpreter_of
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
-from tuning_service.runner.service import Gone, Refused, Service, Unreachable
+from tuning_service.runner.service import Gone, Parked, Refused, Service, Unreachable
 from tuning_service.runner.sources import Sources
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.templates import fill
@@ -66,6 +66,10 @@ def _claim(service: Service, ticket: TaskTicket, attempt: int, gpus: tuple[str, 
             return service.claim(ticket.task_id, ticket.token, claim)
         except Gone:
             return None
+        except Parked as park:
+            _log.info("waits with %s: %s", ticket.task_id, park)
+            time.sleep(park.seconds)
+            deadline, backoff = time.monotonic() + delivery_s(), Backoff()
         except Refused as error:
             _log.error("claim of %s refused: %s", ticket.task_id, error)
             return None

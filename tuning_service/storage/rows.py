@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy.engine import Row
 
 from tuning_service.domain.job import JobSpec, TuningJob
-from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
+from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Cordon, Pool
 from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Measurement, Observation, QueuedPoint, Trial, TuningTask
@@ -41,6 +41,15 @@ def pool_from(row: AnyRow) -> Pool:
 
 def controller_from(row: AnyRow) -> ControllerSeen:
     return ControllerSeen(**{field.name: getattr(row, field.name) for field in fields(ControllerSeen)})
+
+
+def cordon_from(row: AnyRow) -> Cordon:
+    return Cordon(**{field.name: getattr(row, field.name) for field in fields(Cordon)})
+
+
+def params_key(params: dict[str, Any]) -> str:
+    """Equal for equal parameters."""
+    return orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode()
 
 
 @lru_cache(maxsize=512)
