@@ -1,5 +1,6 @@
 """Executors that are left out: by an operator, and by themselves when trials die there in one way."""
 
+import contextlib
 import itertools
 import threading
 import time
@@ -32,8 +33,6 @@ def algorithms():
 
 @pytest.fixture
 def house(sqlite_store, tmp_path, algorithms, monkeypatch):
-    import contextlib
-
     monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
     monkeypatch.setattr(reconciler, "_DOUBT_S", 0.05)
     with contextlib.ExitStack() as at_end:
@@ -182,7 +181,7 @@ def test_a_cordoned_executor_gets_no_trials_until_it_is_uncordoned(house):
     backend = cluster(house, Hosts)
     backend.mended = True
     house.controller(backend)
-    job = house.submit(Budget(trials=400, parallel=3))
+    job = house.submit(Budget(trials=120, parallel=3))
     until(lambda: len(backend.begun) > 20)
     assert "bad" not in backend.begun
     assert backend.parked.is_set()

@@ -8,6 +8,7 @@ from tuning_service.runner import follow
 from tuning_service.runner.environments import EnvironmentFault
 from tuning_service.runner.oom import oom_kills
 from tuning_service.runner.protocol import outcome_from_json
+from tuning_service.runner.run import run_ticket
 from tuning_service.runner.training import Exit
 from tuning_service.runner.verdict import Training, judge, not_here, without_environment
 
@@ -169,3 +170,19 @@ def test_an_outcome_of_another_version_is_read():
     older = {"status": "failed", "fault": "program", "reason": "x"}
     assert outcome_from_json(older).failure == ""
     assert outcome_from_json(older | {"failure": "odd", "colour": "red"}).failure == "odd"
+
+
+def test_a_runner_on_an_executor_that_is_left_out_waits_and_begins_when_it_may(run, room):
+    parks = iter([(202, b'{"seconds": 0.1, "reason": "left out"}')] * 2)
+    room.trouble = lambda _method, path, _body: next(parks, None) if path.endswith("/claim") else None
+    assert run("print('loss=0.5')").status is TaskStatus.SUCCEEDED
+    assert [path for _, path in room.requests].count("/v1/tasks/task_1/claim") == 3
+
+
+def test_a_runner_whose_task_has_gone_elsewhere_lets_go_of_its_slot(room, prepare, work):
+    prepare("print('loss=0.5')")
+    answers = iter([(202, b'{"seconds": 0.1, "reason": "left out"}')])
+    room.trouble = lambda *_: next(answers, (410, b"{}"))
+    run_ticket(room.ticket(), 0, ())
+    assert len(room.requests) == 2
+    assert not work.exists()

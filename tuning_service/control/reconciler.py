@@ -38,13 +38,25 @@ class Reconciler:
     """
 
     def __init__(
-        self, tools: Tools, *, tick_s: float, lease_s: float, alone: bool, pool: str = DEFAULT_POOL, version: str = ""
+        self,
+        tools: Tools,
+        *,
+        tick_s: float,
+        lease_s: float,
+        alone: bool,
+        pool: str = DEFAULT_POOL,
+        version: str = "",
+        clock_skew: Callable[[], float] = float,
     ) -> None:
-        """`alone`: no other controller uses this database, so leases of whoever was here before are void."""
+        """`alone`: no other controller uses this database, so leases of whoever was here before are void.
+
+        `clock_skew`: by how much the machine's clock is ahead of the one in `tools`, which is to be the database's.
+        """
         self._tools = tools
         self._pool_name = pool
         self._pool: Pool | None = None  # as of the last look
         self._version = version
+        self._clock_skew = clock_skew
         self._started_at = tools.clock()
         self._problem = ""  # why Spark is not connected
         self._tick_s = tick_s
@@ -161,6 +173,7 @@ class Reconciler:
             problem=self._problem,
             cpus=seen.cpus,
             gpus=seen.gpus,
+            skew_s=round(self._clock_skew(), 3),
         )
         with self._tools.store.write() as unit:
             unit.pools.heard_of(word)
@@ -202,7 +215,6 @@ class Reconciler:
             self._elsewhere = {} if self._alone else unit.quotas.used_elsewhere(self._owner)
             now = self._tools.clock()
             self._cordons = [c for c in unit.cordons.of_pool(self._pool_name) if c.holds(now)]
-            self._parked = unit.cordons.parked(self._owner, now - PARKED_S) if self._cordons else []
         due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
         self._due.update((job_id, 0.0) for job_id in due & self._jobs.keys() - self._faults.keys())
 
@@ -210,6 +222,7 @@ class Reconciler:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
         self._seen = self._tools.backend.capacity()
         self._capacity = stated(self._pool) or self._seen
+        self._parked = self._held_for_nothing() if self._cordons else []
         if not self._seen.cpus:
             self.ready.clear()  # connect again, in case the connection itself is gone
         now = time.monotonic()
@@ -221,6 +234,10 @@ class Reconciler:
             ctrl = self._jobs.get(job_id)
             if ctrl is not None and not self._stopping.is_set():
                 self._turn(job_id, ctrl)
+
+    def _held_for_nothing(self) -> list[Parked]:
+        with self._tools.store.read() as unit:
+            return unit.cordons.parked(self._owner, self._tools.clock() - PARKED_S)
 
     def _turn(self, job_id: str, ctrl: TuningJobCtrl) -> None:
         with bound_contextvars(tenant=ctrl.lease.tenant_id, job=job_id):

@@ -120,6 +120,7 @@ class RunnerRows:
         now: float,
         *,
         withdrawn: Sequence[str] = (),
+        log_problem: str = "",
     ) -> None:
         """Store measurements and the sign of life. A step's value may be reported anew: the last one counts.
 
@@ -142,7 +143,8 @@ class RunnerRows:
                 for point in points
             ],
         )
-        self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes))
+        told = {"log_problem": log_problem} if log_problem else {}
+        self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes), **told)
 
     def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:
         """Store how the execution ended, and what it used; the controller draws the conclusions."""
