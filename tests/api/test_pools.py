@@ -152,10 +152,10 @@ def test_an_operator_cordons_an_executor_and_its_claims_wait(service: Service, d
     run, other = driver.add_trial(0), driver.add_trial(1)
     assert other.claim().status_code == 200  # on worker-1, before
     with service.http(service.operator_key) as operator:
-        wish = {"host": "worker-1", "reason": "new disk"}
-        made = operator.post("/v1/pools/default/cordons", json=wish)
-        assert (made.status_code, made.json()["set_by"], made.json()["ends_at"]) == (201, "operator", None)
-        assert operator.post("/v1/pools/default/cordons", json=wish | {"minutes": 5}).json()["ends_at"]
+        wish = {"reason": "new disk"}
+        made = operator.put("/v1/pools/default/cordons/worker-1", json=wish)
+        assert (made.status_code, made.json()["set_by"], made.json()["ends_at"]) == (200, "operator", None)
+        assert operator.put("/v1/pools/default/cordons/worker-1", json=wish | {"minutes": 5}).json()["ends_at"]
         [cordon] = operator.get("/v1/pools/default").json()["cordons"]
         assert (cordon["host"], cordon["reason"]) == ("worker-1", "new disk")
         assert operator.get("/v1/pools").json()["items"][0]["cordons"] == [cordon]
@@ -179,24 +179,24 @@ def test_an_operator_cordons_an_executor_and_its_claims_wait(service: Service, d
 def test_only_operators_cordon_and_a_host_has_a_name(service: Service) -> None:
     for key in ("vision/admin", "vision/member"):
         with service.http(service.keys[key]) as http:
-            assert http.post("/v1/pools/default/cordons", json={"host": "x"}).status_code == 403
+            assert http.put("/v1/pools/default/cordons/x").status_code == 403
             assert http.delete("/v1/pools/default/cordons/x").status_code == 403
             assert http.get("/v1/pools/default").json()["cordons"] is None
     with service.http(service.operator_key) as operator:
-        for wish, field in (({"host": " "}, "host"), ({"host": "x", "minutes": 0}, "minutes"), ({}, "host")):
-            answer = operator.post("/v1/pools/default/cordons", json=wish)
+        for host, wish, field in (("%20", {}, "host"), ("x", {"minutes": 0}, "minutes"), ("x", {"why": ""}, "why")):
+            answer = operator.put(f"/v1/pools/default/cordons/{host}", json=wish)
             assert answer.status_code == 422
             assert [e["field"] for e in answer.json()["errors"]] == [field]
-        assert operator.post("/v1/pools/none/cordons", json={"host": "x"}).status_code == 404
+        assert operator.put("/v1/pools/none/cordons/x").status_code == 404
 
 
 def test_a_cordon_of_another_pool_and_one_that_ended_hold_nobody_up(service: Service, driver: Driver) -> None:
     run = driver.add_trial(0)
     pool(service)
     with service.http(service.operator_key) as operator:
-        assert operator.post("/v1/pools/h100/cordons", json={"host": "worker-1"}).status_code == 201
-        wish = {"host": "worker-1", "minutes": 1e-6}
-        assert operator.post("/v1/pools/default/cordons", json=wish).status_code == 201
+        assert operator.put("/v1/pools/h100/cordons/worker-1").status_code == 200
+        wish = {"minutes": 1e-6}
+        assert operator.put("/v1/pools/default/cordons/worker-1", json=wish).status_code == 200
     assert run.claim().status_code == 200
 
 

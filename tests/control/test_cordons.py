@@ -158,6 +158,7 @@ def test_an_executor_on_which_trials_die_is_left_out_by_itself_and_no_trial_is_l
     job = house.submit(Budget(trials=30, parallel=3))
     assert house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED).status is JobStatus.COMPLETED
     assert {t.status for t in house.trials(job)} == {"completed"}
+    until(lambda: held(house))
     cordon = held(house)
     assert (cordon.set_by, cordon.ends_at - cordon.created_at) == (SERVICE, cordons.CORDON_S)
     assert cordon.reason.endswith("trials in a row ended there: disk full; other executors are well")

@@ -62,11 +62,13 @@ class ControllerOut(Out):
 
 
 class CordonIn(BaseModel):
-    host: str = Field(description="As tasks name it", examples=["node7"])
     reason: str = Field("", max_length=500, examples=["its disk is being replaced"])
     minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="null: until it is uncordoned")
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"host": "node7", "reason": "new disk"}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "new disk", "minutes": 60}]})
+
+
+_NO_WISH = CordonIn(reason="", minutes=None)
 
 
 class CordonOut(Out):
@@ -166,10 +168,10 @@ def delete_pool(name: str, who: Who, pools: Pools) -> None:
     pools.delete(who, name)
 
 
-@router.post("/{name}/cordons", status_code=status.HTTP_201_CREATED, responses=responses(403, 404, 422))
-def cordon_executor(name: str, wish: CordonIn, who: Who, pools: Pools) -> CordonOut:
+@router.put("/{name}/cordons/{host}", responses=responses(403, 404, 422))
+def cordon_executor(name: str, host: str, who: Who, pools: Pools, wish: CordonIn = _NO_WISH) -> CordonOut:
     """Give an executor no further trials; what runs there goes on. Operators only; again: another reason or time."""
-    return CordonOut.of(pools.cordon(who, name, wish.host, reason=wish.reason, minutes=wish.minutes))
+    return CordonOut.of(pools.cordon(who, name, host, reason=wish.reason, minutes=wish.minutes))
 
 
 @router.delete("/{name}/cordons/{host}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(403, 404))

@@ -81,8 +81,8 @@ class AdministrationCalls(ABC):
 
     def cordon(self, pool: str, host: str, reason: str = "", minutes: float | None = None) -> JsonDict:
         """Give an executor no trials, for so long or until `uncordon`; what runs there goes on. For operators."""
-        wish = {"host": host, "reason": reason, "minutes": minutes}
-        return self._dict("POST", f"/v1/pools/{quote(pool, safe='')}/cordons", json=wish)
+        wish = {"reason": reason, "minutes": minutes}
+        return self._dict("PUT", f"/v1/pools/{quote(pool, safe='')}/cordons/{quote(host, safe='')}", json=wish)
 
     def uncordon(self, pool: str, host: str) -> None:
         """Give an executor trials again. For operators."""
