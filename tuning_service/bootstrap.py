@@ -32,6 +32,7 @@ from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.clock import DatabaseClock
 from tuning_service.storage.engine import check_schema, upgrade_schema
 from tuning_service.storage.store import Store
 
@@ -133,8 +134,10 @@ class _Controller:
                 output=str(folder / "spark.log"),
             )
         )
+        self._clock = DatabaseClock(store.engine)
         tools = Tools(
             store=store,
+            clock=self._clock,
             artifacts=ArtifactStore(settings.artifacts),
             backend=self._backend,
             algorithms=self._algorithms,
@@ -151,6 +154,7 @@ class _Controller:
             alone=alone,
             pool=pool.name,
             version=__version__,
+            clock_skew=lambda: self._clock.skew_s,
         )
 
     def notify(self, job_id: str) -> None:
@@ -163,7 +167,8 @@ class _Controller:
         self._plugins.tidy(stored)
         self._reconciler.start()
         try:
-            yield
+            with self._clock.kept():
+                yield
         finally:
             self._reconciler.stop()
             self._backend.stop()
@@ -204,15 +209,18 @@ class _Interface:
     access: AccessMgr
     plugins: PluginMgr
     server: uvicorn.Server
+    clock: DatabaseClock
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
 
 
 def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> _Interface:
     artifacts = ArtifactStore(settings.artifacts)
-    access = AccessMgr(store)
+    clock = DatabaseClock(store.engine)
+    access = AccessMgr(store, clock)
     tuning = ModelTuningMgr(
         store,
         artifacts,
+        clock=clock,
         notify=notify,
         bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
         max_upload_bytes=settings.max_upload_bytes,
@@ -225,6 +233,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         heartbeat_s=settings.heartbeat_s,
         log_limit_bytes=settings.log_limit_bytes,
         data_dir=settings.training_data_dir,
+        clock=clock,
         environments=settings.environments,
     )
 
@@ -234,10 +243,17 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         _plugin_cache(settings),
         limits=_plugin_limits(settings),
         install_s=settings.plugin_install_s,
+        clock=clock,
     )
-    app = create_app(tuning, access, desk, plugins, PoolMgr(store), is_ready=tuning.ready)
+    app = create_app(tuning, access, desk, plugins, PoolMgr(store, clock), is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    return _Interface(access=access, plugins=plugins, server=uvicorn.Server(config), streams_end=app.state.stopping)
+    return _Interface(
+        access=access,
+        plugins=plugins,
+        server=uvicorn.Server(config),
+        clock=clock,
+        streams_end=app.state.stopping,
+    )
 
 
 def _plugin_cache(settings: Settings) -> PluginCache:
@@ -318,12 +334,13 @@ def _serve_until_told(
     told = _told_to_end()
     thread.start()
     try:
-        while not (server.started or told.is_set()) and thread.is_alive():
-            told.wait(0.05)
-        if server.started:
-            _announce(ready_file, news)
-        while thread.is_alive() and not told.is_set():
-            told.wait(1.0)
+        with interface.clock.kept():
+            while not (server.started or told.is_set()) and thread.is_alive():
+                told.wait(0.05)
+            if server.started:
+                _announce(ready_file, news)
+            while thread.is_alive() and not told.is_set():
+                told.wait(1.0)
     finally:
         log.info("stopping")
         interface.streams_end.set()

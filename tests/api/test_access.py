@@ -39,6 +39,7 @@ def filled(path: str, driver: Driver, digest: str) -> str:
         ("name", "mine"),
         ("version", "1.0.0"),
         ("tenant", "vision"),
+        ("host", "node7"),
     ):
         path = path.replace("{" + name + "}", value)
     assert "{" not in path, path

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.rest_service import Service, a_controller, archive, job_file
+from tests.rest_service import Driver, Service, a_controller, archive, job_file
 
 
 def pool(service: Service, name: str = "h100", **described: Any) -> Any:
@@ -146,3 +146,63 @@ def test_operators_see_who_serves_a_pool(service: Service) -> None:
         True,
         8,
     )
+
+
+def test_an_operator_cordons_an_executor_and_its_claims_wait(service: Service, driver: Driver) -> None:
+    run, other = driver.add_trial(0), driver.add_trial(1)
+    assert other.claim().status_code == 200  # on worker-1, before
+    with service.http(service.operator_key) as operator:
+        wish = {"reason": "new disk"}
+        made = operator.put("/v1/pools/default/cordons/worker-1", json=wish)
+        assert (made.status_code, made.json()["set_by"], made.json()["ends_at"]) == (200, "operator", None)
+        assert operator.put("/v1/pools/default/cordons/worker-1", json=wish | {"minutes": 5}).json()["ends_at"]
+        [cordon] = operator.get("/v1/pools/default").json()["cordons"]
+        assert (cordon["host"], cordon["reason"]) == ("worker-1", "new disk")
+        assert operator.get("/v1/pools").json()["items"][0]["cordons"] == [cordon]
+
+        for _ in range(2):
+            answer = run.claim()
+            assert answer.status_code == 202
+            assert 0 < answer.json()["seconds"] <= 10
+            assert answer.json()["reason"] == "not begun: the executor on worker-1 is left out: new disk"
+        assert other.claim().status_code == 200, "what runs there goes on"
+        with service.http() as http:
+            [task] = http.get(f"/v1/tuning-jobs/{driver.job_id}/trials/0").json()["tasks"]
+        assert (task["status"], task["outcome"]["fault"], task["host"]) == ("lost", "service", "worker-1")
+
+        assert operator.delete("/v1/pools/default/cordons/worker-1").status_code == 204
+        assert operator.delete("/v1/pools/default/cordons/worker-1").status_code == 404
+        assert operator.get("/v1/pools/default").json()["cordons"] == []
+    assert run.claim().status_code == 410, "its trial has gone elsewhere"
+
+
+def test_only_operators_cordon_and_a_host_has_a_name(service: Service) -> None:
+    for key in ("vision/admin", "vision/member"):
+        with service.http(service.keys[key]) as http:
+            assert http.put("/v1/pools/default/cordons/x").status_code == 403
+            assert http.delete("/v1/pools/default/cordons/x").status_code == 403
+            assert http.get("/v1/pools/default").json()["cordons"] is None
+    with service.http(service.operator_key) as operator:
+        for host, wish, field in (("%20", {}, "host"), ("x", {"minutes": 0}, "minutes"), ("x", {"why": ""}, "why")):
+            answer = operator.put(f"/v1/pools/default/cordons/{host}", json=wish)
+            assert answer.status_code == 422
+            assert [e["field"] for e in answer.json()["errors"]] == [field]
+        assert operator.put("/v1/pools/none/cordons/x").status_code == 404
+
+
+def test_a_cordon_of_another_pool_and_one_that_ended_hold_nobody_up(service: Service, driver: Driver) -> None:
+    run = driver.add_trial(0)
+    pool(service)
+    with service.http(service.operator_key) as operator:
+        assert operator.put("/v1/pools/h100/cordons/worker-1").status_code == 200
+        wish = {"minutes": 1e-6}
+        assert operator.put("/v1/pools/default/cordons/worker-1", json=wish).status_code == 200
+    assert run.claim().status_code == 200
+
+
+def test_a_controller_of_another_version_is_shown_with_its_version_and_its_clock(service: Service) -> None:
+    hear_of_controller(service, version="0.0.9", skew_s=3600.0)
+    with service.http(service.operator_key) as operator:
+        [controller] = operator.get("/v1/pools/default").json()["controllers"]
+    assert (controller["version"], controller["skew_s"], controller["connected"]) == ("0.0.9", 3600.0, True)
+    assert submitted(service).status_code == 201

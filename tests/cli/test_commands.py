@@ -75,6 +75,8 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     assert "exit code 1" in shell.run("trials", job_id).stdout
     assert [t["number"] for t in shell.json("trials", job_id, "--sort", "-number", "--limit", "1")] == [1]
     assert "worker-1" in shell.run("trials", job_id, "0").stdout
+    assert "Task 0 printed at its end:\nval_accuracy=0.5\n" in shell.run("trials", job_id, "0").stdout
+    assert "Task 0" not in shell.run("trials", job_id, "0", "--no-log").stdout
     assert "lr" in shell.run("best", job_id).stdout
     assert shell.json("best", job_id)["by_observation"]["value"] == 0.5
     assert shell.run("logs", job_id).stdout == "val_accuracy=0.5\n"
@@ -330,6 +332,16 @@ def test_pools_are_made_changed_drained_shown_and_deleted(service: Service) -> N
     assert "yarn" in operator.run("pool", "show", "h100").stdout
     assert "yarn" not in member.run("pool", "show", "h100").stdout
     member.run("pool", "drain", "h100", code=3)
+    assert operator.run("pool", "cordon", "h100", "node7", "--reason", "new disk").stdout == "node7 is cordoned.\n"
+    operator.run("pool", "cordon", "h100", "node8", "--minutes", "5")
+    shown = operator.run("pool", "show", "h100").stdout
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("node")] == ["node7", "node8"]
+    assert "new disk" in shown
+    assert "node7" not in member.run("pool", "show", "h100").stdout
+    member.run("pool", "cordon", "h100", "node9", code=3)
+    operator.run("pool", "uncordon", "h100", "node7")
+    assert "node7" not in operator.run("pool", "show", "h100").stdout
+    operator.run("pool", "uncordon", "h100", "node7", code=4)
     assert "--conf takes NAME=VALUE" in operator.run("pool", "set", "h100", "--conf", "x", code=2).stderr
     operator.run("pool", "delete", "h100")
     operator.run("pool", "show", "h100", code=4)
@@ -369,7 +381,7 @@ def test_every_command_explains_itself(shell: Shell) -> None:
     for group, commands in (
         ("db", ["upgrade"]),
         ("tenant", ["create", "list", "set", "show"]),
-        ("pool", ["list", "show", "create", "set", "drain", "undrain", "delete"]),
+        ("pool", ["list", "show", "create", "set", "drain", "undrain", "cordon", "uncordon", "delete"]),
         ("key", ["create", "list", "revoke"]),
     ):
         for command in commands:

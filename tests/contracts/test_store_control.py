@@ -276,7 +276,7 @@ def test_a_higher_attempt_takes_over_in_a_task_of_its_own(store, alice):
         assert unit.for_tenant(alice).trial(job.id, 0).tasks == 2
         assert unit.runner.latest_for_handle(task.handle) == successor.id
         assert unit.runner.latest_for_handle("task_none") is None
-        assert unit.control.lost_tasks(trial.id) == 1
+        assert unit.control.losses([trial.id, "trial_none"]) == {trial.id: (1, 2.0)}
         assert unit.control.with_unsettled_tasks() == set()
 
 
@@ -284,7 +284,7 @@ def test_what_the_service_lost_does_not_count_as_lost(store, alice):
     _, _, [trial], [task] = prepared(store, alice)
     with store.write() as unit:
         unit.control.end_task(task, dataclasses.replace(LOST, fault=FaultKind.SERVICE), 2.0)
-        assert unit.control.lost_tasks(trial.id) == 0
+        assert unit.control.losses([trial.id]) == {}
 
 
 def test_a_runner_finds_what_its_task_belongs_to(store, alice):

@@ -10,7 +10,7 @@ from tuning_service.control.decide import MOST_INFEASIBLE, STOP_GRACE_S, decide,
 from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
-from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Suggestion
+from tuning_service.domain.trial import MOST_LOST, Failure, FaultKind, Outcome, Suggestion
 
 NOW = 1000.0
 
@@ -160,16 +160,55 @@ def test_a_trial_without_one_of_its_required_metrics_has_failed(values, reason):
     assert (conclusion.trial.value, conclusion.trial.values) == (None, {})
 
 
-def test_a_lost_trial_is_launched_again_in_the_same_step_until_it_was_lost_too_often():
-    outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
-    trial, task = one_task(TaskStatus.LOST, outcome=outcome)
+GONE = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, failure=str(Failure.LOST), reason="gone")
+
+
+def test_a_lost_trial_is_queued_again_until_it_was_lost_too_often():
+    trial, task = one_task(TaskStatus.LOST, outcome=GONE)
     for lost in range(1, MOST_LOST + 1):
         results = {task.id: Result(values={}, metrics={}, lost=lost)}
         actions = decide(a_state(trials=[trial], tasks=[task], results=results))
         again = lost < MOST_LOST
-        assert [t.trial_id for t in actions.launch] == [trial.id] * again
-        assert actions.conclusions[0].trial.status is (TrialStatus.QUEUED if again else TrialStatus.FAILED)
+        # At once after the first loss, after a pause when it was lost before.
+        assert [t.trial_id for t in actions.launch] == [trial.id] * (lost == 1)
+        after = actions.conclusions[0].trial
+        assert after.status is (TrialStatus.QUEUED if again else TrialStatus.FAILED)
+        assert (after.fault, after.failure) == ((FaultKind.NONE, "") if again else (FaultKind.CLUSTER, "executor lost"))
     assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason
+
+
+@pytest.mark.parametrize(("lost", "pause_s"), [(1, 0.0), (2, 2.0), (3, 6.0), (4, 18.0)])
+def test_a_trial_rests_ever_longer_after_each_loss_and_others_go_before_it(lost, pause_s):
+    waiting, other = a_trial(a_job(), 0, tasks=lost), a_trial(a_job(), 1)
+    for since, rests in ((0.5 * pause_s, pause_s > 0), (pause_s, False)):
+        losses = {waiting.id: (lost, NOW - since)}
+        state = a_state(trials=[waiting, other], losses=losses, budget=Budget(trials=2, parallel=2))
+        expected = [other.id] if rests else [waiting.id, other.id]
+        assert [t.trial_id for t in decide(state).launch] == expected
+        assert wanted(state) == len(expected)
+        alone = decide(a_state(trials=[waiting], losses=losses, budget=Budget(trials=1, parallel=1)))
+        reason = f"Waits: trial 0 was lost {lost} times, and is tried again after a pause."
+        assert (alone.job.reason if rests else not alone.launch) == (reason if rests else False)
+
+
+def test_a_configuration_that_its_program_calls_infeasible_is_no_failure_in_a_row():
+    said = Outcome(status=TaskStatus.FAILED, fault=FaultKind.INFEASIBLE, failure="infeasible", reason="too wide")
+    trial, task = one_task(TaskStatus.FAILED, outcome=said, ended_at=NOW)
+    state = a_state(
+        trials=[trial],
+        tasks=[task],
+        results={task.id: Result(values={}, metrics={})},
+        ready=suggestions(1),
+        budget=Budget(trials=9, parallel=1, failures=1),
+    )
+    actions = decide(state)
+    [conclusion] = actions.conclusions
+    assert (conclusion.trial.fault, conclusion.trial.reason, conclusion.final) == (
+        FaultKind.INFEASIBLE,
+        "too wide",
+        True,
+    )
+    assert len(actions.launch) == 1
 
 
 NO_PACKAGE = Outcome(

@@ -70,6 +70,7 @@ class House:
             token=ticket_token(self.store),
             service_url="http://127.0.0.1:1",
             notify=self.notify,
+            retry_pause_s=0.05,
         )
 
     def controller(self, backend, *, alone=False, lease_s=15.0, pool="default"):

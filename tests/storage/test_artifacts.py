@@ -122,3 +122,36 @@ def test_a_full_disk_keeps_nothing_of_what_was_being_written(artifacts, tmp_path
         artifacts.put_program("t", "d", b"program")
     assert files_below(tmp_path) == []
     assert not artifacts.has_program("t", "d")
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "broken")])
+def test_a_store_that_refuses_writes_says_to_come_again_and_keeps_what_it_has(artifacts, monkeypatch, error):
+    artifacts.put_program("t", "d", b"program")
+
+    def refuses(path, data):
+        raise error
+
+    monkeypatch.setattr(artifacts._fs, "pipe_file", refuses)
+    for put in (lambda: artifacts.put_program("t", "e", b"x"), lambda: artifacts.put_log("t", "j", "k", 0, b"x")):
+        with pytest.raises(TryAgain, match="takes no files at present"):
+            put()
+    assert artifacts.program("t", "d") == b"program"
+
+
+def test_a_remote_store_that_refuses_writes_says_so_in_the_same_words(monkeypatch):
+    artifacts = ArtifactStore("memory://refusing")
+
+    def refuses(path, data):
+        raise ConnectionError("the bucket's policy forbids it")
+
+    monkeypatch.setattr(artifacts._fs, "pipe_file", refuses)
+    with pytest.raises(TryAgain, match="takes no files at present"):
+        artifacts.put_program("t", "d", b"x")
+
+
+def test_a_piece_that_was_not_stored_leaves_blanks_where_it_was(artifacts):
+    artifacts.put_log("t", "j", "k", 0, b"abc")
+    artifacts.put_log("t", "j", "k", 5, b"fgh")
+    assert artifacts.log("t", "j", "k", 0, 99) == b"abc  fgh"
+    assert artifacts.log("t", "j", "k", 4, 3) == b" fg"
+    assert artifacts.log("t", "j", "k", 1, 3) == b"bc"

@@ -118,7 +118,7 @@ class _Feed:
 
     def _remember(self, page: Sequence[Event]) -> None:
         self._sent.update(event.id for event in page)
-        settled = time.time() - _OVERLAP_S
+        settled = self._tuning.now() - _OVERLAP_S
         self._floor = max((event.id for event in page if event.at < settled), default=self._floor)
         self._sent = {event_id for event_id in self._sent if event_id > self._floor}
 

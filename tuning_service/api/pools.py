@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tuning_service.api.deps import IdempotencyKey, Pools, Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.idempotency import answered_once
-from tuning_service.api.schemas import Out, Page, moment
+from tuning_service.api.schemas import Out, Page, moment, moment_or_none
+from tuning_service.domain.pool import Cordon
 from tuning_service.domain.state import Role
 from tuning_service.manager.pool_mgr import PoolView
 
@@ -57,6 +58,30 @@ class ControllerOut(Out):
     problem: str
     cpus: int
     gpus: int
+    skew_s: float = Field(description="By how much the clock of its machine is ahead of the database's")
+
+
+class CordonIn(BaseModel):
+    reason: str = Field("", max_length=500, examples=["its disk is being replaced"])
+    minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="null: until it is uncordoned")
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "new disk", "minutes": 60}]})
+
+
+_NO_WISH = CordonIn(reason="", minutes=None)
+
+
+class CordonOut(Out):
+    host: str = Field(examples=["node7"])
+    reason: str
+    set_by: str = Field(description="operator, or service: trials died there in one way", examples=["operator"])
+    created_at: datetime
+    ends_at: datetime | None = Field(description="null: when it is uncordoned")
+
+    @classmethod
+    def of(cls, cordon: Cordon) -> "CordonOut":
+        same = {name: getattr(cordon, name) for name in ("host", "reason", "set_by")}
+        return cls(created_at=moment(cordon.created_at), ends_at=moment_or_none(cordon.ends_at), **same)
 
 
 class PoolOut(Out):
@@ -73,6 +98,7 @@ class PoolOut(Out):
     conf: dict[str, str] | None = Field(None, description="Values of secrets are not shown")
     tenants: list[str] | None = Field(None, description="Ids; null: all may use it")
     controllers: list[ControllerOut] | None = None
+    cordons: list[CordonOut] | None = Field(None, description="Executors that get no trials")
 
     @classmethod
     def of(cls, view: PoolView, *, for_operator: bool) -> "PoolOut":
@@ -86,6 +112,7 @@ class PoolOut(Out):
                 "conf": {name: _shown(name, value) for name, value in pool.conf.items()},
                 "tenants": None if pool.tenants is None else list(pool.tenants),
                 "controllers": [_controller(c) for c in view.controllers],
+                "cordons": [CordonOut.of(cordon) for cordon in view.cordons],
             }
         return cls(cpus=view.cpus, gpus=view.gpus, trouble=view.trouble, **fields)
 
@@ -95,7 +122,7 @@ def _shown(name: str, value: str) -> str:
 
 
 def _controller(seen: Any) -> ControllerOut:
-    same = ("id", "version", "host", "pid", "connected", "problem", "cpus", "gpus")
+    same = ("id", "version", "host", "pid", "connected", "problem", "cpus", "gpus", "skew_s")
     fields = {name: getattr(seen, name) for name in same}
     return ControllerOut(started_at=moment(seen.started_at), seen_at=moment(seen.seen_at), **fields)
 
@@ -139,3 +166,15 @@ def change_pool(name: str, change: PoolChange, who: Who, pools: Pools) -> PoolOu
 def delete_pool(name: str, who: Who, pools: Pools) -> None:
     """Forget a pool in which no unfinished job is; operators only."""
     pools.delete(who, name)
+
+
+@router.put("/{name}/cordons/{host}", responses=responses(403, 404, 422))
+def cordon_executor(name: str, host: str, who: Who, pools: Pools, wish: CordonIn = _NO_WISH) -> CordonOut:
+    """Give an executor no further trials; what runs there goes on. Operators only; again: another reason or time."""
+    return CordonOut.of(pools.cordon(who, name, host, reason=wish.reason, minutes=wish.minutes))
+
+
+@router.delete("/{name}/cordons/{host}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(403, 404))
+def uncordon_executor(name: str, host: str, who: Who, pools: Pools) -> None:
+    """Give an executor trials again; operators only."""
+    pools.uncordon(who, name, host)

@@ -181,6 +181,7 @@ class _TrialBase(Out):
     fault: FaultKind = Field(
         description="Of a failed trial: whose fault it was; infeasible: its configuration cannot be trained at all"
     )
+    failure: str = Field(description="Of a failed trial: how it failed, in a word", examples=["out of memory"])
     explanation: str = Field(description="What was looked for in the log, and what came near")
     source: str = Field(description="Who proposed it, when that differs from the job's algorithm")
     created_at: datetime
@@ -200,6 +201,7 @@ class TrialOut(_TrialBase):
 class OutcomeOut(Out):
     status: TaskStatus
     fault: FaultKind = Field(description="Whose fault it was")
+    failure: str = Field(description="How it failed, in a word", examples=["out of memory"])
     exit_code: int | None = Field(description="Negative: ended by that signal")
     reason: str
     explanation: str
@@ -219,6 +221,7 @@ class TaskOut(Out):
     stop_requested: bool
     outcome: OutcomeOut | None
     log_bytes: int
+    log_problem: str = Field(description="Why a part of its log is missing")
     created_at: datetime
     claimed_at: datetime | None
     heartbeat_at: datetime | None
@@ -226,7 +229,7 @@ class TaskOut(Out):
 
     @classmethod
     def of(cls, task: TuningTask) -> "TaskOut":
-        same = ("id", "number", "status", "attempt", "host", "stop_requested", "log_bytes")
+        same = ("id", "number", "status", "attempt", "host", "stop_requested", "log_bytes", "log_problem")
         fields: dict[str, Any] = {name: getattr(task, name) for name in same}
         for name in ("created_at", "claimed_at", "heartbeat_at", "ended_at"):
             fields[name] = moment_or_none(getattr(task, name))
@@ -249,7 +252,7 @@ def _trial_fields(trial: Trial) -> dict[str, Any]:
     if trial.started_at is not None:
         end = trial.ended_at if trial.ended_at is not None else time.time()
         elapsed = max(0.0, end - trial.started_at)
-    same = ("number", "id", "status", "value", "feasible", "reason", "fault", "explanation", "source")
+    same = ("number", "id", "status", "value", "feasible", "reason", "fault", "failure", "explanation", "source")
     return {name: getattr(trial, name) for name in same} | {
         "params": dict(trial.params),
         "values": dict(trial.values),

@@ -17,7 +17,7 @@ from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import presented_key
 from tuning_service.domain.errors import Unauthenticated
 from tuning_service.manager.task_desk import TaskDesk
-from tuning_service.runner.protocol import Claim, Report, plan_to_json
+from tuning_service.runner.protocol import Claim, Park, Report, plan_to_json
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -25,19 +25,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def runner_routes(desk: TaskDesk, metrics: Metrics) -> list[BaseRoute]:
     """The three routes. They are not in the OpenAPI document, which is for people."""
 
-    def claim(task_id: str, token: str, data: Mapping[str, Any]) -> bytes:
-        plan = plan_to_json(desk.claim(task_id, token, Claim.from_json(data)))
+    def claim(task_id: str, token: str, data: Mapping[str, Any]) -> tuple[int, bytes]:
+        answer = desk.claim(task_id, token, Claim.from_json(data))
+        if isinstance(answer, Park):
+            return 202, orjson.dumps(answer.to_json())
         metrics.claims.inc()
-        return orjson.dumps(plan)
+        return 200, orjson.dumps(plan_to_json(answer))
 
-    def report(task_id: str, token: str, data: Mapping[str, Any]) -> bytes:
+    def report(task_id: str, token: str, data: Mapping[str, Any]) -> tuple[int, bytes]:
         told = Report.from_json(data)
         answer = desk.report(task_id, token, told)
         metrics.reports.inc()
         metrics.measurements.inc(len(told.measurements))
         if told.outcome is not None:
             metrics.outcomes.labels(str(told.outcome.status)).inc()
-        return orjson.dumps(answer.to_json())
+        return 200, orjson.dumps(answer.to_json())
 
     async def program(request: Request) -> Response:
         data = await anyio.to_thread.run_sync(desk.program, request.path_params["task_id"], _token(request))
@@ -50,17 +52,17 @@ def runner_routes(desk: TaskDesk, metrics: Metrics) -> list[BaseRoute]:
     ]
 
 
-def _answering(work: Callable[[str, str, Mapping[str, Any]], bytes]) -> Endpoint:
+def _answering(work: Callable[[str, str, Mapping[str, Any]], tuple[int, bytes]]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         if not _token(request):
             raise Unauthenticated("A task's token is needed.")
         body = await request.body()
         try:
             data = orjson.loads(body)
-            answer = await anyio.to_thread.run_sync(work, request.path_params["task_id"], _token(request), data)
+            status, answer = await anyio.to_thread.run_sync(work, request.path_params["task_id"], _token(request), data)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             return malformed(request.scope, f"{type(error).__name__}: {error}.")
-        return Response(answer, media_type="application/json")
+        return Response(answer, status_code=status, media_type="application/json")
 
     return endpoint
 

@@ -1,4 +1,4 @@
-"""Commands about compute pools: list, show, create, set, drain, undrain, delete."""
+"""Commands about compute pools: list, show, create, set, drain, undrain, cordon, uncordon, delete."""
 
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from tuning_service.cli.options import AsJson, Key, Url, connect
 pool = typer.Typer(no_args_is_help=True, help="Compute pools: Spark clusters that jobs run on.")
 
 Name = Annotated[str, typer.Argument(metavar="POOL", help="Its name.")]
+Host = Annotated[str, typer.Argument(metavar="HOST", help="The executor, as `trials JOB TRIAL` names it.")]
 Conf = Annotated[list[str] | None, typer.Option("--conf", help="Spark configuration, NAME=VALUE; may be repeated.")]
 Slots = Annotated[str | None, typer.Option("--slots", help="Stated slots; 'none': ask Spark.")]
 Cpus = Annotated[int | None, typer.Option("--cpus-per-slot", min=1)]
@@ -18,6 +19,8 @@ Price = Annotated[float | None, typer.Option("--price", min=0, help="Of a GPU fo
 Tenants = Annotated[
     str | None, typer.Option("--tenants", help="Who may use it, comma-separated names; 'all' for everybody.")
 ]
+
+_SMALL_SKEW_S = 5.0
 
 
 @pool.command("list")
@@ -41,7 +44,7 @@ def show_pool(name: Name, url: Url = None, key: Key = None, as_json: AsJson = Fa
     if as_json:
         output.print_json(found)
         return
-    told = {k: v for k, v in found.items() if k not in {"controllers", "conf"} and v not in (None, "")}
+    told = {k: v for k, v in found.items() if k not in {"controllers", "conf", "cordons"} and v not in (None, "")}
     told |= {f"conf {k}": v for k, v in (found["conf"] or {}).items()}
     output.table(("what", "value"), told.items(), "")
     rows = (
@@ -52,10 +55,17 @@ def show_pool(name: Name, url: Url = None, key: Key = None, as_json: AsJson = Fa
             c["version"],
             "yes" if c["connected"] else c["problem"],
             output.when(c["seen_at"]),
+            f"{c['skew_s']:+.0f} s" if abs(c["skew_s"]) > _SMALL_SKEW_S else "",
         )
         for c in found["controllers"] or ()
     )
-    output.table(("controller", "host", "pid", "version", "connected", "seen"), rows, "")
+    output.table(("controller", "host", "pid", "version", "connected", "seen", "clock"), rows, "")
+    if found["cordons"]:
+        left_out = (
+            (c["host"], c["reason"], c["set_by"], output.when(c["ends_at"]) if c["ends_at"] else "uncordoned")
+            for c in found["cordons"]
+        )
+        output.table(("cordoned", "reason", "by", "until"), left_out, "")
 
 
 @pool.command("create", epilog="Example: tuning-service pool create h100 --master spark://spark:7077 --price 2.5")
@@ -126,6 +136,29 @@ def undrain_pool(name: Name, url: Url = None, key: Key = None) -> None:
     with connect(url, key) as client:
         client.change_pool(name, drained=False)
     output.say(f"{name} goes on.")
+
+
+@pool.command("cordon", epilog='Example: tuning-service pool cordon h100 node7 --reason "new disk"')
+def cordon_executor(
+    name: Name,
+    host: Host,
+    reason: Annotated[str, typer.Option(help="Shown to operators, and in the tasks that went elsewhere.")] = "",
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="For so long; default: until uncordon.")] = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Give an executor no further trials; what runs there goes on."""
+    with connect(url, key) as client:
+        client.cordon(name, host, reason, minutes)
+    output.say(f"{host} is cordoned.")
+
+
+@pool.command("uncordon", epilog="Example: tuning-service pool uncordon h100 node7")
+def uncordon_executor(name: Name, host: Host, url: Url = None, key: Key = None) -> None:
+    """Give an executor trials again."""
+    with connect(url, key) as client:
+        client.uncordon(name, host)
+    output.say(f"{host} gets trials again.")
 
 
 @pool.command("delete", epilog="Example: tuning-service pool delete h100")

@@ -21,8 +21,10 @@ def _row(trial: output.JsonDict) -> tuple[object, ...]:
 
 
 def _fault(trial: output.JsonDict) -> object:
-    """Whose fault it was, where it was not the program's, which goes without saying."""
-    return "" if trial["fault"] in {"none", "program"} else trial["fault"]
+    """Whose fault it was, where it was not the program's, which goes without saying; and in a word, how."""
+    whose = "" if trial["fault"] in {"none", "program"} else trial["fault"]
+    how = "" if trial["failure"] in {"crashed", whose} else trial["failure"]
+    return ": ".join(filter(None, [whose, how]))
 
 
 def trials(
@@ -35,6 +37,7 @@ def trials(
     ] = "number",
     status: Annotated[str | None, typer.Option(help="queued, running, completed, failed or stopped.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many.")] = None,
+    log: Annotated[bool, typer.Option(help="With a trial: the last lines of each execution.")] = True,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -43,14 +46,14 @@ def trials(
     with connect(url, key) as client:
         if number is not None:
             trial = client.trial(job_id, number)
-            output.print_json(trial) if as_json else _show_trial(trial)
+            output.print_json(trial) if as_json else _show_trial(trial, log=log)
             return
         found = client.trials(job_id, sort=sort, limit=limit, status=status)
     none = "There are no trials yet." if status is None else f"No trial is {status}."
     output.listing(found, as_json=as_json, show=lambda: output.table(_COLUMNS, map(_row, found), none))
 
 
-def _show_trial(trial: output.JsonDict) -> None:
+def _show_trial(trial: output.JsonDict, *, log: bool) -> None:
     output.fields(
         [
             ("trial", trial["number"]),
@@ -78,6 +81,11 @@ def _show_trial(trial: output.JsonDict) -> None:
         for task in trial["tasks"]
     )
     output.table(("task", "status", "host", "gpus", "claimed", "exit", "reason"), rows, "It has not been started yet.")
+    for task in trial["tasks"]:
+        if task["log_problem"]:
+            output.say(f"\nTask {task['number']}: {task['log_problem']}")
+        if log and task["outcome"] and task["outcome"]["log_tail"]:
+            output.say(f"\nTask {task['number']} printed at its end:\n{task['outcome']['log_tail'].rstrip()}")
 
 
 def best(

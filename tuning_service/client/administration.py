@@ -79,6 +79,15 @@ class AdministrationCalls(ABC):
         """Forget a pool in which no unfinished job is. For operators."""
         self._transport.send("DELETE", f"/v1/pools/{quote(name, safe='')}")
 
+    def cordon(self, pool: str, host: str, reason: str = "", minutes: float | None = None) -> JsonDict:
+        """Give an executor no trials, for so long or until `uncordon`; what runs there goes on. For operators."""
+        wish = {"reason": reason, "minutes": minutes}
+        return self._dict("PUT", f"/v1/pools/{quote(pool, safe='')}/cordons/{quote(host, safe='')}", json=wish)
+
+    def uncordon(self, pool: str, host: str) -> None:
+        """Give an executor trials again. For operators."""
+        self._transport.send("DELETE", f"/v1/pools/{quote(pool, safe='')}/cordons/{quote(host, safe='')}")
+
     def tenants(self) -> list[JsonDict]:
         """All tenants. For operators."""
         return list(self._pages("/v1/tenants", {}))

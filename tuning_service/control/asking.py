@@ -13,7 +13,15 @@ import structlog
 from tuning_service.domain.errors import TryAgain, TuningError
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import TrialStatus
-from tuning_service.domain.trial import FaultKind, Observation, QueuedPoint, Recommendation, Suggestion, Trial
+from tuning_service.domain.trial import (
+    NOT_ITS_OWN,
+    FaultKind,
+    Observation,
+    QueuedPoint,
+    Recommendation,
+    Suggestion,
+    Trial,
+)
 from tuning_service.search.base import PendingTrial, algorithms
 from tuning_service.search.host import AlgorithmFailed, AlgorithmSession
 
@@ -234,7 +242,8 @@ class Search:
 def observation(trial: Trial, job: TuningJob) -> Observation:
     """What the algorithm learns of a trial that ended for good."""
     if not trial.values:
-        return Observation(number=trial.number, params=trial.params, losses=None)
+        telling = trial.fault not in NOT_ITS_OWN
+        return Observation(number=trial.number, params=trial.params, losses=None, telling=telling)
     spec = job.spec
     return Observation(
         number=trial.number,

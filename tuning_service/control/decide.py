@@ -1,7 +1,7 @@
 """What to do next for a job: a pure function from what is known to what shall be done."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tuning_service.compute.base import HandleStatus
 from tuning_service.control.job_state import Actions, Conclusion, JobState, Result
@@ -9,7 +9,7 @@ from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
-from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import MOST_LOST, Failure, FaultKind, Outcome, Trial, TuningTask
 
 # A stopped runner that has said nothing for this long is ended by force.
 STOP_GRACE_S = 10.0
@@ -21,9 +21,35 @@ def wanted(state: JobState) -> int:
     """How many further tasks the job could use now."""
     if not _searching(state):
         return 0
-    lost = sum(1 for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
+    resting = _resting(state)
+    ended = (task for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
+    lost = sum(1 for task in ended if task.trial_id not in resting)
+    queued = sum(1 for t in state.trials if t.status is TrialStatus.QUEUED and t.id not in resting)
     new = min(_untried(state), len(state.ready)) if state.exhausted else _untried(state)
-    return max(0, min(state.job.spec.budget.parallel - busy(state), _queued(state) + lost + new))
+    return max(0, min(state.job.spec.budget.parallel - busy(state), queued + lost + new))
+
+
+def pause_s(lost: int, first_s: float) -> float:
+    """How long a trial rests that the cluster has lost so often: not at all after the first loss, then ever longer."""
+    return 0.0 if lost < 2 else first_s * 3.0 ** (lost - 2)
+
+
+def _resting(state: JobState) -> Mapping[str, int]:
+    """Trials that are not tried again yet, with how often they were lost."""
+    losses = dict(state.losses)
+    for task in state.tasks:
+        if task.id in state.results:
+            losses[task.trial_id] = state.results[task.id].lost, task.ended_at or state.now
+    return {trial: lost for trial, (lost, at) in losses.items() if at + pause_s(lost, state.retry_pause_s) > state.now}
+
+
+def _why_resting(state: JobState) -> str:
+    """What a job says of which all other trials have ended; "" when none rests."""
+    resting = _resting(state)
+    trial = next((t for t in state.trials if t.id in resting and t.status is TrialStatus.QUEUED), None)
+    if trial is None:
+        return ""
+    return f"Waits: trial {trial.number} was lost {resting[trial.id]} times, and is tried again after a pause."
 
 
 def busy(state: JobState) -> int:
@@ -93,7 +119,8 @@ def _failures_after(state: JobState, conclusions: Sequence[Conclusion]) -> int:
     """How many trials will have failed in a row once the conclusions are stored."""
     count = state.failed_in_row
     for conclusion in conclusions:
-        if conclusion.final:
+        # What cannot be trained is neither for nor against the program.
+        if conclusion.final and conclusion.trial.fault is not FaultKind.INFEASIBLE:
             count = count + 1 if conclusion.trial.status is TrialStatus.FAILED else 0
     return count
 
@@ -130,15 +157,19 @@ def end_of(task: TuningTask, state: JobState) -> Outcome | None:
         end = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason=reason)
     elif handle is HandleStatus.ENDED:
         reason = "lost: its Spark task ended without a report"
-        end = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason=reason)
+        end = _lost(Failure.LOST, reason)
     elif task.stop_requested and task.status is not TaskStatus.CLAIMED:
         end = Outcome(status=TaskStatus.STOPPED, reason="stopped before it began")
     elif task.stop_requested and silent > STOP_GRACE_S:
         end = Outcome(status=TaskStatus.STOPPED, reason="stopped; its runner did not answer")
     elif silent > state.silent_s:
         reason = f"lost: its runner on {task.host} has been silent for {silent:.0f} s"
-        end = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason=reason)
+        end = _lost(Failure.SILENT, reason)
     return end
+
+
+def _lost(failure: Failure, reason: str) -> Outcome:
+    return Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, failure=str(failure), reason=reason)
 
 
 def _conclusions(state: JobState) -> list[Conclusion]:
@@ -161,7 +192,9 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
     spec = state.job.spec
     missing = [name for name in spec.required_metrics if name not in result.values]
 
-    def at(status: TrialStatus, *, reason: str = outcome.reason, explanation: str = "") -> Trial:
+    def at(
+        status: TrialStatus, *, reason: str = outcome.reason, explanation: str = "", failure: str = outcome.failure
+    ) -> Trial:
         counts = status in {TrialStatus.COMPLETED, TrialStatus.STOPPED}
         return dataclasses.replace(
             trial,
@@ -172,6 +205,7 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
             metrics=result.metrics,
             reason=reason,
             fault=_fault(outcome) if status is TrialStatus.FAILED else FaultKind.NONE,
+            failure=failure if status is TrialStatus.FAILED else "",
             explanation=explanation,
             ended_at=None if status is TrialStatus.QUEUED else state.now,
         )
@@ -180,7 +214,8 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> t
         return at(TrialStatus.COMPLETED, reason=""), True
     if outcome.status is TaskStatus.SUCCEEDED:
         verb = "has" if len(missing) == 1 else "have"
-        return at(TrialStatus.FAILED, reason=f"{', '.join(missing)} {verb} no finite value to count."), True
+        reason = f"{', '.join(missing)} {verb} no finite value to count."
+        return at(TrialStatus.FAILED, reason=reason, failure=str(Failure.NAN)), True
     if outcome.status is TaskStatus.FAILED:
         return at(TrialStatus.FAILED, explanation=outcome.explanation), True
     environment = outcome.fault is FaultKind.ENVIRONMENT
@@ -208,7 +243,8 @@ def _search(
         room = 0  # what was started now would be stopped by the next decision
     again = [c.trial for c in conclusions if c.trial.status is TrialStatus.QUEUED]
     queued = [t for t in state.trials if t.status is TrialStatus.QUEUED] + again
-    queued = sorted(queued, key=lambda t: t.number)[: max(0, room)]
+    resting = _resting(state)
+    queued = sorted((t for t in queued if t.id not in resting), key=lambda t: t.number)[: max(0, room)]
     fresh = _fresh(state, room - len(queued), make_id)
     started = [trial for trial in fresh if trial.status is TrialStatus.QUEUED]
     launch = [_task_of(trial, state, make_id) for trial in [*queued, *started]]
@@ -217,7 +253,7 @@ def _search(
         ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
-    waiting = "" if still_open or launch or used_up else state.waiting
+    waiting = "" if still_open or launch or used_up else state.waiting or _why_resting(state)
     after = job
     if used_up:
         after = _finished(

@@ -49,6 +49,7 @@ class Tools:
     notify: Callable[[str], None]  # have another look at this job
     clock: Callable[[], float] = time.time
     silent_s: float = 60.0
+    retry_pause_s: float = 2.0
     plugins: PluginCache | None = None  # needed for jobs that name a plug-in
 
 
@@ -139,6 +140,8 @@ class TuningJobCtrl:
             work = unit.control.open_work(job.id)
             search = self._search_of(unit, job)
             tenant = self._standing.look(unit, job)
+            again = [t.id for t in work.trials if t.status is TrialStatus.QUEUED and t.tasks]
+            losses = unit.control.losses(again)
             # No more than one step can take.
             search.points = unit.control.queued_points(job.id, job.spec.budget.parallel) if job.queued_points else []
         search.collect()
@@ -158,6 +161,8 @@ class TuningJobCtrl:
             last_failure=search.last_failure,
             infeasible_in_row=search.infeasible,
             silent_s=tools.silent_s,
+            losses=losses,
+            retry_pause_s=tools.retry_pause_s,
             price=self._standing.price,
             **search.state(_left(job, counts)),
         )
@@ -199,7 +204,8 @@ class TuningJobCtrl:
                 values, metrics = summarise(state.job.spec, unit.control.measurements(task.id))
                 lost = 0
                 if outcome.fault is FaultKind.CLUSTER:
-                    lost = unit.control.lost_tasks(task.trial_id) + (task.status in OPEN_TASKS)
+                    known, _ = unit.control.losses([task.trial_id]).get(task.trial_id, (0, 0.0))
+                    lost = known + (task.status in OPEN_TASKS)
                 results[task.id] = Result(values=values, metrics=metrics, lost=lost)
         return results
 

@@ -1,7 +1,7 @@
 """What a decision depends on, and what it can be."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuning_service.compute.base import HandleStatus
 from tuning_service.domain.job import TuningJob
@@ -45,6 +45,9 @@ class JobState:
     infeasible: Sequence[str] = ()  # for each of `ready`: why it cannot be trained; "" or nothing when it can
     infeasible_in_row: int = 0  # up to the end of the history
     silent_s: float = 60.0
+    # By id of a queued trial that had tasks: how often the cluster lost it, and when last.
+    losses: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    retry_pause_s: float = 2.0  # after the second loss; after each further one three times as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,16 +15,19 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from tuning_service.compute.base import Capacity
+from tuning_service.control.cordons import PARKED_S, leave_out, why_none, without
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
 from tuning_service.control.shares import Demand, grant, stated
 from tuning_service.domain.errors import LeaseLost, TryAgain
-from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Pool
+from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Cordon, Pool
+from tuning_service.storage.cordons import Parked
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0  # each job is looked at this often even when nothing points at it: budgets, lost tasks
 _NEWS_S = 0.1
 _WORD_S = 5.0  # a controller says at least this often that it is here
+_DOUBT_S = 5.0  # executors are looked at this often
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -35,13 +38,25 @@ class Reconciler:
     """
 
     def __init__(
-        self, tools: Tools, *, tick_s: float, lease_s: float, alone: bool, pool: str = DEFAULT_POOL, version: str = ""
+        self,
+        tools: Tools,
+        *,
+        tick_s: float,
+        lease_s: float,
+        alone: bool,
+        pool: str = DEFAULT_POOL,
+        version: str = "",
+        clock_skew: Callable[[], float] = float,
     ) -> None:
-        """`alone`: no other controller uses this database, so leases of whoever was here before are void."""
+        """`alone`: no other controller uses this database, so leases of whoever was here before are void.
+
+        `clock_skew`: by how much the machine's clock is ahead of the one in `tools`, which is to be the database's.
+        """
         self._tools = tools
         self._pool_name = pool
         self._pool: Pool | None = None  # as of the last look
         self._version = version
+        self._clock_skew = clock_skew
         self._started_at = tools.clock()
         self._problem = ""  # why Spark is not connected
         self._tick_s = tick_s
@@ -57,6 +72,8 @@ class Reconciler:
         self._hints: SimpleQueue[str] = SimpleQueue()  # jobs to look at soon
         self._seen = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)  # by Spark
         self._capacity = self._seen  # or as the pool states it
+        self._cordons: list[Cordon] = []
+        self._parked: list[Parked] = []  # slots on executors that are left out
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -83,7 +100,7 @@ class Reconciler:
     def _run(self) -> None:
         if self._alone:
             self._guarded("leases", self._release_all)
-        next_word = next_renewal = next_claim = next_look = 0.0
+        next_word = next_renewal = next_claim = next_look = next_doubt = 0.0
         while not self._stopping.is_set():
             if time.monotonic() >= next_word:
                 self._guarded("word", self._give_word)
@@ -103,6 +120,9 @@ class Reconciler:
             if now >= next_look:
                 self._guarded("look", self._find_due)
                 next_look = now + self._look_s
+            if now >= next_doubt:
+                self._guarded("cordons", lambda: leave_out(self._tools.store, self._pool_name, self._tools.clock()))
+                next_doubt = now + _DOUBT_S
             self._guarded("turns", self._turns)
             pause = min([self._look_s, *(due - time.monotonic() for due in self._due.values())])
             self._wake.wait(max(0.0, pause))
@@ -157,6 +177,7 @@ class Reconciler:
             problem=self._problem,
             cpus=seen.cpus,
             gpus=seen.gpus,
+            skew_s=round(self._clock_skew(), 3),
         )
         with self._tools.store.write() as unit:
             unit.pools.heard_of(word)
@@ -196,6 +217,8 @@ class Reconciler:
             targets = unit.control.targets(self._jobs)
             # Quotas are for all controllers together.
             self._elsewhere = {} if self._alone else unit.quotas.used_elsewhere(self._owner)
+            now = self._tools.clock()
+            self._cordons = [c for c in unit.cordons.of_pool(self._pool_name) if c.holds(now)]
         due |= {job_id for job_id, ctrl in self._jobs.items() if targets.get(job_id) != ctrl.target}
         self._due.update((job_id, 0.0) for job_id in due & self._jobs.keys() - self._faults.keys())
 
@@ -203,6 +226,7 @@ class Reconciler:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
         self._seen = self._tools.backend.capacity()
         self._capacity = stated(self._pool) or self._seen
+        self._parked = self._held_for_nothing() if self._cordons else []
         now = time.monotonic()
         due = [job_id for job_id, when in self._due.items() if when <= now]
         if due:
@@ -212,6 +236,10 @@ class Reconciler:
             ctrl = self._jobs.get(job_id)
             if ctrl is not None and not self._stopping.is_set():
                 self._turn(job_id, ctrl)
+
+    def _held_for_nothing(self) -> list[Parked]:
+        with self._tools.store.read() as unit:
+            return unit.cordons.parked(self._owner, self._tools.clock() - PARKED_S)
 
     def _turn(self, job_id: str, ctrl: TuningJobCtrl) -> None:
         with bound_contextvars(tenant=ctrl.lease.tenant_id, job=job_id):
@@ -247,7 +275,10 @@ class Reconciler:
         for key, each in demands.items():
             tasks, gpus = self._elsewhere.get(each.tenant_id, (0, 0.0))
             demands[key] = dataclasses.replace(each, elsewhere=tasks, gpus_elsewhere=gpus)
-        return grant(job_id, demands, self._capacity)
+        free = without(self._capacity, self._parked)
+        if self._parked and self._capacity.slots(demand.resources) and not free.slots(demand.resources):
+            return 0, why_none(self._cordons, self._parked)
+        return grant(job_id, demands, free)
 
     def _release(self, ctrl: TuningJobCtrl) -> None:
         with self._tools.store.write() as unit:

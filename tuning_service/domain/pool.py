@@ -59,6 +59,25 @@ def pool_problems(pool: Pool) -> list[FieldProblem]:
     return problems
 
 
+OPERATOR, SERVICE = "operator", "service"  # who can have set a cordon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cordon:
+    """An executor of a pool that gets no trials; what runs there goes on."""
+
+    pool: str
+    host: str  # as the executor calls itself: the `host` of tasks
+    reason: str
+    set_by: str
+    created_at: float
+    ends_at: float | None = None  # None: when an operator ends it
+
+    def holds(self, now: float) -> bool:
+        """False once it has ended."""
+        return self.ends_at is None or self.ends_at > now
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSeen:
     """One controller process, as it last said of itself."""
@@ -75,6 +94,7 @@ class ControllerSeen:
     problem: str = ""  # why it is not
     cpus: int = 0
     gpus: int = 0
+    skew_s: float = 0.0  # by how much its machine's clock is ahead of the database's
 
     def is_alive(self, now: float) -> bool:
         """False when it has not been heard of for long."""

@@ -36,6 +36,9 @@ class Observation:
     losses: tuple[float, ...] | None
     violations: tuple[float, ...] = ()
     job: str = ""
+    # False: its end says nothing of its configuration, for the cluster or the service failed it. That it was tried
+    # counts, its losses (None) do not.
+    telling: bool = True
 
     @classmethod
     def of(cls, *, number: int, params: Mapping[str, ParamValue], loss: float | None) -> "Observation":
@@ -89,6 +92,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)  # last value of each; may be nan or inf
     reason: str = ""  # one line, why it failed or was stopped
     fault: "FaultKind" = field(default_factory=lambda: FaultKind.NONE)  # of a failed trial
+    failure: str = ""  # a `Failure`: in a word, how it failed
     explanation: str = ""  # many lines: what was looked for in the log, and what came near
     tasks: int = 0  # tasks so far
     created_at: float = 0.0
@@ -108,11 +112,37 @@ class FaultKind(StrEnum):
     """
 
     NONE = "none"
-    PROGRAM = "program"  # exit code, time-out, no metric
-    INFEASIBLE = "infeasible"  # the configuration cannot be trained, which was known before it began
-    CLUSTER = "cluster"
+    PROGRAM = "program"  # exit code, time-out, out of memory, no metric
+    INFEASIBLE = "infeasible"  # the configuration cannot be trained: known before it began, or said by the program
+    CLUSTER = "cluster"  # executor lost or pre-empted, disk full, GPU gone
     SERVICE = "service"
     ENVIRONMENT = "environment"  # the executor cannot give the program the Python packages that it needs
+
+
+# The faults that say nothing of a trial's configuration.
+NOT_ITS_OWN = frozenset({FaultKind.CLUSTER, FaultKind.SERVICE, FaultKind.ENVIRONMENT})
+# A program that ends with this exit code says that its configuration cannot be trained.
+INFEASIBLE_CODE = 77
+
+
+class Failure(StrEnum):
+    """How an execution failed, in a word for people: finer than whose fault it was."""
+
+    NONE = ""
+    CRASHED = "crashed"  # exit code, traceback, signal
+    MEMORY = "out of memory"
+    GPU_MEMORY = "out of GPU memory"
+    TIMED_OUT = "timed out"
+    NAN = "nan"  # a required metric was never finite
+    NO_METRIC = "no metric"
+    INFEASIBLE = "infeasible"
+    DISK = "disk full"
+    GPU = "gpu failed"
+    PREEMPTED = "pre-empted"
+    LOST = "executor lost"
+    SILENT = "silent"
+    EXECUTOR = "executor"  # something else that the executor could not do
+    CORDONED = "cordoned"  # it came to an executor that is left out, and was not begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +151,7 @@ class Outcome:
 
     status: TaskStatus  # SUCCEEDED, FAILED, STOPPED or LOST
     fault: FaultKind = FaultKind.NONE
+    failure: str = ""  # a `Failure`; of a runner of another version perhaps one that is unknown here
     exit_code: int | None = None  # negative: ended by that signal
     reason: str = ""  # one line
     explanation: str = ""  # from the log parser, when a required metric never appeared
@@ -149,6 +180,7 @@ class TuningTask:
     stop_requested: bool = False  # the answer to the next report is STOP
     outcome: Outcome | None = None
     log_bytes: int = 0
+    log_problem: str = ""  # why a part of its log is missing
     created_at: float = 0.0
     claimed_at: float | None = None
     heartbeat_at: float | None = None

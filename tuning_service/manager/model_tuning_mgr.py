@@ -12,6 +12,7 @@ from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
 from tuning_service.manager.fronts import Fronts
+from tuning_service.manager.histories import with_log_tails
 from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
@@ -301,7 +302,8 @@ class ModelTuningMgr:
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
             trial = scope.trial(job_id, number)
-            return TrialView(trial=trial, tasks=scope.tasks(trial.id))
+            tasks = scope.tasks(trial.id)
+        return TrialView(trial=trial, tasks=with_log_tails(tasks, self._artifacts))
 
     def measurements(
         self,
@@ -352,6 +354,10 @@ class ModelTuningMgr:
             TryAgain: the first request is still being worked on.
         """
         return once(self._store, self._clock, principal, key, request, action)
+
+    def now(self) -> float:
+        """The time, by the clock that what is stored is dated by."""
+        return self._clock()
 
     def ready(self) -> None:
         """Return quietly when requests can be served; raises what the database raises otherwise."""

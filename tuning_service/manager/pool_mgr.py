@@ -7,10 +7,13 @@ from typing import Any
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound
-from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Pool, pool_problems
+from tuning_service.domain.pool import DEFAULT_POOL, OPERATOR, ControllerSeen, Cordon, Pool, pool_problems
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import Role
+from tuning_service.domain.texts import storable
 from tuning_service.storage.store import Store, Unit
+
+_LONGEST_HOST = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,7 @@ class PoolView:
     pool: Pool
     controllers: Sequence[ControllerSeen]
     trouble: str  # "" when jobs can run
+    cordons: Sequence[Cordon] = ()  # that hold now
 
     @property
     def cpus(self) -> int:
@@ -90,21 +94,58 @@ class PoolMgr:
         self._store = store
         self._clock = clock
 
+    def cordon(
+        self, principal: Principal, name: str, host: str, *, reason: str = "", minutes: float | None = None
+    ) -> Cordon:
+        """Give an executor no trials from now on, for so long or until `uncordon`; what runs there goes on.
+
+        Raises:
+            Denied, NotFound, InvalidRequest
+        """
+        self.pool(principal, name)
+        principal.require(Role.OPERATOR)
+        host = storable(host.strip())
+        if not host or len(host) > _LONGEST_HOST:
+            remedy = "Name the executor's host as tasks show it: tuning-service trials JOB TRIAL."
+            raise InvalidRequest(FieldProblem(field="host", message=f"{host[:80]!r} is no host.", remedy=remedy))
+        now = self._clock()
+        cordon = Cordon(
+            pool=name,
+            host=host,
+            reason=storable(reason),
+            set_by=OPERATOR,
+            created_at=now,
+            ends_at=None if minutes is None else now + 60 * minutes,
+        )
+        with self._store.write() as unit:
+            unit.cordons.put(cordon)
+        return cordon
+
+    def uncordon(self, principal: Principal, name: str, host: str) -> None:
+        """Give an executor trials again. Raises Denied, NotFound."""
+        self.pool(principal, name)
+        principal.require(Role.OPERATOR)
+        with self._store.write() as unit:
+            if not unit.cordons.end(name, host, self._clock()):
+                raise NotFound(f"No executor {host!r} is cordoned in the pool {name!r}.")
+
     def pools(self, principal: Principal) -> Sequence[PoolView]:
         """All for operators, for others those that their tenant may use; by name."""
         with self._store.read() as unit:
             seen = unit.pools.controllers()
             found = [pool for pool in unit.pools.all() if _sees(principal, pool)]
-        return [self._view(pool, [c for c in seen if c.pool == pool.name]) for pool in found]
+            cordons = {pool.name: unit.cordons.of_pool(pool.name) for pool in found}
+        return [self._view(pool, [c for c in seen if c.pool == pool.name], cordons[pool.name]) for pool in found]
 
     def pool(self, principal: Principal, name: str) -> PoolView:
         """Raises NotFound, also for a pool that the tenant may not use."""
         with self._store.read() as unit:
             pool = unit.pools.get(name)
             controllers = unit.pools.controllers(name)
+            cordons = unit.cordons.of_pool(name)
         if not _sees(principal, pool):
             raise NotFound(f"There is no pool {name!r}.")
-        return self._view(pool, controllers)
+        return self._view(pool, controllers, cordons)
 
     def create(self, principal: Principal, name: str, **described: Any) -> PoolView:
         """A new pool; a controller started with its name serves it.
@@ -132,7 +173,8 @@ class PoolMgr:
             pool = _checked(dataclasses.replace(unit.pools.get(name), **described))
             unit.pools.change(pool)
             controllers = unit.pools.controllers(name)
-        return self._view(pool, controllers)
+            cordons = unit.cordons.of_pool(name)
+        return self._view(pool, controllers, cordons)
 
     def delete(self, principal: Principal, name: str) -> None:
         """Raises Denied, NotFound, and Conflict while a job in it has not ended."""
@@ -141,10 +183,11 @@ class PoolMgr:
         with self._store.write() as unit:
             unit.pools.remove(name)
 
-    def _view(self, pool: Pool, controllers: Sequence[ControllerSeen]) -> PoolView:
+    def _view(self, pool: Pool, controllers: Sequence[ControllerSeen], cordons: Sequence[Cordon] = ()) -> PoolView:
         now = self._clock()
         alive = [c for c in controllers if c.is_alive(now)]
-        return PoolView(pool=pool, controllers=alive, trouble=trouble(pool.name, alive, now))
+        held = [c for c in cordons if c.holds(now)]
+        return PoolView(pool=pool, controllers=alive, trouble=trouble(pool.name, alive, now), cordons=held)
 
 
 def _sees(principal: Principal, pool: Pool) -> bool:

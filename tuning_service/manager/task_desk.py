@@ -2,6 +2,7 @@
 
 import dataclasses
 import hmac
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,15 +10,16 @@ import structlog
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.environment import ProgramEnvironment
-from tuning_service.domain.errors import GiveUp, Unauthenticated
+from tuning_service.domain.errors import GiveUp, TryAgain, Unauthenticated
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
 from tuning_service.domain.texts import storable
-from tuning_service.domain.trial import MOST_LOST, FaultKind, LaunchPlan, Measurement, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import MOST_LOST, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.access import task_token
-from tuning_service.runner.protocol import Answer, Claim, Report
+from tuning_service.manager.parking import parked, taken_over
+from tuning_service.runner.protocol import Answer, Claim, Park, Report
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.runner import RunnerRows, TaskContext
 from tuning_service.storage.store import Store
@@ -39,11 +41,13 @@ class TaskDesk:
         data_dir: str = "",
         environments: Mapping[str, str] | None = None,
         clock: Clock = system_clock,
+        log_patience_s: float = 10.0,
     ) -> None:
         """`notify` is told the id of the job each time one of its tasks has ended, after that is stored.
 
         `data_dir` is where executors have the data of trainings; "" when that is not the same on all of them.
         `environments` are the deployment's by name: the path of each one's interpreter on the executors.
+        After `log_patience_s` of refusals by the artifact store, reports are taken without their logs.
         """
         self._store = store
         self._artifacts = artifacts
@@ -53,11 +57,15 @@ class TaskDesk:
         self._data_dir = data_dir
         self._environments = dict(environments or {})
         self._clock = clock
+        self._log_patience_s = log_patience_s
+        self._refusing_since: float | None = None  # since when the artifact store takes no logs
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
 
-    def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan:
-        """What to run. The same claim gets the same answer again; a higher Spark attempt takes over in a new task.
+    def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan | Park:
+        """What to run, or that the executor is left out.
+
+        The same claim gets the same answer again; a higher Spark attempt takes over in a new task.
 
         `task_id` is the ticket's, also when an earlier attempt was given a newer task.
 
@@ -71,10 +79,15 @@ class TaskDesk:
         with self._store.write() as unit:
             latest = unit.runner.latest_for_handle(task_id)
             context = unit.runner.context(latest) if latest else None
-            plan = None if context is None else self._claimed(unit.runner, context, claim, now)
-        if plan is None:
+            park, plan = None, None
             if context is not None:
+                park = parked(unit, context, claim, now)
+                plan = None if park else self._claimed(unit.runner, context, claim, now)
+        if plan is None:
+            if context is not None and not context.parked:
                 self._notify(context.job.id)
+            if park is not None:
+                return park
             raise GiveUp("This task is not needed any more.")
         _log.info("task claimed", **plan.context, host=claim.host, gpus=list(claim.gpus))
         return plan
@@ -100,11 +113,7 @@ class TaskDesk:
         return self._plan(job, context.trial, claimed)
 
     def _take_over(self, rows: RunnerRows, lost: TuningTask, claim: Claim, now: float) -> TuningTask | None:
-        outcome = Outcome(
-            status=TaskStatus.LOST,
-            fault=FaultKind.CLUSTER,
-            reason=f"the executor on {lost.host} was lost; Spark attempt {claim.attempt} took over",
-        )
+        outcome = taken_over(lost, claim)
         if lost.stop_requested or lost.number + 1 >= MOST_LOST:
             rows.end(lost, outcome, now)
             return None
@@ -185,12 +194,11 @@ class TaskDesk:
         """
         self._check(task_id, token)
         log = report.log.encode("utf-8", "replace")
-        if log:
-            self._keep_log(task_id, report.log_offset, log)
+        problem = self._keep_log(task_id, report.log_offset, log) if log else ""
         with self._store.write() as unit:
             task = unit.runner.task(task_id, lock=True)
-            end = report.log_offset + len(log)
-            decision = None if task is None else self._stored(unit.runner, task, report, end)
+            end = 0 if problem else report.log_offset + len(log)
+            decision = None if task is None else self._stored(unit.runner, task, report, end, problem)
         if task is None or decision is None:
             raise GiveUp("This execution was given up.")
         if report.outcome is not None:
@@ -206,21 +214,41 @@ class TaskDesk:
             self._notify(task.job_id)
         return Answer(decision=decision)
 
-    def _keep_log(self, task_id: str, offset: int, log: bytes) -> None:
-        """Outside a transaction, since an artifact store may be slow; at its offset, so twice does no harm."""
+    def _keep_log(self, task_id: str, offset: int, log: bytes) -> str:
+        """Why it could not be kept; "" when it was. Outside a transaction, since an artifact store may be slow.
+
+        At its offset, so twice does no harm.
+
+        Raises:
+            TryAgain: the store has only just begun to refuse, and may soon be well.
+        """
         with self._store.read() as unit:
             task = unit.runner.task(task_id)
-        if task is not None and task.status in OPEN_TASKS:
+        if task is None or task.status not in OPEN_TASKS:
+            return ""
+        try:
             self._artifacts.put_log(task.tenant_id, task.job_id, task.id, offset, log)
+        except TryAgain as error:
+            self._refusing_since = self._refusing_since or time.monotonic()
+            if time.monotonic() - self._refusing_since < self._log_patience_s:
+                raise
+            # What was measured counts more than what was printed: trainings go on.
+            _log.warning("a part of a log is lost", task=task_id, reason=error.message, detail=error.detail)
+            return f"A part of the log was not stored. {error.message}"
+        self._refusing_since = None
+        return ""
 
-    def _stored(self, rows: RunnerRows, task: TuningTask, report: Report, log_bytes: int) -> Decision | None:
+    def _stored(
+        self, rows: RunnerRows, task: TuningTask, report: Report, log_bytes: int, problem: str
+    ) -> Decision | None:
         now = self._clock()
         if task.status not in OPEN_TASKS:
             # The last report, delivered again because its answer was lost on the way.
             delivered = report.outcome is not None and task.outcome == _clean_outcome(report.outcome)
             return Decision.STOP if delivered else None
         points = tuple(_clean_point(m) for m in report.measurements)
-        rows.report(task, points, log_bytes, now, withdrawn=[_clean_name(name) for name in report.withdrawn])
+        withdrawn = [_clean_name(name) for name in report.withdrawn]
+        rows.report(task, points, log_bytes, now, withdrawn=withdrawn, log_problem=problem)
         if report.outcome is not None:
             rows.end(task, _clean_outcome(report.outcome), now)
         return Decision.STOP if task.stop_requested else Decision.CONTINUE

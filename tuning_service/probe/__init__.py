@@ -11,6 +11,6 @@ service everything works too: reports are printed, and parameters are those that
 """
 
 from tuning_service.probe.keras import keras_callback
-from tuning_service.probe.trial import checkpoint_dir, params, report
+from tuning_service.probe.trial import checkpoint_dir, infeasible, params, report
 
-__all__ = ["checkpoint_dir", "keras_callback", "params", "report"]
+__all__ = ["checkpoint_dir", "infeasible", "keras_callback", "params", "report"]

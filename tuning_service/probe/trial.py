@@ -6,9 +6,10 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any, NoReturn, SupportsFloat
 
 _STDOUT = 1
+_INFEASIBLE_CODE = 77  # as domain/trial.py has it: nothing but this folder is there when a training runs
 _FOLDER = "TUNING_PROGRAM_DIR"  # set by the service: the training's working directory
 
 
@@ -25,7 +26,10 @@ def report(step: int | None = None, **metrics: SupportsFloat) -> None:
         return
     values: dict[str, float | int] = {} if step is None else {"step": int(step)}
     values.update((name, float(value)) for name, value in metrics.items())
-    line = json.dumps(values)
+    _say(json.dumps(values))
+
+
+def _say(line: str) -> None:
     if _FOLDER not in os.environ:
         print(line, flush=True)  # noqa: T201 - as a notebook shows it
         return
@@ -33,6 +37,15 @@ def report(step: int | None = None, **metrics: SupportsFloat) -> None:
     data = f"{line}\n".encode()
     while data:
         data = data[os.write(_STDOUT, data) :]
+
+
+def infeasible(reason: str = "") -> NoReturn:
+    """End the program: this configuration cannot be trained, for `reason` (one line), and is not to be held for a bug.
+
+    The same without this helper: print `infeasible: reason` and end with exit code 77.
+    """
+    _say(f"infeasible: {' '.join(reason.split())}")
+    raise SystemExit(_INFEASIBLE_CODE)
 
 
 def params(**defaults: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tuning_service.logs import LogParser, build_parser
 from tuning_service.logs.base import Reading
 from tuning_service.runner.lines import LineSplitter
 from tuning_service.runner.merging import Merger, Point, Rank
+from tuning_service.runner.oom import oom_kills
 from tuning_service.runner.reporter import Reporter
 from tuning_service.runner.service import Gone
 from tuning_service.runner.sources import Sources
@@ -27,7 +28,7 @@ _SIGNALLED = 128  # a shell's exit code says so when what it ran was ended by a 
 class Follower:
     """Follows one training. One thread, one loop: output, files, end, and what the reporter has to do."""
 
-    def __init__(self, plan: LaunchPlan, reporter: Reporter, sources: Sources) -> None:
+    def __init__(self, plan: LaunchPlan, reporter: Reporter, sources: Sources, *, has_gpus: bool) -> None:
         """`sources` were started: what they find from now on is the training's."""
         self._plan = plan
         self._reporter = reporter
@@ -37,6 +38,8 @@ class Follower:
         self._lines = LineSplitter(LogParser.MAX_LINE)
         self._begun = time.monotonic()
         self._begun_at = time.time()
+        self._has_gpus = has_gpus
+        self._oom_kills = oom_kills()
         self._decision = Decision.CONTINUE
         self._seen: set[str] = set()
         self._finite: set[str] = set()
@@ -146,5 +149,7 @@ class Follower:
                 log_tail=self._reporter.log.tail(),
                 elapsed_s=round(time.monotonic() - self._begun, 4),
                 time_limit_s=self._plan.time_limit_s,
+                has_gpus=self._has_gpus,
+                oom_killed=oom_kills() > self._oom_kills,
             )
         )

@@ -1,6 +1,6 @@
 """What travels between a runner and the service: three requests, each authorised by the task's own token.
 
-    POST /v1/tasks/{task}/claim     Claim  -> LaunchPlan | 410: not needed any more
+    POST /v1/tasks/{task}/claim     Claim  -> LaunchPlan | 202 Park | 410: not needed any more
     GET  /v1/tasks/{task}/program          -> the bundle's bytes
     POST /v1/tasks/{task}/report    Report -> Answer     | 410: this execution was given up; end the training
 
@@ -10,7 +10,7 @@ write (nan, inf) travel as the strings "nan", "inf", "-inf".
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tuning_service.domain.state import Decision, TaskStatus
@@ -56,6 +56,21 @@ class Claim:
             host=str(data["host"]),
             gpus=tuple(map(str, data["gpus"])),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Park:
+    """The answer to a claim from an executor that is left out: hold the slot, train nothing, claim again then.
+
+    So the slot, which nothing else can take from Spark, takes no other trial.
+    """
+
+    seconds: float
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +127,18 @@ class Answer:
         return {"decision": str(self.decision)}
 
 
+_OUTCOME = frozenset(field.name for field in fields(Outcome))
+
+
 def number_to_json(value: float) -> float | str:
     """`value`, as a string when JSON has no way to write it; float() reads both back."""
     return value if math.isfinite(value) else str(value)
 
 
 def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
-    """The outcome that `dataclasses.asdict` wrote."""
-    return Outcome(**{**data, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
+    """The outcome that `dataclasses.asdict` wrote, also in a version that knew fewer fields, or more."""
+    known = {name: value for name, value in data.items() if name in _OUTCOME}
+    return Outcome(**{**known, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
 
 
 def plan_to_json(plan: LaunchPlan) -> dict[str, Any]:

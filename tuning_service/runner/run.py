@@ -21,12 +21,12 @@ from tuning_service.runner.helper import probe_archive
 from tuning_service.runner.interpreter import EnvironmentFault, check_modules, interpreter_of
 from tuning_service.runner.protocol import Claim, TaskTicket
 from tuning_service.runner.reporter import Backoff, Reporter, delivery_s
-from tuning_service.runner.service import Gone, Refused, Service, Unreachable
+from tuning_service.runner.service import Gone, Parked, Refused, Service, Unreachable
 from tuning_service.runner.sources import Sources
 from tuning_service.runner.spool import Spool
 from tuning_service.runner.templates import fill
 from tuning_service.runner.training import CouldNotStart, SupervisorProcess, Training
-from tuning_service.runner.verdict import lost, not_started, without_environment, without_module
+from tuning_service.runner.verdict import lost, not_here, not_started, unusable, without_environment, without_module
 from tuning_service.runner.workspace import ProgramCache, Workspace, root
 
 _log = logging.getLogger(__name__)
@@ -66,6 +66,10 @@ def _claim(service: Service, ticket: TaskTicket, attempt: int, gpus: tuple[str, 
             return service.claim(ticket.task_id, ticket.token, claim)
         except Gone:
             return None
+        except Parked as park:
+            _log.info("waits with %s: %s", ticket.task_id, park)
+            time.sleep(park.seconds)
+            deadline, backoff = time.monotonic() + delivery_s(), Backoff()
         except Refused as error:
             _log.error("claim of %s refused: %s", ticket.task_id, error)
             return None
@@ -80,7 +84,7 @@ def _execute(service: Service, plan: LaunchPlan, gpus: tuple[str, ...]) -> None:
     try:
         workspace = Workspace()
     except OSError as error:
-        outcome = lost(FaultKind.CLUSTER, f"no working folder could be made on the executor: {error}")
+        outcome = not_here("no working folder could be made on the executor", error)
         _deliver(Reporter(service, plan, Spool(None)), outcome, plan)
         return
     try:
@@ -112,9 +116,9 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
             reporter.log.feed(f"tuning-service: {told}\n".encode())
         folders = script_folders(workspace.folder)
     except (BadBundle, UnicodeDecodeError) as error:
-        raise _Ended(Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=str(error)[:500])) from error
+        raise _Ended(unusable(str(error))) from error
     except OSError as error:
-        raise _Ended(lost(FaultKind.CLUSTER, f"the program could not be written on the executor: {error}")) from error
+        raise _Ended(not_here("the program could not be written on the executor", error)) from error
     beat = partial(_heartbeat, reporter)
     with contextlib.ExitStack() as stack:
         try:
@@ -128,10 +132,10 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         except EnvironmentFault as error:
             raise _Ended(without_environment(error)) from error
         except (OSError, EOFError, CouldNotStart) as error:
-            raise _Ended(lost(FaultKind.CLUSTER, f"the environment could not be made here: {error}")) from error
+            raise _Ended(not_here("the environment could not be made here", error)) from error
         sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
         sources.start()
-        follower = Follower(plan, reporter, sources)
+        follower = Follower(plan, reporter, sources, has_gpus=bool(gpus))
         outcome = _follow(plan, command(plan.argv, interpreter), with_runtime, workspace, follower)
     return without_module(outcome, plan.imports, interpreter)
 
@@ -180,7 +184,7 @@ def _start(
             # It was killed since it served last: another one will do.
             supervisor.close()
             if attempt:
-                raise _Ended(lost(FaultKind.CLUSTER, f"no process could be started: {error}")) from error
+                raise _Ended(not_here("no process could be started", error)) from error
         else:
             return supervisor, training
     raise AssertionError("unreachable")

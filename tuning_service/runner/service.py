@@ -14,6 +14,7 @@ from tuning_service.runner.protocol import Claim, plan_from_json
 
 _TIMEOUT_S = 10.0
 _CHUNK = 2**20
+_LONGEST_PARK_S = 60.0
 
 
 class Gone(Exception):
@@ -22,6 +23,14 @@ class Gone(Exception):
 
 class Unreachable(Exception):
     """No answer, or one that says to come again: the same request may succeed later."""
+
+
+class Parked(Exception):
+    """The executor is left out: claim again after `seconds`, and do nothing until then."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
 
 
 class Refused(Exception):
@@ -40,7 +49,7 @@ class Service:
         self._connection: http.client.HTTPConnection | None = None
 
     def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan:
-        """The plan. Raises Gone, Refused, Unreachable."""
+        """The plan. Raises Gone, Parked, Refused, Unreachable."""
         data = self._post(f"/v1/tasks/{task_id}/claim", token, json.dumps(claim.to_json()).encode())
         try:
             return plan_from_json(data)
@@ -119,6 +128,12 @@ class Service:
             text = ""
         if not response.isclosed():
             self.close()
+        if response.status == 202:
+            try:
+                park = json.loads(text)
+                return Parked(min(max(float(park["seconds"]), 0.1), _LONGEST_PARK_S), str(park["reason"]))
+            except (KeyError, TypeError, ValueError):
+                pass
         message = f"HTTP {response.status}: {text.strip()[:500]}"
         if response.status == 410:
             return Gone(message)

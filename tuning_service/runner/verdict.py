@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tuning_service.domain.state import Decision, TaskStatus
-from tuning_service.domain.trial import FaultKind, Outcome
+from tuning_service.domain.trial import Failure, FaultKind, Outcome
 from tuning_service.runner.environment import Interpreter
 from tuning_service.runner.environments import EnvironmentFault
+from tuning_service.runner.failures import recognised, said_infeasible
 from tuning_service.runner.training import CouldNotStart, Exit
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -24,6 +25,8 @@ _ROOT_CAUSE = re.compile(
 )
 _RANK = re.compile(r"\[(?:default|rank)(?P<rank>\d+)\]:")
 _LAUNCHER = "torch.distributed.elastic."
+# Python's words between the tracebacks of errors that led to one another.
+_CHAIN = ("During handling of the above exception,", "was the direct cause of the following exception:")
 _NO_MODULE = re.compile(r": ModuleNotFoundError: No module named '(?P<name>\w+)'")
 
 
@@ -39,6 +42,8 @@ class Training:
     log_tail: str
     elapsed_s: float
     time_limit_s: float | None
+    has_gpus: bool = False
+    oom_killed: bool = False  # meanwhile the kernel has killed a process for want of memory
 
 
 def judge(training: Training) -> Outcome:
@@ -46,26 +51,37 @@ def judge(training: Training) -> Outcome:
     if training.decision is not Decision.CONTINUE:
         word = "paused" if training.decision is Decision.PAUSE else "stopped"
         return _outcome(training, TaskStatus.STOPPED, FaultKind.NONE, f"{word} by the service")
-    if training.exit.code is None:
-        return _outcome(training, TaskStatus.LOST, FaultKind.CLUSTER, "the process that supervises it was killed")
+    code = training.exit.code
+    if code is None:
+        reason = "the process that supervises it was killed"
+        return _outcome(training, TaskStatus.LOST, FaultKind.CLUSTER, reason, Failure.EXECUTOR)
+    fault = FaultKind.PROGRAM
     if training.exit.timed_out:
-        reason = f"timed out after {training.time_limit_s:g} s"
-    elif training.exit.code:
-        reason = _crash(training.exit.code, training.log_tail)
+        reason, failure = f"timed out after {training.time_limit_s:g} s", Failure.TIMED_OUT
+    elif said := said_infeasible(code, training.log_tail):
+        fault, reason, failure = FaultKind.INFEASIBLE, said, Failure.INFEASIBLE
+    elif code:
+        fault, reason, failure = _crash(code, training)
     elif training.missing:
-        reason = f"the program ended without printing {_listed(training.missing)}"
+        reason, failure = f"the program ended without printing {_listed(training.missing)}", Failure.NO_METRIC
     elif training.never_finite:
         reason = f"{_listed(training.never_finite)} {_was(training.never_finite)} never a finite number"
+        failure = Failure.NAN
     else:
         return _outcome(training, TaskStatus.SUCCEEDED, FaultKind.NONE, "")
-    return _outcome(training, TaskStatus.FAILED, FaultKind.PROGRAM, reason)
+    status = TaskStatus.LOST if fault is FaultKind.CLUSTER else TaskStatus.FAILED
+    return _outcome(training, status, fault, reason, failure)
 
 
-def _outcome(training: Training, status: TaskStatus, fault: FaultKind, reason: str) -> Outcome:
-    missing = training.missing if status is TaskStatus.FAILED else ()
+def _outcome(
+    training: Training, status: TaskStatus, fault: FaultKind, reason: str, failure: Failure = Failure.NONE
+) -> Outcome:
+    # What of a log was not found explains nothing where the training never got there by no doing of its own.
+    missing = training.missing if fault is FaultKind.PROGRAM else ()
     return Outcome(
         status=status,
         fault=fault,
+        failure=str(failure),
         exit_code=training.exit.code,
         reason=reason[:500],
         explanation="\n\n".join(map(training.explain, missing)),
@@ -82,24 +98,48 @@ def _was(names: Sequence[str]) -> str:
     return "was" if len(names) == 1 else "were"
 
 
-def _crash(code: int, log_tail: str) -> str:
+def _crash(code: int, training: Training) -> tuple[FaultKind, str, Failure]:
+    """Of a program that ended with a code other than 0, or by a signal (negative): fault, reason, failure."""
+    # A shell says so when what it ran was ended by a signal.
+    number = -code if code < 0 else code - 128
+    if number == signal.SIGKILL and training.oom_killed:
+        return FaultKind.PROGRAM, f"{_ended(code)}: the memory ran out", Failure.MEMORY
+    if number == signal.SIGTERM:
+        # Nobody here sends it before a training was told to end; pre-empting clusters do.
+        return FaultKind.CLUSTER, f"{_ended(code)}: the executor is being ended or pre-empted", Failure.PREEMPTED
     if code < 0:
         # An abort is how glog ends a program that has said why.
-        told = _fatal(log_tail) if -code == signal.SIGABRT else ""
-        return _killed(code) + (f": {told}" if told else "")
-    # A shell says so when what it ran was killed.
-    hint = " (a process it started was killed; the memory may have run out)" if code == 128 + signal.SIGKILL else ""
-    error = _last_error(log_tail)
-    return f"exit code {code}{hint}" + (f": {error}" if error else "")
+        told = _fatal(training.log_tail) if number == signal.SIGABRT else ""
+        return FaultKind.PROGRAM, _killed(code) + (f": {told}" if told else ""), Failure.CRASHED
+    hint = " (a process it started was killed; the memory may have run out)" if number == signal.SIGKILL else ""
+    error = _last_error(training.log_tail)
+    errors = _chained(training.log_tail) if _TRACEBACK in training.log_tail else ()
+    fault, failure = recognised([*errors, error] if error else (), training.log_tail, has_gpus=training.has_gpus)
+    word = "" if failure is Failure.CRASHED or error else f" ({failure})"
+    return fault, f"exit code {code}{hint or word}" + (f": {error}" if error else ""), failure
+
+
+def _ended(code: int) -> str:
+    """How a process ended that did so by a signal, or a shell that says it of what it ran."""
+    if code > 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
 
 
 def _killed(code: int) -> str:
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = "; the memory may have run out" if -code == signal.SIGKILL else ""
-    return f"killed by {name}{hint}"
+    """The same of a process that a signal ended, with what that may mean."""
+    return _ended(code) + ("; the memory may have run out" if -code == signal.SIGKILL else "")
+
+
+def _chained(log_tail: str) -> list[str]:
+    """The errors that led to the last one, by Python's account."""
+    if not any(words in log_tail for words in _CHAIN):
+        return []
+    lines = log_tail.splitlines()
+    return [error.text for i, line in enumerate(lines) if line.endswith(_TRACEBACK) and (error := _of(lines, i))]
 
 
 def _last_error(log_tail: str) -> str:
@@ -171,18 +211,26 @@ def _of(lines: Sequence[str], begin: int) -> _Error | None:
 def not_started(argv: tuple[str, ...], error: CouldNotStart) -> Outcome:
     """The outcome of a program that the operating system would not start."""
     if error.number in {errno.ENOMEM, errno.EAGAIN, errno.ENFILE, errno.EMFILE}:
-        return lost(FaultKind.CLUSTER, f"the executor could not start a process: {error}")
+        return lost(FaultKind.CLUSTER, f"the executor could not start a process: {error}", Failure.EXECUTOR)
     hint = {
         errno.ENOENT: "there is no such program here, nor is there the interpreter that its first line may name",
         errno.EACCES: "it is not executable: chmod +x it, or name its interpreter in the command",
         errno.ENOEXEC: "it is no program: begin a script with #! and its interpreter, or name that in the command",
     }.get(error.number, str(error))
     reason = f"could not start {argv[0]}: {hint}"
-    return Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, reason=reason[:500])
+    return unusable(reason)
+
+
+def unusable(reason: str) -> Outcome:
+    """The outcome of a program that could not even begin, by its own fault."""
+    return Outcome(status=TaskStatus.FAILED, fault=FaultKind.PROGRAM, failure=str(Failure.CRASHED), reason=reason[:500])
 
 
 def without_environment(fault: EnvironmentFault) -> Outcome:
     """The outcome of an execution whose program could not be given what it needs: nothing of it has run."""
+    _, failure = recognised([], f"{fault}\n{fault.explanation}", has_gpus=False)
+    if failure is Failure.DISK:  # elsewhere there may be room
+        return lost(FaultKind.CLUSTER, f"the environment could not be made here: the disk is full: {fault}", failure)
     return Outcome(
         status=TaskStatus.LOST,
         fault=FaultKind.ENVIRONMENT,
@@ -200,6 +248,12 @@ def without_module(outcome: Outcome, modules: Collection[str], interpreter: Inte
     return dataclasses.replace(outcome, status=TaskStatus.LOST, fault=FaultKind.ENVIRONMENT, reason=reason)
 
 
-def lost(fault: FaultKind, reason: str) -> Outcome:
+def lost(fault: FaultKind, reason: str, failure: Failure = Failure.NONE) -> Outcome:
     """The outcome of an execution that failed without its program's doing."""
-    return Outcome(status=TaskStatus.LOST, fault=fault, reason=reason[:500])
+    return Outcome(status=TaskStatus.LOST, fault=fault, failure=str(failure), reason=reason[:500])
+
+
+def not_here(what: str, error: Exception) -> Outcome:
+    """The outcome of an execution that the executor's own trouble prevented; `what` ends before a colon."""
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return lost(FaultKind.CLUSTER, f"{what}: {error}", Failure.DISK if full else Failure.EXECUTOR)

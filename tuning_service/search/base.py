@@ -101,13 +101,13 @@ class HPTAlgorithm(ABC):
         """Take note of trials that have ended, failures (losses None) included; each is shown once.
 
         Those of earlier jobs (`Observation.job`) come before the first of this one. They are no trials of this job:
-        what was tried there may be proposed again.
+        what was tried there may be proposed again. Of those that are not telling, an algorithm hears nothing.
         """
         for observation in observations:
             if not observation.job:
                 self._tried.add(self.transform.key(observation.params))
                 self._last_number = max(self._last_number, observation.number)
-        self._observe([_finite(o) for o in observations])
+        self._observe([_finite(o) for o in observations if o.telling])
 
     def suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         """`count` new configurations, or fewer when the space is exhausted.

@@ -68,18 +68,19 @@ def observation_to_json(observation: Observation) -> list[Any]:
     losses, violations = observation.losses, observation.violations
     if losses is None or not all(map(math.isfinite, (*losses, *violations))):
         losses, violations = None, ()
-    return [observation.number, dict(observation.params), losses, violations, observation.job]
+    return [observation.number, dict(observation.params), losses, violations, observation.job, observation.telling]
 
 
 def observation_from_json(data: Sequence[Any]) -> Observation:
     """The observation that `observation_to_json` wrote."""
-    number, params, losses, violations, job = data
+    number, params, losses, violations, job, telling = data
     return Observation(
         number=number,
         params=params,
         losses=None if losses is None else tuple(losses),
         violations=tuple(violations),
         job=job,
+        telling=telling,
     )
 
 

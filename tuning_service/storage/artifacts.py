@@ -11,6 +11,8 @@ import fsspec
 from tuning_service.domain.errors import NotFound, TryAgain
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_NO_ROOM_LEFT = "The service has no room to store this."
+_REFUSED = "The service's artifact store takes no files at present."
 _PART = ".part"  # ends the names of files that are being written
 
 
@@ -28,7 +30,7 @@ class ArtifactStore:
             self._fs = fsspec.filesystem("file", auto_mkdir=True)
 
     def put_program(self, tenant_id: str, digest: str, data: bytes) -> None:
-        """Keep the bundle."""
+        """Keep the bundle. Raises TryAgain, as all that store something."""
         self._put(self._program(tenant_id, digest), data)
 
     def program(self, tenant_id: str, digest: str) -> bytes:
@@ -70,12 +72,13 @@ class ArtifactStore:
         self._put(posixpath.join(self._log(tenant_id, job_id, task_id), f"{offset:012d}"), text)
 
     def log(self, tenant_id: str, job_id: str, task_id: str, start: int, length: int) -> bytes:
-        """Up to `length` bytes from byte `start`; b"" where there is nothing yet."""
+        """Up to `length` bytes from byte `start`; b"" where there is nothing yet, blanks where a piece is missing."""
         pieces = bytearray()
         for offset, path in self._log_pieces(self._log(tenant_id, job_id, task_id), start):
             if offset >= start + length:
                 break
             data = self._fs.cat_file(path)
+            pieces += b" " * (offset - start - len(pieces))  # of a piece that could not be stored
             pieces += data[max(0, start + len(pieces) - offset) : start + length - offset]
             if len(pieces) >= length:
                 break
@@ -117,13 +120,13 @@ class ArtifactStore:
             except OSError as error:
                 with suppress(OSError):
                     self._fs.rm(part)
-                if error.errno in _NO_ROOM:
-                    raise TryAgain(
-                        "The service has no room to store this.", retry_after_s=5, detail=str(error)
-                    ) from error
-                raise
-        else:
+                message = _NO_ROOM_LEFT if error.errno in _NO_ROOM else _REFUSED
+                raise TryAgain(message, retry_after_s=5, detail=str(error)) from error
+            return
+        try:
             self._fs.pipe_file(path, data)
+        except Exception as error:  # each kind of store has errors of its own
+            raise TryAgain(_REFUSED, retry_after_s=5, detail=f"{type(error).__name__}: {error}") from error
 
     def _delete(self, path: str) -> None:
         with suppress(FileNotFoundError):

@@ -254,14 +254,19 @@ class ControlRows:
         rows = self._connection.execute(_MEASUREMENTS, {"task": task_id})
         return [measurement_from(row) for row in rows]
 
-    def lost_tasks(self, trial_id: str) -> int:
-        """How many executions of this trial the cluster has lost. Those that the service lost do not count."""
-        outcomes = self._connection.execute(
-            select(tuning_tasks.c.outcome).where(
-                tuning_tasks.c.trial_id == trial_id, tuning_tasks.c.status == str(TaskStatus.LOST)
-            )
-        ).scalars()
-        return sum(1 for outcome in outcomes if outcome["fault"] == str(FaultKind.CLUSTER))
+    def losses(self, trial_ids: Collection[str]) -> dict[str, tuple[int, float]]:
+        """How many executions of each the cluster has lost, and when the last; those that the service lost not."""
+        if not trial_ids:
+            return {}
+        of_trials = tuning_tasks.c.trial_id.in_(list(trial_ids)), tuning_tasks.c.status == str(TaskStatus.LOST)
+        found: dict[str, tuple[int, float]] = {}
+        for row in self._connection.execute(
+            select(tuning_tasks.c.trial_id, tuning_tasks.c.outcome, tuning_tasks.c.ended_at).where(*of_trials)
+        ):
+            if row.outcome["fault"] == str(FaultKind.CLUSTER):
+                count, last = found.get(row.trial_id, (0, 0.0))
+                found[row.trial_id] = count + 1, max(last, row.ended_at)
+        return found
 
     # -- writing, after `fence`
 

@@ -10,7 +10,7 @@ from tuning_service.domain.errors import Conflict, NotFound
 from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
 from tuning_service.domain.state import OPEN_JOBS
 from tuning_service.storage.rows import controller_from, pool_from
-from tuning_service.storage.tables import controllers, pools, tuning_jobs
+from tuning_service.storage.tables import controllers, cordons, pools, tuning_jobs
 from tuning_service.storage.writes import upsert
 
 _FORGOTTEN_S = 24 * 3600.0  # controllers that have been silent for so long are not listed any more
@@ -61,6 +61,7 @@ class PoolRows:
         ).first()
         if used is not None:
             raise Conflict(f"Jobs in the pool {name!r} have not ended; drain it, and stop or await them.")
+        self._connection.execute(delete(cordons).where(cordons.c.pool == name))
         self._connection.execute(delete(pools).where(pools.c.name == name))
 
     def heard_of(self, controller: ControllerSeen) -> None:

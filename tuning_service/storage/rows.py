@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy.engine import Row
 
 from tuning_service.domain.job import JobSpec, TuningJob
-from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
+from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Cordon, Pool
 from tuning_service.domain.principal import QUOTAS, ApiKey, Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Measurement, Observation, QueuedPoint, Trial, TuningTask
@@ -41,6 +41,15 @@ def pool_from(row: AnyRow) -> Pool:
 
 def controller_from(row: AnyRow) -> ControllerSeen:
     return ControllerSeen(**{field.name: getattr(row, field.name) for field in fields(ControllerSeen)})
+
+
+def cordon_from(row: AnyRow) -> Cordon:
+    return Cordon(**{field.name: getattr(row, field.name) for field in fields(Cordon)})
+
+
+def params_key(params: dict[str, Any]) -> str:
+    """Equal for equal parameters."""
+    return orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode()
 
 
 @lru_cache(maxsize=512)
@@ -110,6 +119,7 @@ def trial_from(row: AnyRow) -> Trial:
         metrics={name: float(value) for name, value in row.metrics.items()},
         reason=row.reason,
         fault=FaultKind(row.fault),
+        failure=row.failure,
         explanation=row.explanation,
         tasks=row.tasks,
         created_at=row.created_at,
@@ -169,6 +179,7 @@ def task_from(row: AnyRow) -> TuningTask:
         stop_requested=row.stop_requested,
         outcome=None if row.outcome is None else outcome_from_json(row.outcome),
         log_bytes=row.log_bytes,
+        log_problem=row.log_problem,
         created_at=row.created_at,
         claimed_at=row.claimed_at,
         heartbeat_at=row.heartbeat_at,

@@ -17,12 +17,16 @@ from tuning_service.storage.writes import add_event, upsert
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext:
-    """A task with what it belongs to. `nonce` tells which runner claimed it."""
+    """A task with what it belongs to. `nonce` tells which runner claimed it.
+
+    `parked`: the task has ended, and a runner holds its slot without a training.
+    """
 
     task: TuningTask
     nonce: str
     trial: Trial
     job: TuningJob
+    parked: bool = False
 
 
 # Built once: making a statement costs more than running it, and these run for every trial. SQLite ignores
@@ -60,7 +64,13 @@ class RunnerRows:
             return None
         trial = self._connection.execute(_TRIAL, {"id": row.trial_id}).one()
         job = self._connection.execute(_JOB, {"id": row.job_id}).one()
-        return TaskContext(task=task_from(row), nonce=row.nonce, trial=trial_from(trial), job=job_from(job))
+        return TaskContext(
+            task=task_from(row),
+            nonce=row.nonce,
+            trial=trial_from(trial),
+            job=job_from(job),
+            parked=row.parked_at is not None,
+        )
 
     def task(self, task_id: str, *, lock: bool = False) -> TuningTask | None:
         """The task alone, locked as in `context`."""
@@ -110,6 +120,7 @@ class RunnerRows:
         now: float,
         *,
         withdrawn: Sequence[str] = (),
+        log_problem: str = "",
     ) -> None:
         """Store measurements and the sign of life. A step's value may be reported anew: the last one counts.
 
@@ -132,7 +143,8 @@ class RunnerRows:
                 for point in points
             ],
         )
-        self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes))
+        told = {"log_problem": log_problem} if log_problem else {}
+        self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes), **told)
 
     def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:
         """Store how the execution ended, and what it used; the controller draws the conclusions."""

@@ -10,6 +10,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.principal import Principal
 from tuning_service.storage.control import ControlRows
+from tuning_service.storage.cordons import CordonRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
 from tuning_service.storage.plugins import PluginRows
@@ -51,6 +52,11 @@ class Unit:
     def pools(self) -> PoolRows:
         """Compute pools and their controllers."""
         return PoolRows(self._connection)
+
+    @property
+    def cordons(self) -> CordonRows:
+        """Executors that are left out."""
+        return CordonRows(self._connection)
 
     def ping(self) -> None:
         """Return quietly when the database answers."""

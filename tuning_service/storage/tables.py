@@ -102,6 +102,19 @@ controllers = Table(
     Column("problem", Text, nullable=False),
     Column("cpus", Integer, nullable=False),
     Column("gpus", Integer, nullable=False),
+    Column("skew_s", Double, nullable=False, server_default=text("0")),
+)
+
+# Executors that get no trials. No foreign key to pools, as for controllers.
+cordons = Table(
+    "cordons",
+    metadata,
+    Column("pool", String(64), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("set_by", String(16), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ends_at", Double),  # NULL: when somebody ends it
 )
 
 # What each tenant's executions have used, added up when they end: jobs that are deleted do not take it along.
@@ -234,6 +247,7 @@ trials = Table(
     Column("metrics", Json, nullable=False),
     Column("reason", Text, nullable=False),
     Column("fault", String(16), nullable=False, server_default=text("'none'")),
+    Column("failure", String(40), nullable=False, server_default=text("''")),
     Column("explanation", Text, nullable=False),
     Column("tasks", Integer, nullable=False),
     # The order in which the controller took the ends in: what an algorithm's history is sorted by.
@@ -279,6 +293,9 @@ tuning_tasks = Table(
     Column("stop_requested", Boolean, nullable=False),
     Column("outcome", Json),
     Column("log_bytes", Integer, nullable=False),
+    Column("log_problem", Text, nullable=False, server_default=text("''")),
+    # When the runner of an ended task last said that it holds its slot without a training; NULL: it does not.
+    Column("parked_at", Double),
     # True from the task's end until the controller has drawn its conclusions.
     Column("unsettled", Boolean, nullable=False, server_default=false()),
     Column("created_at", Double, nullable=False),
@@ -294,6 +311,12 @@ tuning_tasks = Table(
         "job_id",
         sqlite_where=text("unsettled"),
         postgresql_where=text("unsettled"),
+    ),
+    Index(
+        "ix_tuning_tasks_parked_at",
+        "parked_at",
+        sqlite_where=text("parked_at IS NOT NULL"),
+        postgresql_where=text("parked_at IS NOT NULL"),
     ),
 )
 

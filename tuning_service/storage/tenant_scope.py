@@ -11,7 +11,7 @@ from tuning_service.domain.errors import Conflict, NotFound, TryAgain
 from tuning_service.domain.job import Goal, TuningJob
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
-from tuning_service.domain.trial import Measurement, Observation, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import NOT_ITS_OWN, Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.rows import (
     AnyRow,
@@ -263,8 +263,10 @@ class TenantScope:
         return [trial_from(row) for row in found]
 
     def failed_trials(self, job_id: str, limit: int) -> list[Trial]:
-        """Newest first."""
-        failed = self._trials(job_id).where(trials.c.status == str(TrialStatus.FAILED))
+        """Newest first, without those that say nothing of their configurations."""
+        failed = self._trials(job_id).where(
+            trials.c.status == str(TrialStatus.FAILED), trials.c.fault.not_in([str(f) for f in NOT_ITS_OWN])
+        )
         rows = self._connection.execute(failed.order_by(trials.c.number.desc()).limit(limit))
         return [trial_from(row) for row in rows]
 
