@@ -159,11 +159,11 @@ def check_usage(world: World) -> list[str]:
     for row in took:
         bill = charged.pop(row["tenant_id"], {"tasks": 0, "cpu_s": 0.0, "gpu_s": 0.0, "cost": 0.0})
         expected = {**row, "cost": row["gpu_s"] / _HOUR_S * PRICE}
-        for name in ("tasks", "cpu_s", "gpu_s", "cost"):
-            if not math.isclose(bill[name], expected[name], rel_tol=1e-6, abs_tol=1e-6):
-                problems.append(
-                    f"{row['tenant_id']}: {name} are {bill[name]} by the bill, {expected[name]} by its tasks"
-                )
+        problems += [
+            f"{row['tenant_id']}: {name} are {bill[name]} by the bill, {expected[name]} by its tasks"
+            for name in ("tasks", "cpu_s", "gpu_s", "cost")
+            if not math.isclose(bill[name], expected[name], rel_tol=1e-6, abs_tol=1e-6)
+        ]
     return problems + [f"{tenant} is charged for nothing" for tenant in charged]
 
 

@@ -58,6 +58,7 @@ class Suite:
         return self.report
 
     def _one(self, world: World, fault: Fault) -> None:
+        self._until_training(world)
         self._wait(world, fault.after_s)
         self._say(f"fault {len(self.report['faults']) + 1}: {fault.kind}, {fault.lasts_s} s")
         mend = inject(fault, world)
@@ -75,6 +76,13 @@ class Suite:
             entry["well_after_s"] = round(time.monotonic() - began, 1)
         self._note(check_now(world, list(self._running.values())))
         self._keep_busy(world)
+
+    def _until_training(self, world: World) -> None:
+        """So that a fault has something to do harm to."""
+        deadline = time.monotonic() + _WELL_S
+        while not world.trainings() and time.monotonic() < deadline:
+            world.keep_up()
+            self._wait(world, 0.2)
 
     def _until_well(self, world: World, since: float, what: str) -> None:
         """A training has told of itself, through the mended service, and no former one still runs."""

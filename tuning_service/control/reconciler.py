@@ -44,6 +44,8 @@ class Reconciler:
         self._version = version
         self._started_at = tools.clock()
         self._problem = ""  # why Spark is not connected
+        self._connected_before = False  # at the last try
+        self._next_knock = 0.0
         self._tick_s = tick_s
         self._lease_s = lease_s
         self._alone = alone
@@ -122,18 +124,19 @@ class Reconciler:
             self._tools.backend.start()
         except TryAgain as error:
             log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
-            self._problem = error.message
+            self._problem, self._connected_before = error.message, False
             self._stopping.wait(self._tick_s)
             return False
         except Exception:
             log.exception("compute backend did not start")
-            self._problem = "Spark did not start; the controller's log says why."
+            self._problem, self._connected_before = "Spark did not start; the controller's log says why.", False
             self._stopping.wait(self._tick_s)
             return False
         self.ready.set()
-        self._problem = ""
-        self._guarded("word", self._give_word)
-        log.info("compute backend connected")
+        if not self._connected_before:
+            self._problem, self._connected_before = "", True
+            self._guarded("word", self._give_word)
+            log.info("compute backend connected")
         return True
 
     def _give_word(self) -> None:
@@ -199,9 +202,10 @@ class Reconciler:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
         self._seen = self._tools.backend.capacity()
         self._capacity = stated(self._pool) or self._seen
-        if not self._seen.cpus:
-            self.ready.clear()  # connect again, in case the connection itself is gone
         now = time.monotonic()
+        if not self._seen.cpus and now >= self._next_knock:
+            self.ready.clear()  # connect again, in case the connection itself is gone
+            self._next_knock = now + self._tick_s
         due = [job_id for job_id, when in self._due.items() if when <= now]
         if due:
             waiting = [job_id for job_id, ctrl in self._jobs.items() if ctrl.demand and ctrl.demand.wanted]
