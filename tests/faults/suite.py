@@ -16,7 +16,7 @@ from tests.faults.checks import (
     check_usage,
 )
 from tests.faults.faults import Fault, inject
-from tests.faults.world import SLOTS, TENANTS, World
+from tests.faults.world import LEASE_S, SLOTS, TENANTS, World
 from tuning_service.client import TuningApiError, TuningClient
 
 _WELL_S = 150.0  # the longest that everything may take to be well again
@@ -61,12 +61,15 @@ class Suite:
         self._until_training(world)
         self._wait(world, fault.after_s)
         self._say(f"fault {len(self.report['faults']) + 1}: {fault.kind}, {fault.lasts_s} s")
+        victim = self._owner(world, fault)
         mend = inject(fault, world)
         entry = {"kind": fault.kind, "at_s": round(time.monotonic() - self._began, 1), "happened": mend is not None}
         self.report["faults"].append(entry)
         if mend is None:
             return
         time.sleep(fault.lasts_s)
+        if victim:
+            entry["taken_over_s"] = round(fault.lasts_s + self._until_taken_over(world, victim), 1)
         mended_at = time.time()
         mend()
         world.keep_up()
@@ -76,6 +79,25 @@ class Suite:
             entry["well_after_s"] = round(time.monotonic() - began, 1)
         self._note(check_now(world, list(self._running.values())))
         self._keep_busy(world)
+
+    def _owner(self, world: World, fault: Fault) -> str:
+        """The controller that is to be without its jobs before it is mended, as they know it; "" for other faults."""
+        if "controller" not in fault.kind or fault.lasts_s < LEASE_S:
+            return ""
+        process = world.controllers[fault.which % 2].process
+        assert process is not None
+        rows = world.rows("SELECT id FROM controllers WHERE pid = %s ORDER BY started_at DESC LIMIT 1", process.pid)
+        return rows[0]["id"] if rows else ""
+
+    def _until_taken_over(self, world: World, victim: str) -> float:
+        """Seconds until another one drives all jobs of this controller."""
+        began = time.monotonic()
+        while world.rows("SELECT id FROM tuning_jobs WHERE ended_at IS NULL AND lease_owner = %s", victim):
+            if time.monotonic() > began + _WELL_S:
+                self.problems.append(f"nobody takes the jobs of {victim} over: {self._state(world)}")
+                break
+            time.sleep(0.1)
+        return time.monotonic() - began
 
     def _until_training(self, world: World) -> None:
         """So that a fault has something to do harm to."""
