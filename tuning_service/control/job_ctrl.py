@@ -150,6 +150,7 @@ class TuningJobCtrl:
         counts = {**search.ended, **work.open_counts}
         state = JobState(
             now=tools.clock(),
+            hearing_since=self._hearing.at(tools.clock()),
             job=job,
             counts=counts,
             trials=work.trials,
@@ -160,7 +161,6 @@ class TuningJobCtrl:
             last_failure=search.last_failure,
             infeasible_in_row=search.infeasible,
             silent_s=tools.silent_s,
-            hearing_since=self._hearing.at(tools.clock()),
             price=self._standing.price,
             **search.state(_left(job, counts)),
         )

@@ -26,6 +26,7 @@ class JobState:
     """All that a decision may depend on."""
 
     now: float
+    hearing_since: float = 0.0  # silence from before does not count: nobody could have heard
     job: TuningJob
     counts: Mapping[TrialStatus, int]
     trials: Sequence[Trial]  # queued and running
@@ -45,7 +46,6 @@ class JobState:
     infeasible: Sequence[str] = ()  # for each of `ready`: why it cannot be trained; "" or nothing when it can
     infeasible_in_row: int = 0  # up to the end of the history
     silent_s: float = 60.0
-    hearing_since: float = 0.0  # silence from before does not count: nobody could have heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
