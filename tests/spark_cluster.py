@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -65,9 +65,19 @@ def descendants(pid: int) -> list[int]:
 class StandaloneCluster:
     """Context manager. `gpus` are made up, per worker; addresses count on from worker to worker: 0 1, 2 3."""
 
-    def __init__(self, *, workers: int = 2, cores: int = 2, gpus: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        cores: int = 2,
+        gpus: int = 2,
+        environment: Mapping[str, str] | None = None,
+        java: Collection[str] = (),
+    ) -> None:
+        """`environment` is what all processes get besides; `java` are options of the master's and workers' JVMs."""
         self.workers, self.cores, self.gpus = workers, cores, gpus
         self.master = ""  # spark://127.0.0.1:port, once entered
+        self._environment, self._java = dict(environment or {}), " ".join([_FRUGAL, *java])
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="spark-cluster-"))
@@ -134,16 +144,28 @@ class StandaloneCluster:
             process.terminate()
             process.wait(20)
 
-    def _start_master(self) -> None:
-        log = self._spawn("master", "org.apache.spark.deploy.master.Master", "--port", "0")
+    def daemon(self, number: int) -> subprocess.Popen[bytes]:
+        """The master (0), or the worker that was started as the `number`-th."""
+        return self._processes[number]
+
+    def start_again(self, number: int) -> None:
+        """Starts the master (0) or a worker that has ended, at its old address and with its old GPUs."""
+        self._processes[number].wait(10)
+        if number:
+            self.start_worker(number - 1)
+        else:
+            self._start_master(self.master.rpartition(":")[2])
+
+    def _start_master(self, port: str = "0") -> None:
+        log = self._spawn(0, "master", "org.apache.spark.deploy.master.Master", "--port", port)
         match = wait_for(
             lambda: re.search(r"Starting Spark master at (spark://\S+)", log.read_text(errors="replace")), "the master"
         )
         self.master = match[1]
 
-    def start_worker(self) -> None:
-        """Starts one more worker; returns before it is registered."""
-        number = len(self._processes) - 1
+    def start_worker(self, number: int | None = None) -> None:
+        """Starts one more worker, or that one again; returns before it is registered."""
+        number = len(self._processes) - 1 if number is None else number
         addresses = [str(number * self.gpus + i) for i in range(self.gpus)]
         script = self.folder / f"gpus-{number}.sh"
         script.write_text(f"#!/bin/sh\necho '{json.dumps({'name': 'gpu', 'addresses': addresses})}'\n")
@@ -157,18 +179,19 @@ class StandaloneCluster:
         options = ["--port", "0", "--cores", str(self.cores), "--memory", "1g", "--work-dir", str(self.folder / "work")]
         name = f"worker-{number}"
         main = "org.apache.spark.deploy.worker.Worker"
-        self._spawn(name, main, *options, "--properties-file", str(properties), self.master)
+        self._spawn(number + 1, name, main, *options, "--properties-file", str(properties), self.master)
 
-    def _spawn(self, name: str, main: str, *arguments: str) -> Path:
+    def _spawn(self, place: int, name: str, main: str, *arguments: str) -> Path:
         # Nothing of the project reaches executors through the environment or the current folder.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYSPARK", "SPARK"))}
         environment |= {
             "JAVA_HOME": str(java_home()),
             "SPARK_HOME": str(SPARK_HOME),
             "SPARK_DAEMON_MEMORY": "256m",
-            "SPARK_DAEMON_JAVA_OPTS": _FRUGAL,
+            "SPARK_DAEMON_JAVA_OPTS": self._java,
             "SPARK_NO_DAEMONIZE": "1",
             "SPARK_LOCAL_IP": "127.0.0.1",
+            **self._environment,
         }
         log = self.folder / f"{name}.log"
         command = [
@@ -188,7 +211,7 @@ class StandaloneCluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self._processes.append(process)
+        self._processes[place : place + 1] = [process]
         return log
 
     def _log(self, name: str) -> str:

@@ -446,6 +446,17 @@ def test_a_controller_says_that_it_is_here_and_how_its_spark_is(house):
     until(lambda: seen() and seen()[0].connected)
 
 
+def test_a_spark_that_has_no_executor_yet_is_said_to_be_connected_once(house):
+    backend = cluster(house, slots=0)
+    with capture_logs() as logs:
+        house.controller(backend)
+        job = house.submit(Budget(trials=1))
+        until(lambda: house.job(job).reason == "Waits for executors.")
+        backend.slots = 1
+        house.until_status(job, JobStatus.COMPLETED)
+    assert [entry["event"] for entry in logs].count("compute backend connected") == 1
+
+
 def test_the_time_budget_ends_the_trials_and_the_job(house):
     backend = cluster(house)
     house.controller(backend)

@@ -149,7 +149,7 @@ def end_of(task: TuningTask, state: JobState) -> Outcome | None:
     if task.status not in OPEN_TASKS:
         return task.outcome
     handle = state.handles.get(task.handle)
-    silent = state.now - (task.heartbeat_at or state.now)
+    silent = state.now - max(task.heartbeat_at or state.now, state.hearing_since)
     end: Outcome | None = None
     if handle is HandleStatus.LOST:
         # After a restart of the service: the Spark application that ran it is gone.

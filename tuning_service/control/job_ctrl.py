@@ -11,6 +11,7 @@ from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.control.asking import Search
 from tuning_service.control.decide import busy, decide, end_of, wanted
 from tuning_service.control.feasibility import Feasibility
+from tuning_service.control.hearing import Hearing
 from tuning_service.control.job_state import Actions, JobState, Result
 from tuning_service.control.plugins import plugin_source
 from tuning_service.control.results import summarise
@@ -75,6 +76,7 @@ class TuningJobCtrl:
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
         self._standing = Standing(tools.clock)
+        self._hearing = Hearing(tools.silent_s)
 
     def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
         """Do what can be done now. True when another step has something to do at once.
@@ -151,6 +153,7 @@ class TuningJobCtrl:
         counts = {**search.ended, **work.open_counts}
         state = JobState(
             now=tools.clock(),
+            hearing_since=self._hearing.at(tools.clock()),
             job=job,
             counts=counts,
             trials=work.trials,

@@ -26,6 +26,7 @@ class JobState:
     """All that a decision may depend on."""
 
     now: float
+    hearing_since: float = 0.0  # silence from before does not count: nobody could have heard
     job: TuningJob
     counts: Mapping[TrialStatus, int]
     trials: Sequence[Trial]  # queued and running
