@@ -17,11 +17,12 @@ _FARTHEST = 10_000  # turns that are looked ahead to tell a job its place
 
 def stated(pool: Pool | None) -> Capacity | None:
     """What the pool's operator says that it has; None when Spark is to be asked."""
-    if pool is None or pool.slots is None:
+    if pool is None or pool.stated is None:
         return None
+    cpus, gpus = pool.stated
     return Capacity(
-        cpus=pool.slots * pool.cpus_per_slot,
-        gpus=pool.slots * pool.gpus_per_slot,
+        cpus=cpus,
+        gpus=gpus,
         largest_cpus=pool.cpus_per_slot,
         largest_gpus=pool.gpus_per_slot,
     )

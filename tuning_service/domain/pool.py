@@ -32,6 +32,11 @@ class Pool:
     drained: bool = False  # starts no further trials; what runs goes on
     created_at: float
 
+    @property
+    def stated(self) -> tuple[int, int] | None:
+        """CPUs and GPUs in all, as stated; None when Spark is to be asked."""
+        return None if self.slots is None else (self.slots * self.cpus_per_slot, self.slots * self.gpus_per_slot)
+
     def admits(self, tenant_id: str) -> bool:
         """True when the tenant may use it."""
         return self.tenants is None or tenant_id in self.tenants

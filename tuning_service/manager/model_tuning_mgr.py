@@ -87,7 +87,7 @@ class ModelTuningMgr:
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
             if scope.program(program.digest) is None:
-                check_storage(scope, program.bytes)
+                check_storage(scope, scope.lock(), program.bytes)
             scope.add_program(program)
         if not self._artifacts.has_program(principal.tenant_id, program.digest):
             # Deleted between the two steps above; any deletion from here on takes the row along.
@@ -141,8 +141,9 @@ class ModelTuningMgr:
         texts = inspected_texts(self._artifacts, principal.tenant_id, spec, program)
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
-            check_jobs(scope)
-            check_storage(scope)
+            tenant = scope.lock()
+            check_jobs(scope, tenant)
+            check_storage(scope, tenant)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
             pools = unit.pools.all()
             spec = checked(spec, program, texts, plugins, principal, pools, warm.problems, self._environments)
@@ -237,7 +238,7 @@ class ModelTuningMgr:
             if target is JobTarget.STOPPED and job.status is JobStatus.FAILED:
                 raise Conflict("This job has failed already; it can be resumed or deleted.")
             if target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
-                check_jobs(scope)
+                check_jobs(scope, scope.lock())
             if target is not job.target:
                 scope.set_target(job, target, self._clock())
                 job = scope.job(job_id)

@@ -89,7 +89,8 @@ class PluginMgr:
             rows = unit.for_tenant(principal).plugins
             self._refuse_operators_name(rows, packed.manifest)
             if rows.own(plugin.name, plugin.version) is None:
-                check_storage(unit.for_tenant(principal), plugin.bytes)
+                scope = unit.for_tenant(principal)
+                check_storage(scope, scope.lock(), plugin.bytes)
             known = None if rows.add(plugin) else rows.own(plugin.name, plugin.version)
             if known is not None and known.digest != plugin.digest:
                 raise Conflict(

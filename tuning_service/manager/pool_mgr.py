@@ -28,14 +28,12 @@ class PoolView:
     @property
     def cpus(self) -> int:
         """What its controllers' executors have; or what is stated."""
-        stated = None if self.pool.slots is None else self.pool.slots * self.pool.cpus_per_slot
-        return sum(c.cpus for c in self.controllers) if stated is None else stated
+        return sum(c.cpus for c in self.controllers) if self.pool.stated is None else self.pool.stated[0]
 
     @property
     def gpus(self) -> int:
         """The same for GPUs."""
-        stated = None if self.pool.slots is None else self.pool.slots * self.pool.gpus_per_slot
-        return sum(c.gpus for c in self.controllers) if stated is None else stated
+        return sum(c.gpus for c in self.controllers) if self.pool.stated is None else self.pool.stated[1]
 
 
 def trouble(name: str, controllers: Collection[ControllerSeen], now: float) -> str:

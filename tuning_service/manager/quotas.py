@@ -13,9 +13,8 @@ from tuning_service.storage.tenant_scope import TenantScope
 _FORGET_S = 60.0
 
 
-def check_jobs(scope: TenantScope) -> None:
-    """Return quietly when the tenant may have one more job, stored in the same transaction. Raises OverQuota."""
-    tenant = scope.lock()
+def check_jobs(scope: TenantScope, tenant: Tenant) -> None:
+    """Return quietly when the tenant, locked, may have one more job in the same transaction. Raises OverQuota."""
     if tenant.max_jobs is not None and (jobs := scope.usage.jobs()) >= tenant.max_jobs:
         raise OverQuota(
             f"{jobs} of this tenant's jobs have not ended, and its quota is {tenant.max_jobs}. Stop or delete one, wait"
@@ -23,9 +22,8 @@ def check_jobs(scope: TenantScope) -> None:
         )
 
 
-def check_storage(scope: TenantScope, more: int = 0) -> None:
-    """Return quietly when the tenant may store `more` bytes in this transaction. Raises OverQuota."""
-    tenant = scope.lock()
+def check_storage(scope: TenantScope, tenant: Tenant, more: int = 0) -> None:
+    """Return quietly when the tenant, locked, may store `more` bytes in this transaction. Raises OverQuota."""
     if tenant.max_storage_bytes is None:
         return
     used = scope.usage.storage_bytes()

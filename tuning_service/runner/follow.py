@@ -9,9 +9,8 @@ from collections.abc import Iterable
 
 from tuning_service.domain.state import Decision
 from tuning_service.domain.trial import LaunchPlan, Measurement, Outcome
-from tuning_service.logs import LogParser, build_parser
+from tuning_service.logs import LineSplitter, LogParser, build_parser
 from tuning_service.logs.base import Reading
-from tuning_service.runner.lines import LineSplitter
 from tuning_service.runner.merging import Merger, Point, Rank
 from tuning_service.runner.oom import oom_kills
 from tuning_service.runner.reporter import Reporter

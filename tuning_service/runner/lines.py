@@ -4,10 +4,6 @@ import codecs
 import io
 from collections import deque
 
-from tuning_service.logs import LineSplitter
-
-__all__ = ["LineSplitter", "LogWindow"]
-
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 100
 _PIECE = 64 * 1024

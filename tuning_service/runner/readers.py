@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuning_service.logs import LogParser, build_parser
-from tuning_service.runner.lines import LineSplitter
+from tuning_service.logs import LineSplitter, LogParser, build_parser
 from tuning_service.runner.merging import Point
 from tuning_service.runner.tags import Tags
 from tuning_service.runner.tail import Tail, open_regular
