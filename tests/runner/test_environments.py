@@ -52,6 +52,7 @@ def run(room, run):
 
     def alone(code, **plan):
         room.reports.clear()
+        room.bodies.clear()  # by which a report that came twice is told
         return run(code, **plan)
 
     return alone
