@@ -14,8 +14,8 @@ _VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
          (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
-_EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
-_COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
+EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
+COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
@@ -61,21 +61,18 @@ class Pairs(Format):
     """
 
     name: ClassVar[str] = "pairs"
-    looks: ClassVar[bool] = True
+    triggers: ClassVar[tuple[str, ...]] = ("",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
         self._names: dict[tuple[str, bool, str, bool, bool, str | None], str | None] = {}
 
-    def may_be_in(self, line: str) -> bool:
-        del line
-        return True
-
     def read(self, line: str) -> Sequence[Mark] | None:
         low = line.lower()
-        steps = list(_steps(line, low))
-        values = list(self._values(line, low))
+        # Most lines have no such word, which is found much faster than by searching for a step.
+        steps = list(_steps(line)) if "epoch" in low or "step" in low or "iter" in low else []
+        values = self._values(line, low)
         if not steps:
             return [Mark(name, number) for _, name, number in values] or None
         steps[0] = (-1, steps[0][1])
@@ -83,7 +80,8 @@ class Pairs(Format):
         marks += [(at, Mark(name, number)) for at, name, number in values]
         return [mark for _, mark in sorted(marks, key=lambda pair: pair[0])]
 
-    def _values(self, line: str, low: str) -> Iterator[tuple[int, str, float]]:
+    def _values(self, line: str, low: str) -> list[tuple[int, str, float]]:
+        values: list[tuple[int, str, float]] = []
         end = 0
         labels: list[tuple[int, str]] | None = None
         for match in _pairs(line):
@@ -111,7 +109,8 @@ class Pairs(Format):
                     self._names.clear()
                 name = self._names[key] = self._name(*key)
             if name is not None:
-                yield start, name, float(number)
+                values.append((start, name, float(number)))
+        return values
 
     def _name(
         self, backwards: str, alone: bool, separator: str, attached: bool, whole: bool, split: str | None
@@ -140,16 +139,11 @@ class Pairs(Format):
         return self._wanted.of(split, name)
 
 
-def has_value(line: str) -> bool:
-    """True when something in `line` is a value after = or a colon."""
-    return ("=" in line and _EQUALS.search(line) is not None) or (":" in line and _COLON.search(line) is not None)
-
-
 def _pairs(line: str) -> list[re.Match[str]]:
-    found = list(_EQUALS.finditer(line)) if "=" in line else []
+    found = list(EQUALS.finditer(line)) if "=" in line else []
     if ":" not in line:
         return found
-    more = list(_COLON.finditer(line))
+    more = list(COLON.finditer(line))
     return sorted([*found, *more], key=re.Match.start) if found and more else found or more
 
 
@@ -160,10 +154,8 @@ def _labels(line: str, low: str) -> list[tuple[int, str]]:
     return [(match.end(), SPLITS[match["split"].lower()]) for match in _LABEL.finditer(line)]
 
 
-def _steps(line: str, low: str) -> Iterator[tuple[int, float]]:
+def _steps(line: str) -> Iterator[tuple[int, float]]:
     """Where steps begin to hold, and which. `Epoch 3 step 40/100` is epoch 3: its steps begin anew in each epoch."""
-    if not ("epoch" in low or "step" in low or "iter" in low):  # most lines, and much faster found than by searching
-        return
     found = list(_STEP.finditer(line))
     has_epoch = any(match["word"].lower() == "epoch" for match in found)
     best: int | None = None
