@@ -81,8 +81,7 @@ def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int]:
     while data := stream.read(_CHUNK):
         size += len(data)
         lines += data.count(b"\n")
-        for line in splitter.feed(data):
-            parser.feed(line)
+        parser.feed_lines(list(splitter.feed(data)))
     for line in splitter.finish():
         lines += 1
         parser.feed(line)

@@ -34,8 +34,8 @@ class LogParser(ABC):
     """Reads one training's log, line by line.
 
     Runs on executors inside the runner, in one thread. `feed` is called for each line in order, or `feed_lines` for
-    several, then `finish` once; `explain` and `found` may be called at any time after. No input makes it raise, and each
-    call costs time bounded by the length of the line: longer lines than `MAX_LINE` are cut.
+    several, then `finish` once; `explain` and `found` may be called at any time after. No input makes it raise, and
+    each call costs time bounded by the length of its lines: longer lines than `MAX_LINE` are cut.
     """
 
     MAX_LINE = 16_384

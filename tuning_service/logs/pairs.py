@@ -86,22 +86,24 @@ class Pairs(Format):
         labels: list[tuple[int, str]] | None = None
         for match in _pairs(line):
             spaces, number = match.groups()
-            start = match.start()
+            start, stop = match.span()
             separator = line[start]
+            attached = not (separator == ":" and spaces)
             if start > end and line[start - 1] == " ":
                 start -= 1
+                attached = False
             if start > end and line[start - 1] in "\"'":
                 start -= 1
-            attached = start == match.start()
-            before = _BEFORE.match(line[max(end, start - _GAP) : start][::-1])
-            end = match.end()
+                attached = False
+            before = _before(line, end, start)
+            end = stop
             if before is None:
                 continue
             if labels is None:
                 labels = _labels(line, low)
             split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
-            attached = attached and not (separator == ":" and spaces)
-            key = (before["words"], before["alone"] is not None, separator, attached, number.isdigit(), split)
+            words, alone = before.groups()
+            key = (words, alone is not None, separator, attached, number.isdigit(), split)
             try:
                 name = self._names[key]
             except KeyError:
@@ -145,6 +147,16 @@ def _pairs(line: str) -> list[re.Match[str]]:
         return found
     more = list(COLON.finditer(line))
     return sorted([*found, *more], key=re.Match.start) if found and more else found or more
+
+
+def _before(text: str, end: int, at: int) -> re.Match[str] | None:
+    """What could name the value whose separator is `at`; what is before it was used up to `end`."""
+    return _BEFORE.match(text[max(end, at - _GAP) : at][::-1])
+
+
+def is_named(text: str, end: int, at: int) -> bool:
+    """False when nothing between `end` and the separator `at` can name its value."""
+    return _before(text, end, at) is not None
 
 
 def _labels(line: str, low: str) -> list[tuple[int, str]]:

@@ -76,9 +76,11 @@ class _Name:
             self.forms[reading.form] = None
         value = reading.value
         if math.isfinite(value):
-            # Comparisons with the nan of the beginning are false.
-            self.least = min(value, self.least)
-            self.greatest = max(value, self.greatest)
+            # Comparisons with the nan of the beginning are false; min and max take several times as long.
+            if not value >= self.least:
+                self.least = value
+            if not value <= self.greatest:
+                self.greatest = value
 
 
 class Seen:
