@@ -51,9 +51,6 @@ class EngineParser(LogParser):
         text = "\n".join(lines)
         if len(lines) <= _FEW or text.count("\n") != len(lines) - 1:
             return super().feed_lines(lines)
-        if "\x1b" in text:
-            text = _ANSI.sub("", text)
-            lines = text.split("\n")
         low = text.lower()
         notable = self._seen.notable(lines, low)
         readings: list[Reading] = []
@@ -65,7 +62,7 @@ class EngineParser(LogParser):
             if done <= number < len(lines):
                 line = lines[number]
                 done = number + 1
-                if number in notable or self._pending or len(line) > self.MAX_LINE or "\r" in line:
+                if number in notable or self._pending or len(line) > self.MAX_LINE or "\r" in line or "\x1b" in line:
                     readings += self.feed(line)
                 else:
                     readings += self._line(line, passed=True)

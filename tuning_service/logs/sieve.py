@@ -12,6 +12,7 @@ from tuning_service.logs.pairs import COLON, EQUALS, Pairs, is_named
 
 _STEPS = ("epoch", "step", "iter")
 _OVERWRITTEN = "\r"
+_ESCAPE = "\x1b"
 
 
 class Sieve:
@@ -35,7 +36,7 @@ class Sieve:
     def lines(self, text: str, low: str) -> set[int]:
         """The numbers of the lines of `text` that pass, counted from 0; `low` is `text` in lower case.
 
-        Those that are written over pass, too.
+        Those that are written over, or have to be stripped of colours first, pass, too.
         """
         found: set[int] = set()
         if "=" in text:
@@ -47,6 +48,7 @@ class Sieve:
         for word in _STEPS:
             found.update(holding(word, low))
         found.update(holding(_OVERWRITTEN, text))
+        found.update(holding(_ESCAPE, text))
         return found
 
     def _with_colon(self, text: str) -> Iterator[int]:
