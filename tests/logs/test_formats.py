@@ -202,6 +202,19 @@ def test_no_bytes_make_any_parser_raise(pieces, framework, between):
 
 
 @settings(max_examples=60, deadline=4000)
+@given(st.lists(PIECES, max_size=60), st.sampled_from(FRAMEWORKS), st.booleans())
+def test_lines_at_once_are_read_as_one_by_one(pieces, framework, with_pattern):
+    patterns = ["%{WORD:metric} is %{NUMBER:value}"] if with_pattern else []
+    lines = list(LineSplitter(LogParser.MAX_LINE).feed(b"\n".join([*pieces, b""])))
+    at_once, one_by_one = parser(framework=framework, patterns=patterns), parser(framework=framework, patterns=patterns)
+    together = [*at_once.feed_lines(lines), *at_once.finish()]
+    apart = [*(reading for line in lines for reading in one_by_one.feed(line)), *one_by_one.finish()]
+    assert list(map(str, together)) == list(map(str, apart))
+    assert str(at_once.found()) == str(one_by_one.found())
+    assert at_once.explain("never_there") == one_by_one.explain("never_there")
+
+
+@settings(max_examples=60, deadline=4000)
 @given(st.data())
 def test_readings_do_not_depend_on_how_the_bytes_arrive(data):
     name = data.draw(st.sampled_from(sorted(SAMPLES)))
@@ -236,4 +249,5 @@ def test_hostile_lines_take_little_time_in_any_format(number):
     one.feed(HOSTILE[number])
     one.feed(HOSTILE[number] + "\r")
     one.finish()
+    one.feed_lines([HOSTILE[number]] * 5)
     assert time.process_time() - begun < 2

@@ -89,8 +89,7 @@ def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int, bool]:
         binary = binary or (not size and b"\0" in data[:4096])
         size += len(data)
         lines += data.count(b"\n")
-        for line in splitter.feed(data):
-            parser.feed(line)
+        parser.feed_lines(list(splitter.feed(data)))
     for line in splitter.finish():
         lines += 1
         parser.feed(line)

@@ -29,6 +29,7 @@ class Bars(Format):
     """Bars, each recognised by the text before it without its numbers. Keeps the one that moved last."""
 
     name: ClassVar[str] = "bars"
+    bare: ClassVar[tuple[str, ...]] = (r"\| {0,9}\d{1,12}/[\d?]{1,12} \[",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)

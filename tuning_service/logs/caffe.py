@@ -34,7 +34,7 @@ class Caffe(Format):
 
     name: ClassVar[str] = "caffe"
     triggers: ClassVar[tuple[str, ...]] = ("Iteration ", " net output #")
-    bare: ClassVar[tuple[str, ...]] = (" net (#",)
+    bare: ClassVar[tuple[str, ...]] = (r" net \(#",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)

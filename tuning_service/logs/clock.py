@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 # 2026-01-02 12:30:01,123 of Python's logging, 2026-01-02T12:30:01.123+01:00, 26/01/02 12:30:01 of Spark.
 _STAMP = re.compile(
@@ -15,14 +16,20 @@ def time_of(line: str) -> float | None:
     found = _STAMP.match(line)
     if found is None:
         return None
-    date = found["date"] if "-" in found["date"] else "20" + found["date"].replace("/", "-")
+    date, clock, part, zone = found.groups()
+    seconds = _seconds(date, clock, zone)
+    return seconds if seconds is None or not part else seconds + float(f"0.{part}")
+
+
+@lru_cache(maxsize=64)  # many lines are printed within a second
+def _seconds(date: str, clock: str, zone: str | None) -> float | None:
+    date = date if "-" in date else "20" + date.replace("/", "-")
     try:
-        moment = datetime.fromisoformat(f"{date} {found['time']}")
-        if found["zone"] == "Z":
+        moment = datetime.fromisoformat(f"{date} {clock}")
+        if zone == "Z":
             moment = moment.replace(tzinfo=UTC)
-        elif found["zone"]:
-            moment = datetime.fromisoformat(f"{date} {found['time']}{found['zone']}")
-        seconds = moment.timestamp()
+        elif zone:
+            moment = datetime.fromisoformat(f"{date} {clock}{zone}")
+        return moment.timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds + (float(f"0.{found['part']}") if found["part"] else 0.0)

@@ -25,6 +25,7 @@ class Dicts(Format):
 
     name: ClassVar[str] = "dicts"
     triggers: ClassVar[tuple[str, ...]] = ("{'",)
+    bare: ClassVar[tuple[str, ...]] = (r"\{'",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)

@@ -7,15 +7,15 @@ from tuning_service.logs.bars import Bars
 from tuning_service.logs.base import Found, LogParser, Reading
 from tuning_service.logs.clock import time_of
 from tuning_service.logs.marks import TIME, Format, Mark
-from tuning_service.logs.pairs import Pairs, has_value
-from tuning_service.logs.patterns import Patterns
 from tuning_service.logs.seen import Seen
+from tuning_service.logs.sieve import Sieve
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])")
 # [default0]: of torchrun --tee, [rank1]: of torch.distributed, [1,0]<stdout>: of mpirun.
 _RANK = re.compile(r"\[(?:default|rank|\d{1,3},)?(?P<rank>\d{1,3})\](?:<\w{1,9}>)?:[ ]?")
 _MOST_NAMES = 1000
 _MOST_RANKS = 64
+_FEW = 4  # as many lines are read faster one by one
 
 
 class EngineParser(LogParser):
@@ -27,10 +27,13 @@ class EngineParser(LogParser):
     """
 
     def __init__(self, formats: Callable[[], Sequence[Format]], metrics: Sequence[str]) -> None:
+        first = formats()
         self._formats = formats
+        self._sieve = Sieve(first)
         self._wanted = frozenset(metrics)
         self._seen = Seen(metrics)
-        self._ranks: dict[int, _Process] = {0: _Process(formats())}
+        self._ranks: dict[int, _Process] = {0: _Process(first, self._sieve)}
+        self._waiting: set[int] = set()  # ranks of which the next line may be of a format whatever it says
         self._owner: dict[str, int] = {}  # of each metric, the rank whose values count
         self._counts: dict[str, int] = {}
         self._pending = ""  # what stands on a line that is being written over
@@ -43,6 +46,27 @@ class EngineParser(LogParser):
         if "\r" in line or self._pending:
             return self._rewritten(line)
         return self._line(line)
+
+    def feed_lines(self, lines: Sequence[str]) -> Sequence[Reading]:
+        text = "\n".join(lines)
+        if len(lines) <= _FEW or text.count("\n") != len(lines) - 1:
+            return super().feed_lines(lines)
+        low = text.lower()
+        notable = self._seen.notable(lines, low)
+        readings: list[Reading] = []
+        done = 0
+        for number in [*sorted(self._sieve.lines(text, low) | notable), len(lines)]:
+            while done < number and (self._waiting or self._pending):
+                readings += self.feed(lines[done])
+                done += 1
+            if done <= number < len(lines):
+                line = lines[number]
+                done = number + 1
+                if number in notable or self._pending or len(line) > self.MAX_LINE or "\r" in line or "\x1b" in line:
+                    readings += self.feed(line)
+                else:
+                    readings += self._line(line, passed=True)
+        return readings
 
     def finish(self) -> Sequence[Reading]:
         pending, self._pending = self._pending, ""
@@ -75,10 +99,16 @@ class EngineParser(LogParser):
             readings += self._line(pending)
         return readings
 
-    def _line(self, line: str) -> Sequence[Reading]:
-        self._seen.line(line)
+    def _line(self, line: str, *, passed: bool = False) -> Sequence[Reading]:
+        """`passed`: by the sieve, and not notable."""
+        if not passed:
+            self._seen.line(line)
         rank, process, text = self._process(line)
-        found = process.line(text)
+        found = process.line(text, passed=passed)
+        if process.waiting:
+            self._waiting.add(rank)
+        elif self._waiting:
+            self._waiting.discard(rank)
         return self._readings(rank, process, found, line) if found else ()
 
     def _process(self, line: str) -> tuple[int, "_Process", str]:
@@ -89,7 +119,7 @@ class EngineParser(LogParser):
         if process is None:
             if len(self._ranks) >= _MOST_RANKS:
                 return 0, self._ranks[0], ""
-            process = self._ranks[rank] = _Process(self._formats())
+            process = self._ranks[rank] = _Process(self._formats(), self._sieve)
         return rank, process, line[match.end() :]
 
     def _readings(
@@ -111,6 +141,8 @@ class EngineParser(LogParser):
                     )
                     self._seen.reading(reading, line)
                     readings.append(reading)
+        if readings:
+            self._seen.was_read(line)
         return readings
 
     def _counts_here(self, rank: int, metric: str) -> bool:
@@ -133,30 +165,38 @@ class EngineParser(LogParser):
 class _Process:
     """What is known of the lines of one process: its step, and the state of the formats."""
 
-    def __init__(self, formats: Sequence[Format]) -> None:
+    def __init__(self, formats: Sequence[Format], sieve: Sieve) -> None:
         self.step: int | None = None
+        self._sieve = sieve
         self._formats = [form for form in formats if not isinstance(form, Bars)]
-        # Most lines of a log are in no format. Searching for a few words tells so faster than anything else.
-        self._watch = [(trigger, at) for at, form in enumerate(self._formats) for trigger in form.triggers]
-        self._bare = tuple({bare for form in self._formats for bare in form.bare})
-        self._always = any(isinstance(form, Patterns) for form in self._formats)
-        self._stateful = [form for form in self._formats if form.looks and not isinstance(form, Pairs)]
-        self._unfiltered = [(at, form) for at, form in enumerate(self._formats) if form.looks]
         self._bars = next((form for form in formats if isinstance(form, Bars)), None)
+        self._waiters = [form for form in self._formats if form.waiting is not None]
 
-    def line(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
+    @property
+    def waiting(self) -> bool:
+        """The next line may be in a format whatever it says."""
+        for form in self._waiters:  # noqa: SIM110  # a generator takes several times as long
+            if form.waiting:
+                return True
+        return False
+
+    def line(self, text: str, *, passed: bool) -> list[tuple[str, Sequence[Mark]]]:
         found: list[tuple[str, Sequence[Mark]]] = []
         if self._bars is not None and self._bars.may_be_in(text):
             marks, text = self._bars.take(text, ended=True)
             if marks:
                 found.append((self._bars.name, marks))
-        if not (self._always or has_value(text) or any(map(text.__contains__, self._bare)) or self._waits(text)):
+        if not (passed or self._sieve.passes(text) or self.waiting):
             return found
-        hits = {at for trigger, at in self._watch if trigger in text}
-        hits.update(at for at, form in self._unfiltered if form.may_be_in(text))
         names: set[str | None] = set()
-        for at in sorted(hits):
-            form = self._formats[at]
+        for form in self._formats:
+            # Most lines are in no format. Searching for a few words tells so faster than anything else.
+            for trigger in form.triggers:
+                if trigger in text:
+                    break
+            else:
+                if not form.waiting:
+                    continue
             read = form.read(text)
             if read is None:
                 continue
@@ -166,12 +206,6 @@ class _Process:
                 break
             names.update(mark.metric for mark in read)
         return found
-
-    def _waits(self, text: str) -> bool:
-        low = text.lower()
-        if "epoch" in low or "step" in low or "iter" in low:
-            return True
-        return any(form.may_be_in(text) for form in self._stateful)
 
     def passing(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
         for form in self._formats:

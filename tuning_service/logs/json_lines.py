@@ -1,13 +1,16 @@
 """Lines that hold a JSON object, alone or after a logger's prefix."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from tuning_service.logs.marks import TIME, Format, Mark, as_step, as_time, spelled_number
 from tuning_service.logs.names import Wanted, step_rank
 
-_TRIES = 4  # positions of "{" from which to try
+_BEGIN = re.compile(r'\{\s*["}]')  # a failing decoder takes longer than all else on a line, so it is asked only here
+_TRIES = 4  # positions from which to try
 _TIMES = frozenset({"timestamp", "wall_time", "walltime", "unix_time"})
 
 
@@ -20,7 +23,7 @@ class JsonLines(Format):
 
     name: ClassVar[str] = "json"
     triggers: ClassVar[tuple[str, ...]] = ("{",)
-    bare: ClassVar[tuple[str, ...]] = ("{",)
+    bare: ClassVar[tuple[str, ...]] = (r'\{[ \t]*"',)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
@@ -51,13 +54,9 @@ class JsonLines(Format):
         return sorted(marks, key=lambda mark: mark.metric is not None and mark.metric != TIME)
 
     def _object(self, line: str) -> Mapping[str, Any] | None:
-        at = -1
-        for _ in range(_TRIES):
-            at = line.find("{", at + 1)
-            if at < 0:
-                return None
+        for begin in islice(_BEGIN.finditer(line), _TRIES):
             try:
-                value, _ = self._decoder.raw_decode(line, at)
+                value, _ = self._decoder.raw_decode(line, begin.start())
             except (ValueError, RecursionError):
                 continue
             return value if isinstance(value, dict) else None

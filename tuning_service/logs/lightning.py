@@ -31,19 +31,20 @@ class Lightning(Format):
     name: ClassVar[str] = "lightning"
     triggers: ClassVar[tuple[str, ...]] = ("it/s", " metric")
     bare: ClassVar[tuple[str, ...]] = (" metric",)
-    looks: ClassVar[bool] = True
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         self._open: str | None = None  # a name at a line's end, whose value stands on the next
         self._parts = 0  # lines that may still belong to a bar
         self._in_table = False
-
-    def may_be_in(self, line: str) -> bool:
-        del line
-        return self._in_table or self._parts > 0
+        self.waiting = False
 
     def read(self, line: str) -> Sequence[Mark] | None:
+        marks = self._read(line)
+        self.waiting = self._in_table or self._parts > 0
+        return marks
+
+    def _read(self, line: str) -> Sequence[Mark] | None:
         if self._parts and (found := _NEXT.match(line)) is not None:
             self._parts -= 1
             return self._values(found["values"])

@@ -23,21 +23,17 @@ class Mark(NamedTuple):
 class Format(ABC):
     """One way in which programs print measurements: a state machine over the lines of one process.
 
-    `read` is called in order for each line that holds one of `triggers`, or of which `may_be_in` says so, as long as
-    it has a value after = or a colon, a word for a step, or one of `bare`. Nothing raises, memory is bounded, and each
-    call takes time in proportion to the line.
+    `read` is called in order for each line that holds one of `triggers` and that has a value after = or a colon, a word
+    for a step, or a match of one of `bare`; while the format is `waiting`, for each line. Nothing raises, memory is
+    bounded, and each call takes time in proportion to the line.
     """
 
     name: ClassVar[str]
-    triggers: ClassVar[tuple[str, ...]] = ()  # what lines of the format hold one of
-    bare: ClassVar[tuple[str, ...]] = ()  # the same, of lines that have no value after = or a colon
-    looks: ClassVar[bool] = False  # `may_be_in` tells of further ones
+    triggers: ClassVar[tuple[str, ...]] = ()  # what lines of the format hold one of; "" is in each
+    # Regular expressions for its lines that have no value after = or a colon. Fast ones begin with a rare character.
+    bare: ClassVar[tuple[str, ...]] = ()
+    waiting: bool | None = None  # the next line may be in the format whatever it says; None of those that never wait
     exclusive: ClassVar[bool] = True  # a line that is in this format is in no later one
-
-    def may_be_in(self, line: str) -> bool:
-        """False when `line` has nothing of the format, much faster found than by reading it. Asked if `looks`."""
-        del line
-        return True
 
     @abstractmethod
     def read(self, line: str) -> Sequence[Mark] | None:

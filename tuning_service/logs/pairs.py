@@ -14,8 +14,8 @@ _VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
          (?P<number>{NUMBER})
          (?![\w/:] | \.\w | -\w | ,\d{{3}}\b | {DECIMAL_COMMA})%?"""
-_EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
-_COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
+EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
+COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
@@ -32,9 +32,17 @@ _LABEL = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _OF_NOTHING = frozenset({"lr", "learning_rate", "time", "elapsed", "eta", "duration"})  # measured on no data
-_BREAK = re.compile(r"""[,|;()\[\]{}<>\t:="'`*]|\s[-\u2013\u2014]+\s|\s{2,}""")
-_NAME = re.compile(r"[^\W\d][\w./@-]*")
 _WORDS = 3  # most words that a metric's name has
+# What stands before a separator, read backwards, since the name ends there and may begin anywhere: words that can be
+# part of a name, as far as no punctuation, dash or space of two parts them. `alone` when nothing else is before it.
+_PARTS = r",|;()\[\]{}<>\t:=\"'`*"
+_WORD = rf"[\w./@-]*[^\W\d]\#*(?=[\s{_PARTS}]|\Z)"
+_SPACE = r"[^\S\t]"
+_BEFORE = re.compile(
+    rf"""["'`* ]*+{_SPACE}?(?P<words>{_WORD}(?:{_SPACE}{_WORD}){{0,{_WORDS}}})
+         (?P<alone>{_SPACE}?(?:[{_PARTS}]|\Z)|\s[-\u2013\u2014]+\s|\s\s)?""",
+    re.VERBOSE,
+)
 _REMEMBERED = 1000
 _GAP = 200  # a name is looked for in so many characters before its separator
 # Variables that libraries advise to set, as TensorFlow does at each start, and what torchrun says of a failed process.
@@ -55,20 +63,18 @@ class Pairs(Format):
     """
 
     name: ClassVar[str] = "pairs"
-    looks: ClassVar[bool] = True
+    triggers: ClassVar[tuple[str, ...]] = ("",)
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
-        self._names: dict[tuple[str, str, bool, bool, str | None], str | None] = {}
-
-    def may_be_in(self, line: str) -> bool:
-        del line
-        return True
+        self._names: dict[tuple[str, bool, str, bool, bool, str | None], str | None] = {}
 
     def read(self, line: str) -> Sequence[Mark] | None:
-        steps = list(_steps(line))
-        values = list(self._values(line))
+        low = line.lower()
+        # Most lines have no such word, which is found much faster than by searching for a step.
+        steps = list(_steps(line)) if "epoch" in low or "step" in low or "iter" in low else []
+        values = self._values(line, low)
         if not steps:
             return [Mark(name, number) for _, name, number in values] or None
         steps[0] = (-1, steps[0][1])
@@ -76,25 +82,30 @@ class Pairs(Format):
         marks += [(at, Mark(name, number)) for at, name, number in values]
         return [mark for _, mark in sorted(marks, key=lambda pair: pair[0])]
 
-    def _values(self, line: str) -> Iterator[tuple[int, str, float]]:
+    def _values(self, line: str, low: str) -> list[tuple[int, str, float]]:
+        values: list[tuple[int, str, float]] = []
         end = 0
         labels: list[tuple[int, str]] | None = None
         for match in _pairs(line):
             spaces, number = match.groups()
-            start = match.start()
+            start, stop = match.span()
             separator = line[start]
+            attached = not (separator == ":" and spaces)
             if start > end and line[start - 1] == " ":
                 start -= 1
+                attached = False
             if start > end and line[start - 1] in "\"'":
                 start -= 1
-            attached = start == match.start()
-            gap = line[max(end, start - _GAP) : start]
-            end = match.end()
+                attached = False
+            before = _before(line, end, start)
+            end = stop
+            if before is None:
+                continue
             if labels is None:
-                labels = _labels(line)
+                labels = _labels(line, low)
             split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
-            attached = attached and not (separator == ":" and spaces)
-            key = (gap, separator, attached, number.isdigit(), split)
+            words, alone = before.groups()
+            key = (words, alone is not None, separator, attached, number.isdigit(), split)
             try:
                 name = self._names[key]
             except KeyError:
@@ -102,19 +113,22 @@ class Pairs(Format):
                     self._names.clear()
                 name = self._names[key] = self._name(*key)
             if name is not None:
-                yield start, name, float(number)
+                values.append((start, name, float(number)))
+        return values
 
-    def _name(self, gap: str, separator: str, attached: bool, whole: bool, split: str | None) -> str | None:
-        segment = _BREAK.split(gap.rstrip("\"'`* "))[-1]
-        words = segment.split()
+    def _name(
+        self, backwards: str, alone: bool, separator: str, attached: bool, whole: bool, split: str | None
+    ) -> str | None:
+        words = backwards[::-1].split()
+        alone = alone and len(words) == 1 and words[0][0] != "#"
         kept: list[str] = []
-        while words and len(kept) <= _WORDS and _NAME.fullmatch(words[-1].lstrip("#>")) and _word(words[-1]):
-            kept.insert(0, words.pop().lstrip("#>"))
+        while words and words[-1].lower() not in _NOISE:
+            kept.insert(0, words.pop().lstrip("#"))
         if not kept:
             return None
         if split is not None:
             split = split if step_rank(kept[-1]) is None and squash(kept[-1]) not in _OF_NOTHING else None
-        elif named := self._spelled(kept, segment):
+        elif named := self._wanted.get(" ".join(kept)) or (self._wanted.get(kept[-1]) if alone else None):
             return named
         if len(kept) > _WORDS or (separator == "=" and attached):
             if len(kept) > 1 and kept[-2].lower() in SPLITS:
@@ -130,43 +144,34 @@ class Pairs(Format):
             return None
         return self._wanted.of(split, name)
 
-    def _spelled(self, kept: Sequence[str], segment: str) -> str | None:
-        """The metric that the job names and the words before a separator spell, all of them or, alone, the last."""
-        if named := self._wanted.get(" ".join(kept)):
-            return named
-        return self._wanted.get(kept[-1]) if squash(kept[-1]) == squash(segment) else None
-
-
-def has_value(line: str) -> bool:
-    """True when something in `line` is a value after = or a colon."""
-    return ("=" in line and _EQUALS.search(line) is not None) or (":" in line and _COLON.search(line) is not None)
-
 
 def _pairs(line: str) -> list[re.Match[str]]:
-    found = list(_EQUALS.finditer(line)) if "=" in line else []
+    found = list(EQUALS.finditer(line)) if "=" in line else []
     if ":" not in line:
         return found
-    more = list(_COLON.finditer(line))
+    more = list(COLON.finditer(line))
     return sorted([*found, *more], key=re.Match.start) if found and more else found or more
 
 
-def _labels(line: str) -> list[tuple[int, str]]:
-    """Where labels end, and of which split they are."""
-    low = line.lower()
+def _before(text: str, end: int, at: int) -> re.Match[str] | None:
+    """What could name the value whose separator is `at`; what is before it was used up to `end`."""
+    return _BEFORE.match(text[max(end, at - _GAP) : at][::-1])
+
+
+def is_named(text: str, end: int, at: int) -> bool:
+    """False when nothing between `end` and the separator `at` can name its value."""
+    return _before(text, end, at) is not None
+
+
+def _labels(line: str, low: str) -> list[tuple[int, str]]:
+    """Where labels end, and of which split they are. `low` is the line in lower case."""
     if not ("train" in low or "val" in low or "test" in low):
         return []
     return [(match.end(), SPLITS[match["split"].lower()]) for match in _LABEL.finditer(line)]
 
 
-def _word(word: str) -> bool:
-    return word.lower() not in _NOISE
-
-
 def _steps(line: str) -> Iterator[tuple[int, float]]:
     """Where steps begin to hold, and which. `Epoch 3 step 40/100` is epoch 3: its steps begin anew in each epoch."""
-    low = line.lower()
-    if not ("epoch" in low or "step" in low or "iter" in low):  # most lines, and much faster found than by searching
-        return
     found = list(_STEP.finditer(line))
     has_epoch = any(match["word"].lower() == "epoch" for match in found)
     best: int | None = None

@@ -83,7 +83,8 @@ class Patterns(Format):
 
     name: ClassVar[str] = "pattern"
     exclusive: ClassVar[bool] = False
-    looks: ClassVar[bool] = True
+    triggers: ClassVar[tuple[str, ...]] = ("",)
+    bare: ClassVar[tuple[str, ...]] = ("",)
 
     def __init__(self, patterns: Sequence[str], metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics, _as_group)

@@ -45,7 +45,7 @@ class PyTorch(Format):
 
     name: ClassVar[str] = "pytorch"
     triggers: ClassVar[tuple[str, ...]] = ("oss", "ccuracy", "cc@", "rec@", " Error:", " set:")
-    bare: ClassVar[tuple[str, ...]] = ("@", " Error:", " set:", ": [")
+    bare: ClassVar[tuple[str, ...]] = (r"c@\d", " Error:", " set:", r": ?\[ *\d{1,12}/")
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)

@@ -5,10 +5,12 @@ import math
 import re
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from tuning_service.logs.base import Found, LogParser, Reading
 from tuning_service.logs.names import SPLITS, split_of, squash
 from tuning_service.logs.propose import proposal
+from tuning_service.logs.sieve import holding, holding_last
 
 _NAMES = 200
 _SHOWN_NAMES = 20
@@ -81,9 +83,11 @@ class _Name:
             self.forms[reading.form] = None
         value = reading.value
         if math.isfinite(value):
-            # Comparisons with the nan of the beginning are false.
-            self.least = min(value, self.least)
-            self.greatest = max(value, self.greatest)
+            # Comparisons with the nan of the beginning are false; min and max take several times as long.
+            if not value >= self.least:
+                self.least = value
+            if not value <= self.greatest:
+                self.greatest = value
 
 
 class Seen:
@@ -113,10 +117,33 @@ class Seen:
                     near.add(text)
                     break
 
-    def reading(self, reading: Reading, line: str) -> None:
-        """Remember what `line` gave; "" when it is not known which one did."""
+    def notable(self, lines: Sequence[str], low: str) -> set[int]:
+        """The numbers of those of `lines` that `line` has to be told of: of the others nothing would be left.
+
+        `low` is all of them in lower case, in one.
+        """
+        numbers: set[int] = set()
+        words = dict.fromkeys(word for near in self._nears for word in near.words)
+        for word in words:
+            numbers.update(islice(holding(word, low), _NEAR))
+            numbers.update(islice(holding_last(word, low), _NEAR))
+        left = _LAST
+        for number in range(len(lines) - 1, -1, -1):
+            line = lines[number]
+            if line and not line.isspace() and "\r" not in line:
+                numbers.add(number)
+                left -= 1
+                if not left:
+                    break
+        return numbers
+
+    def was_read(self, line: str) -> None:
+        """`line` gave a value of some metric."""
         for near in self._nears:
             near.was_read(line)
+
+    def reading(self, reading: Reading, line: str) -> None:
+        """Remember what `line` gave; "" when it is not known which one did."""
         name = self._names.get(reading.metric)
         if name is None:
             if len(self._names) >= _NAMES and reading.metric not in self._near:

@@ -88,20 +88,15 @@ class Follower:
 
     def _take(self, data: bytes) -> None:
         self._reporter.log.feed(data)
-        for line in self._lines.feed(data):
-            self._parse(line)
+        self._printed(self._parser.feed_lines(list(self._lines.feed(data))))
 
     def _drain(self, output: int) -> None:
         os.set_blocking(output, False)
         with contextlib.suppress(BlockingIOError):
             while data := os.read(output, _CHUNK):
                 self._take(data)
-        for line in self._lines.finish():
-            self._parse(line)
+        self._printed(self._parser.feed_lines(list(self._lines.finish())))
         self._printed(self._parser.finish())
-
-    def _parse(self, line: str) -> None:
-        self._printed(self._parser.feed(line))
 
     def _printed(self, readings: Iterable[Reading]) -> None:
         for reading in readings:

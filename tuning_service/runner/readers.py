@@ -85,19 +85,17 @@ class TextReader(Reader):
                 self.trouble = "is no text"
         if self._binary:
             return
-        for line in self._lines.feed(data):
-            yield from self._line(line)
+        yield from self._read(self._lines.feed(data))
 
     def _rest(self, *, ended: bool) -> Iterator[Point]:
         # The number at the end of a line that was cut off is another number.
-        for line in self._lines.finish():
-            if ended:
-                yield from self._line(line)
+        if ended:
+            yield from self._read(self._lines.finish())
         for reading in self._parser.finish():
             yield Point(reading.step, reading.metric, reading.value)
 
-    def _line(self, line: str) -> Iterator[Point]:
-        for reading in self._parser.feed(line):
+    def _read(self, lines: Iterator[str]) -> Iterator[Point]:
+        for reading in self._parser.feed_lines(list(lines)):
             yield Point(reading.step, reading.metric, reading.value)
 
     def explain(self, metric: str) -> str:
