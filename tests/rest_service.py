@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 
 from tuning_service.api import create_app
+from tuning_service.api.deps import Managers
 from tuning_service.client import TuningClient
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.pool import ControllerSeen
@@ -105,7 +106,10 @@ class Service:
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
-        self.app = create_app(self.tuning, self.access, self.desk, self.plugins, self.pools, is_ready=self._is_ready)
+        managers = Managers(
+            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+        )
+        self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]
         operator = self.access.authenticate(self.operator_key)
         self.keys: dict[str, str] = {}

@@ -18,6 +18,7 @@ import uvicorn
 
 from tuning_service import __version__, observability
 from tuning_service.api.app import create_app
+from tuning_service.api.deps import Managers
 from tuning_service.domain.clock import system_clock
 from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
@@ -245,7 +246,8 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         install_s=settings.plugin_install_s,
         clock=clock,
     )
-    app = create_app(tuning, access, desk, plugins, PoolMgr(store, clock), is_ready=tuning.ready)
+    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
+    app = create_app(managers, is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(
         access=access,

@@ -27,14 +27,10 @@ from tuning_service.api import (
     trials,
     tuning_jobs,
 )
+from tuning_service.api.deps import Managers
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
 from tuning_service.api.tasks import runner_routes
-from tuning_service.manager.access import AccessMgr
-from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
-from tuning_service.manager.plugin_mgr import PluginMgr
-from tuning_service.manager.pool_mgr import PoolMgr
-from tuning_service.manager.task_desk import TaskDesk
 
 # Each waits for the database or the artifact store most of its time.
 _THREADS = 64
@@ -49,11 +45,7 @@ in UTC. Numbers that JSON cannot write are the strings `"nan"`, `"inf"` and `"-i
 
 
 def create_app(
-    tuning: ModelTuningMgr,
-    access: AccessMgr,
-    desk: TaskDesk,
-    plugin_mgr: PluginMgr,
-    pool_mgr: PoolMgr,
+    managers: Managers,
     *,
     is_ready: Callable[[], None],
     registry: CollectorRegistry | None = None,
@@ -73,10 +65,9 @@ def create_app(
         lifespan=_lifespan,
     )
     metrics = Metrics(registry)
-    app.state.tuning, app.state.access, app.state.metrics = tuning, access, metrics
-    app.state.plugins, app.state.pools = plugin_mgr, pool_mgr
+    app.state.managers, app.state.metrics = managers, metrics
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
-    app.router.routes[:0] = runner_routes(desk, metrics)
+    app.router.routes[:0] = runner_routes(managers.desk, metrics)
     for module in (
         programs,
         tuning_jobs,
@@ -95,7 +86,7 @@ def create_app(
         app.include_router(module.router)
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(Entrance, access=access, max_upload_bytes=tuning.max_upload_bytes)
+    app.add_middleware(Entrance, access=managers.access, max_upload_bytes=managers.tuning.max_upload_bytes)
     app.add_middleware(Observed, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way
     return app

@@ -1,6 +1,7 @@
 """What routes are handed: who asks, and the managers."""
 
 import threading
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
@@ -13,6 +14,19 @@ from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.task_desk import TaskDesk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Managers:
+    """All use cases that the interface offers."""
+
+    tuning: ModelTuningMgr
+    access: AccessMgr
+    desk: TaskDesk
+    plugins: PluginMgr
+    pools: PoolMgr
+
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer tsk_…")
@@ -29,14 +43,18 @@ async def _principal(
     return principal
 
 
+def managers(request: Request) -> Managers:
+    """What the application was made with."""
+    found: Managers = request.app.state.managers
+    return found
+
+
 async def _tuning(request: Request) -> ModelTuningMgr:
-    manager: ModelTuningMgr = request.app.state.tuning
-    return manager
+    return managers(request).tuning
 
 
 async def _access(request: Request) -> AccessMgr:
-    manager: AccessMgr = request.app.state.access
-    return manager
+    return managers(request).access
 
 
 async def _metrics(request: Request) -> Metrics:
@@ -45,13 +63,11 @@ async def _metrics(request: Request) -> Metrics:
 
 
 async def _plugins(request: Request) -> PluginMgr:
-    manager: PluginMgr = request.app.state.plugins
-    return manager
+    return managers(request).plugins
 
 
 async def _pools(request: Request) -> PoolMgr:
-    manager: PoolMgr = request.app.state.pools
-    return manager
+    return managers(request).pools
 
 
 async def _stopping(request: Request) -> threading.Event:

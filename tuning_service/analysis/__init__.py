@@ -1,0 +1,1 @@
+"""What trials tell when looked at together: pure functions over numbers."""

@@ -1,0 +1,1 @@
+"""The web portal: pages on the application that serves REST."""
