@@ -29,7 +29,9 @@ from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
 from tuning_service.search.plugins.cache import PluginCache
@@ -106,8 +108,16 @@ class Service:
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
+        self.sessions = SessionMgr(self.store)
+        self.users = UserMgr(self.store)
         managers = Managers(
-            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+            tuning=self.tuning,
+            access=self.access,
+            desk=self.desk,
+            plugins=self.plugins,
+            pools=self.pools,
+            sessions=self.sessions,
+            users=self.users,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]
