@@ -23,6 +23,7 @@ from tuning_service.api.deps import Managers
 from tuning_service.client import TuningClient
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.pool import ControllerSeen
+from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
@@ -85,8 +86,8 @@ def wait_until(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
 class Service:
     """One service with tenants 'vision' (the usual one) and 'speech' (somebody else)."""
 
-    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD) -> None:
-        url = f"sqlite:///{folder / 'tuning.db'}"
+    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD, database: str = "") -> None:
+        url = database or f"sqlite:///{folder / 'tuning.db'}"
         engine = open_engine(url)
         upgrade_schema(engine)
         engine.dispose()
@@ -164,6 +165,15 @@ class Service:
             thread.join(20)
             assert not thread.is_alive()
             self.app.state.stopping.clear()
+
+
+PASSWORD = "correct horse battery"
+
+
+def a_user(service: Service, name: str, role: Role = Role.MEMBER, tenant: str = "vision") -> User:
+    """A user whose password is PASSWORD."""
+    operator = service.principal(service.operator_key)
+    return service.users.create(operator, name=name, role=role, password=PASSWORD, tenant=tenant)
 
 
 def a_controller(**changes: Any) -> ControllerSeen:
