@@ -13,16 +13,28 @@ import pytest
 from tests.api.test_access import all_routes, filled
 from tests.rest_service import PASSWORD, Driver, Service, a_user, archive, job_file, wait_until
 from tuning_service import bootstrap
+from tuning_service.api import app as app_module
 from tuning_service.api import events as events_module
 from tuning_service.api import welcome
 from tuning_service.domain.errors import GiveUp
-from tuning_service.domain.state import Role
+from tuning_service.manager import passwords
 from tuning_service.settings import Settings
 from tuning_service.storage.engine import upgrade_schema
 from tuning_service.storage.store import Store
 
+pytestmark = pytest.mark.usefixtures("weak_passwords")
 COOKIE = "tuning_session"
 NEW_PASSWORD = "another horse battery"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service for requests that are refused, and so change nothing."""
+    service = Service(tmp_path_factory.mktemp("shared"))
+    with service.served():
+        yield service
+    service.plugins.close()
+    service.store.close()
 
 
 @pytest.fixture
@@ -150,8 +162,8 @@ def test_every_change_needs_the_sessions_token(service: Service, ada: Any, drive
     routes = [(m, p) for m, p in routes if not p.startswith("/v1/tasks/") and (m, p) != ("POST", "/v1/session")]
     assert len(routes) >= 15
     with signed_in(service) as http, signed_in(service) as other:
-        for wrong in ({"X-CSRF-Token": ""}, {"X-CSRF-Token": "Ünïcode".encode()}, dict(other.headers)):
-            headers = {"X-CSRF-Token": wrong.get("X-CSRF-Token") or wrong["x-csrf-token"] if wrong else ""}
+        for wrong in (b"", "Ünïcode".encode(), other.headers["X-CSRF-Token"].encode()):
+            headers = {b"X-CSRF-Token": wrong}
             for method, path in routes:
                 answer = http.request(method, filled(path, driver, "0" * 64, ada.id), headers=headers)
                 assert answer.status_code == 403, (method, path)
@@ -170,27 +182,23 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("headers", FOREIGN)
-def test_pages_of_other_sites_change_nothing(service: Service, ada: Any, driver: Driver, headers: Any) -> None:
-    headers = {name: service.url if value == "OWN" else value for name, value in headers.items()}
-    with signed_in(service) as http:
-        answer = http.post(f"/v1/tuning-jobs/{driver.job_id}/stop", headers=headers)
-        assert answer.status_code == 403
-        assert "another site" in answer.json()["detail"]
-        login = http.post("/v1/session", json={"key": service.key}, headers=headers)
-        assert login.status_code == 403
-        # Scripts of other origins cannot send a key by accident: where one is sent, nothing else is looked at.
-        with service.http() as with_key:
-            assert with_key.post(f"/v1/tuning-jobs/{driver.job_id}/stop", headers=headers).status_code == 200
+def test_pages_of_other_sites_change_nothing(service: Service, ada: Any, driver: Driver) -> None:
+    with signed_in(service) as http, service.http() as with_key:
+        for foreign in FOREIGN:
+            headers = {name: service.url if value == "OWN" else value for name, value in foreign.items()}
+            answer = http.post(f"/v1/tuning-jobs/{driver.job_id}/stop", headers=headers)
+            assert answer.status_code == 403, foreign
+            assert "another site" in answer.json()["detail"]
+            assert http.post("/v1/session", json={"key": service.key}, headers=headers).status_code == 403
+            assert http.get(f"/v1/tuning-jobs/{driver.job_id}").json()["target"] == "running"
+        # A key is never sent by accident: where there is one, nothing else is looked at.
+        assert with_key.post(f"/v1/tuning-jobs/{driver.job_id}/stop", headers=FOREIGN[0]).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "headers", [{"Sec-Fetch-Site": "same-origin", "Origin": "https://seen.outside"}, {"Origin": "OWN"}]
-)
-def test_pages_of_this_service_work(service: Service, ada: Any, driver: Driver, headers: Any) -> None:
-    headers = {name: service.url if value == "OWN" else value for name, value in headers.items()}
+def test_pages_of_this_service_work(service: Service, ada: Any, driver: Driver) -> None:
     with signed_in(service) as http:
-        assert http.post(f"/v1/tuning-jobs/{driver.job_id}/stop", headers=headers).status_code == 200
+        for headers in ({"Sec-Fetch-Site": "same-origin", "Origin": "https://seen.outside"}, {"Origin": service.url}):
+            assert http.post(f"/v1/tuning-jobs/{driver.job_id}/stop", headers=headers).status_code == 200
 
 
 def test_a_key_goes_before_a_cookie(service: Service, ada: Any) -> None:
@@ -215,8 +223,8 @@ def test_a_key_goes_before_a_cookie(service: Service, ada: Any) -> None:
         ([1], ["body"]),
     ],
 )
-def test_a_bad_sign_in_names_its_fields_and_quotes_no_secret(service: Service, body: Any, fields: list[str]) -> None:
-    with service.http(key="") as http:
+def test_a_bad_sign_in_names_its_fields_and_quotes_no_secret(shared: Service, body: Any, fields: list[str]) -> None:
+    with shared.http(key="") as http:
         answer = http.post("/v1/session", json=body)
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == fields
@@ -225,9 +233,9 @@ def test_a_bad_sign_in_names_its_fields_and_quotes_no_secret(service: Service, b
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_no_form_of_another_site_can_sign_in(service: Service, kind: str | None) -> None:
+def test_no_form_of_another_site_can_sign_in(shared: Service, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
-    with service.http(key="") as http:
+    with shared.http(key="") as http:
         answer = http.post("/v1/session", content=b'{"key": "x"}', headers=headers)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["Content-Type"]
@@ -242,8 +250,8 @@ def test_no_form_of_another_site_can_sign_in(service: Service, kind: str | None)
         (b'{"tenant": "vi\\u0000", "name": "ad\\u0000a", "password": "12345678901"}', 401),
     ],
 )
-def test_odd_bodies_are_answered(service: Service, content: bytes, status: int) -> None:
-    with service.http(key="") as http:
+def test_odd_bodies_are_answered(shared: Service, content: bytes, status: int) -> None:
+    with shared.http(key="") as http:
         answer = http.post("/v1/session", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in {status, 422}, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -338,8 +346,8 @@ def test_users_are_made_changed_and_deleted_by_an_admin(service: Service, driver
         ({"name": "eve", "password": PASSWORD, "rolle": "member"}, "rolle"),
     ],
 )
-def test_a_bad_user_request_names_its_field(service: Service, body: Any, field: str) -> None:
-    with service.http(service.keys["vision/admin"]) as admin:
+def test_a_bad_user_request_names_its_field(shared: Service, body: Any, field: str) -> None:
+    with shared.http(shared.keys["vision/admin"]) as admin:
         answer = admin.post("/v1/users", json=body)
         assert answer.status_code == 422, answer.text
         assert [error["field"] for error in answer.json()["errors"]] == [field]
@@ -441,28 +449,32 @@ def test_an_operator_who_is_signed_in_sees_tenants_and_no_jobs(service: Service)
         assert [user["name"] for user in http.get("/v1/users").json()["items"]] == ["root"]
 
 
-def test_many_sign_ins_at_once_keep_no_other_request_waiting(
-    service: Service, ada: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tuning_service.manager import passwords
-
+def test_many_sign_ins_at_once_keep_no_other_request_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "_THREADS", 3)
     go_on = threading.Event()
     real = passwords.matches
-    monkeypatch.setattr(passwords, "matches", lambda *given: go_on.wait(20) and real(*given))
+    monkeypatch.setattr(passwords, "matches", lambda *given: go_on.wait(60) and real(*given))
+    service = Service(tmp_path)
+    a_user(service, "ada")
     statuses: list[int] = []
 
     def one() -> None:
         with service.http(key="") as http:
             statuses.append(sign_in(http).status_code)
 
-    threads = [threading.Thread(target=one) for _ in range(80)]  # more than there are threads for requests
-    try:
-        for thread in threads[:9]:
-            thread.start()
-        with service.http() as http:
-            assert http.get("/v1/tuning-jobs").status_code == 200
-    finally:
-        go_on.set()
-        for thread in threads[:9]:
-            thread.join()
-    assert statuses == [200] * 9
+    with service.served():
+        threads = [threading.Thread(target=one) for _ in range(8)]
+        try:
+            for thread in threads:
+                thread.start()
+            with service.http() as http:
+                wait_until(lambda: service.sessions._throttle._until)
+                assert http.get("/v1/tuning-jobs").status_code == 200
+                assert statuses == []
+        finally:
+            go_on.set()
+            for thread in threads:
+                thread.join()
+    assert statuses == [200] * 8
+    service.plugins.close()
+    service.store.close()

@@ -1,6 +1,5 @@
 """Users and sessions, with a clock of the test's own, on each kind of database."""
 
-import argon2
 import pytest
 
 from tuning_service.domain.errors import Conflict, Denied, InvalidRequest, NotFound, TooManyRequests, Unauthenticated
@@ -46,11 +45,7 @@ class World:
 
 
 @pytest.fixture
-def world(store, monkeypatch) -> World:
-    # As strong as they are in use, they would take most of the time of these tests.
-    weak = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", weak)
-    monkeypatch.setattr(passwords, "_NOBODYS", weak.hash("nobody"))
+def world(store, weak_passwords) -> World:
     return World(store)
 
 
@@ -111,11 +106,6 @@ def test_all_wrong_sign_ins_have_one_answer_and_cost_the_same(world, monkeypatch
         with pytest.raises(Unauthenticated, match=r"^The tenant, the name or the password is wrong\.$"):
             world.sessions.sign_in(*given)
         assert len(checked) == number + 1
-
-
-def test_the_hash_that_nobody_has_costs_what_others_do():
-    assert argon2.extract_parameters(passwords._NOBODYS) == argon2.extract_parameters(passwords.hashed(PASSWORD))
-    assert "$argon2id$" in passwords._NOBODYS
 
 
 def test_a_password_may_be_typed_on_any_keyboard(world):
