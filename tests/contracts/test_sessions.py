@@ -45,32 +45,38 @@ class World:
 
 
 @pytest.fixture
-def world(store, weak_passwords) -> World:
+def world(sqlite_store, weak_passwords) -> World:
+    return World(sqlite_store)
+
+
+@pytest.fixture
+def anywhere(store, weak_passwords) -> World:
+    """The same on each kind of database, where that may matter."""
     return World(store)
 
 
-def test_a_user_signs_in_and_is_somebody_with_a_name_and_a_role(world):
-    session = world.sessions.sign_in("vision", "ada", PASSWORD)
-    who, again = world.sessions.authenticate(session.token)
+def test_a_user_signs_in_and_is_somebody_with_a_name_and_a_role(anywhere):
+    session = anywhere.sessions.sign_in("vision", "ada", PASSWORD)
+    who, again = anywhere.sessions.authenticate(session.token)
     assert (who.name, who.role, who.tenant.name, who.key_id, who.user_id) == (
         "ada",
         Role.MEMBER,
         "vision",
-        world.ada.id,
-        world.ada.id,
+        anywhere.ada.id,
+        anywhere.ada.id,
     )
     assert again.csrf == session.csrf != session.token
-    by_id = world.sessions.sign_in(who.tenant.id, "ada", PASSWORD)
+    by_id = anywhere.sessions.sign_in(who.tenant.id, "ada", PASSWORD)
     assert by_id.token != session.token
     assert by_id.csrf != session.csrf
 
 
-def test_an_operator_signs_in_without_a_tenant(world):
-    world.users.create_operator("root", PASSWORD)
+def test_an_operator_signs_in_without_a_tenant(anywhere):
+    anywhere.users.create_operator("root", PASSWORD)
     with pytest.raises(Conflict, match="'root'"):
-        world.users.create_operator("root", PASSWORD)
-    session = world.sessions.sign_in("", "root", PASSWORD)
-    who = world.sessions.authenticate(session.token)[0]
+        anywhere.users.create_operator("root", PASSWORD)
+    session = anywhere.sessions.sign_in("", "root", PASSWORD)
+    who = anywhere.sessions.authenticate(session.token)[0]
     assert (who.role, who.tenant) == (Role.OPERATOR, None)
 
 
@@ -98,13 +104,13 @@ WRONG = [
 ]
 
 
-def test_all_wrong_sign_ins_have_one_answer_and_cost_the_same(world, monkeypatch):
+def test_all_wrong_sign_ins_have_one_answer_and_cost_the_same(anywhere, monkeypatch):
     checked = []
     real = passwords.matches
     monkeypatch.setattr(passwords, "matches", lambda *given: checked.append(given) or real(*given))
     for number, given in enumerate(WRONG):
         with pytest.raises(Unauthenticated, match=r"^The tenant, the name or the password is wrong\.$"):
-            world.sessions.sign_in(*given)
+            anywhere.sessions.sign_in(*given)
         assert len(checked) == number + 1
 
 
@@ -135,14 +141,14 @@ def test_signing_in_rightly_is_not_slowed_down(world):
         world.sessions.sign_in("vision", "ada", PASSWORD, address="10.0.0.1")
 
 
-def test_a_session_ends_when_it_is_not_used(world):
-    session = world.ada_signs_in()
-    assert session.expires_at == world.now + 12 * HOUR
+def test_a_session_ends_when_it_is_not_used(anywhere):
+    session = anywhere.ada_signs_in()
+    assert session.expires_at == anywhere.now + 12 * HOUR
     for _ in range(5):
-        world.now += 11 * HOUR
-        assert world.good(session)
-    world.now += 12 * HOUR
-    assert not world.good(session)
+        anywhere.now += 11 * HOUR
+        assert anywhere.good(session)
+    anywhere.now += 12 * HOUR
+    assert not anywhere.good(session)
 
 
 def test_looking_whether_a_session_is_good_is_no_use_of_it(world):
@@ -164,34 +170,34 @@ def test_a_session_ends_a_week_after_it_began_however_much_it_is_used(world):
     assert not world.good(session)
 
 
-def test_a_session_ends_with_its_key(world):
-    key, secret = world.key()
-    session = world.sessions.sign_in_with_key(secret)
-    world.access.revoke_key(world.operator, key.id)
-    assert not world.good(session)
-    _, brief = world.key(expires_at=world.now + HOUR)
-    session = world.sessions.sign_in_with_key(brief)
-    assert session.ends_at == session.expires_at == world.now + HOUR
-    world.now += HOUR
-    assert not world.good(session)
+def test_a_session_ends_with_its_key(anywhere):
+    key, secret = anywhere.key()
+    session = anywhere.sessions.sign_in_with_key(secret)
+    anywhere.access.revoke_key(anywhere.operator, key.id)
+    assert not anywhere.good(session)
+    _, brief = anywhere.key(expires_at=anywhere.now + HOUR)
+    session = anywhere.sessions.sign_in_with_key(brief)
+    assert session.ends_at == session.expires_at == anywhere.now + HOUR
+    anywhere.now += HOUR
+    assert not anywhere.good(session)
     with pytest.raises(Unauthenticated, match="expired"):
-        world.sessions.sign_in_with_key(brief)
+        anywhere.sessions.sign_in_with_key(brief)
 
 
-def test_a_session_ends_with_its_user(world):
-    admin = world.admins["vision"]
-    session = world.ada_signs_in()
-    world.users.change(admin, world.ada.id, disabled=True)
-    assert not world.good(session)
+def test_a_session_ends_with_its_user(anywhere):
+    admin = anywhere.admins["vision"]
+    session = anywhere.ada_signs_in()
+    anywhere.users.change(admin, anywhere.ada.id, disabled=True)
+    assert not anywhere.good(session)
     with pytest.raises(Unauthenticated, match="is wrong"):
-        world.ada_signs_in()
-    assert world.users.change(admin, world.ada.id, disabled=False).disabled_at is None
-    assert not world.good(session)  # does not come to life again
-    session = world.ada_signs_in()
-    world.users.delete(admin, world.ada.id)
-    assert not world.good(session)
+        anywhere.ada_signs_in()
+    assert anywhere.users.change(admin, anywhere.ada.id, disabled=False).disabled_at is None
+    assert not anywhere.good(session)  # does not come to life again
+    session = anywhere.ada_signs_in()
+    anywhere.users.delete(admin, anywhere.ada.id)
+    assert not anywhere.good(session)
     with pytest.raises(Unauthenticated):
-        world.ada_signs_in()
+        anywhere.ada_signs_in()
 
 
 def test_another_password_ends_all_sessions(world):
@@ -205,17 +211,17 @@ def test_another_password_ends_all_sessions(world):
 
 
 @pytest.mark.parametrize("change", [{"password": "another horse battery"}, {"disabled": True}])
-def test_a_change_while_somebody_signs_in_ends_that_session_too(world, monkeypatch, change):
+def test_a_change_while_somebody_signs_in_ends_that_session_too(anywhere, monkeypatch, change):
     real = passwords.matches
 
     def slow(stored, password):
         right = real(stored, password)
-        world.users.change(world.admins["vision"], world.ada.id, **change)
+        anywhere.users.change(anywhere.admins["vision"], anywhere.ada.id, **change)
         return right
 
     monkeypatch.setattr(session_mgr.passwords, "matches", slow)
     with pytest.raises(Unauthenticated):
-        world.ada_signs_in()
+        anywhere.ada_signs_in()
 
 
 def test_a_change_of_role_concerns_sessions_that_there_are(world):
@@ -252,16 +258,16 @@ def test_neither_tokens_nor_passwords_are_stored(world):
     assert session.token not in repr(session)
 
 
-def test_ended_sessions_are_forgotten(world):
+def test_ended_sessions_are_forgotten(anywhere):
     from sqlalchemy import func, select
 
     from tuning_service.storage.tables_access import sessions
 
     for _ in range(3):
-        world.ada_signs_in()
-    world.now += 13 * HOUR
-    world.ada_signs_in()
-    with world.store.engine.connect() as connection:
+        anywhere.ada_signs_in()
+    anywhere.now += 13 * HOUR
+    anywhere.ada_signs_in()
+    with anywhere.store.engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(sessions)) == 1
 
 
@@ -290,30 +296,32 @@ def test_the_old_password_cannot_be_guessed_for_long(world):
     assert seen == [InvalidRequest] * 10 + [TooManyRequests] * 2
 
 
-def test_a_change_of_the_own_password_does_not_undo_another(world, monkeypatch):
-    who = world.sessions.authenticate(world.ada_signs_in().token)[0]
+def test_a_change_of_the_own_password_does_not_undo_another(anywhere, monkeypatch):
+    who = anywhere.sessions.authenticate(anywhere.ada_signs_in().token)[0]
     real = passwords.matches
 
     def slow(stored, password):
         right = real(stored, password)
-        world.users.change(world.admins["vision"], world.ada.id, password="set by an admin")
+        anywhere.users.change(anywhere.admins["vision"], anywhere.ada.id, password="set by an admin")
         return right
 
     monkeypatch.setattr(user_mgr.passwords, "matches", slow)
     with pytest.raises(Conflict, match="at this moment"):
-        world.users.change_own_password(who, PASSWORD, "another horse battery")
+        anywhere.users.change_own_password(who, PASSWORD, "another horse battery")
     monkeypatch.setattr(user_mgr.passwords, "matches", real)
-    assert world.good(world.sessions.sign_in("vision", "ada", "set by an admin"))
+    assert anywhere.good(anywhere.sessions.sign_in("vision", "ada", "set by an admin"))
 
 
-def test_names_are_unique_within_a_tenant(world):
+def test_names_are_unique_within_a_tenant(anywhere):
     with pytest.raises(Conflict, match="'ada'"):
-        world.users.create(world.admins["vision"], name="ada", role=Role.VIEWER, password=PASSWORD)
-    other = world.users.create(world.admins["speech"], name="ada", role=Role.VIEWER, password=PASSWORD)
-    assert world.sessions.authenticate(world.sessions.sign_in("speech", "ada", PASSWORD).token)[0].key_id == other.id
-    assert [u.id for u in world.users.users(world.admins["speech"])] == [other.id]
-    assert [u.id for u in world.users.users(world.operator, "vision")] == [world.ada.id]
-    assert world.users.users(world.operator) == []
+        anywhere.users.create(anywhere.admins["vision"], name="ada", role=Role.VIEWER, password=PASSWORD)
+    other = anywhere.users.create(anywhere.admins["speech"], name="ada", role=Role.VIEWER, password=PASSWORD)
+    assert (
+        anywhere.sessions.authenticate(anywhere.sessions.sign_in("speech", "ada", PASSWORD).token)[0].key_id == other.id
+    )
+    assert [u.id for u in anywhere.users.users(anywhere.admins["speech"])] == [other.id]
+    assert [u.id for u in anywhere.users.users(anywhere.operator, "vision")] == [anywhere.ada.id]
+    assert anywhere.users.users(anywhere.operator) == []
 
 
 def test_admins_manage_users_of_their_tenant_and_nobody_else(world):
