@@ -26,10 +26,13 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
 from tuning_service.search.plugins.cache import PluginCache
@@ -106,8 +109,15 @@ class Service:
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
-        managers = Managers(
-            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+        managers = self.managers = Managers(
+            tuning=self.tuning,
+            listing=ListingMgr(self.store),
+            steering=SteeringMgr(self.store, notify=self.notified.append),
+            watching=WatchMgr(self.store),
+            access=self.access,
+            desk=self.desk,
+            plugins=self.plugins,
+            pools=self.pools,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]

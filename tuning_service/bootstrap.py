@@ -24,10 +24,13 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.search.plugins.limits import PluginLimits
@@ -246,7 +249,16 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         install_s=settings.plugin_install_s,
         clock=clock,
     )
-    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
+    managers = Managers(
+        tuning=tuning,
+        listing=ListingMgr(store, clock),
+        steering=SteeringMgr(store, notify=notify, clock=clock),
+        watching=WatchMgr(store, clock),
+        access=access,
+        desk=desk,
+        plugins=plugins,
+        pools=PoolMgr(store, clock),
+    )
     app = create_app(managers, is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(

@@ -19,6 +19,7 @@ from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
 from tuning_service.storage.usage import QuotaRows
+from tuning_service.storage.watching import WatchRows
 
 
 class Unit:
@@ -52,6 +53,11 @@ class Unit:
     def pools(self) -> PoolRows:
         """Compute pools and their controllers."""
         return PoolRows(self._connection)
+
+    @property
+    def watching(self) -> WatchRows:
+        """Signs of change, over all tenants."""
+        return WatchRows(self._connection)
 
     @property
     def cordons(self) -> CordonRows:
