@@ -203,9 +203,10 @@ class Watch:
                 watching.wake()
 
     def _tell(self, news: News) -> None:
+        happened = {(tenant, job_id) for tenant, jobs in news.jobs.items() for job_id in jobs}
+        for subject in happened | news.details:
+            self._change(subject, frozenset({subject[1]}))
         for tenant, jobs in news.jobs.items():
-            for job_id in jobs:
-                self._change((tenant, job_id), frozenset({job_id}))
             if tenant not in news.listed:
                 self._change((tenant, ""), frozenset(jobs))
         for tenant in news.listed:

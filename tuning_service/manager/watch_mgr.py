@@ -18,11 +18,13 @@ _OVERLAP_IDS = 1000
 class News:
     """What has changed since the look before.
 
-    `jobs` are ids of changed jobs by tenant, of all tenants that had any; `listed` are tenants of whose jobs some came
-    or went; `gone` are watched jobs that are not there (any more), as (tenant, id).
+    `jobs` are ids of jobs by tenant, of all tenants that had any, of which something happened; `details` watched jobs,
+    as (tenant, id), of which something else has changed, such as what a training has measured. `listed` are tenants of
+    whose jobs some came or went; `gone` are watched jobs that are not there (any more).
     """
 
     jobs: dict[str, set[str]] = field(default_factory=dict)
+    details: set[tuple[str, str]] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
     gone: set[tuple[str, str]] = field(default_factory=set)
 
@@ -72,7 +74,7 @@ class LookOut:
                 continue
             now_jobs[tenant, job_id] = sign
             if self._jobs.get((tenant, job_id), sign) != sign:
-                news.jobs.setdefault(tenant, set()).add(job_id)
+                news.details.add((tenant, job_id))
         now_tenants = {tenant: signs.tenants.get(tenant) for tenant in tenants}
         news.listed.update(t for t, sign in now_tenants.items() if self._tenants.get(t, sign) != sign)
         self._jobs, self._tenants = now_jobs, now_tenants

@@ -87,7 +87,7 @@ _FENCE = (
     .values(lease_epoch=bindparam("epoch"))
 )
 _FENCE_AS_SEEN = _FENCE.where(
-    tuning_jobs.c.queued_points == bindparam("points"), tuning_jobs.c.edits == bindparam("edits")
+    tuning_jobs.c.queued_points == bindparam("points"), tuning_jobs.c.edits == bindparam("edit")
 )
 _POINTS = (
     select(queued_points)
@@ -132,7 +132,7 @@ class ControlRows(LeaseRows):
         """
         held = {"job": lease.job_id, "epoch": lease.epoch}
         if seen is not None:
-            as_seen = held | {"points": seen.queued_points, "edits": seen.edits}
+            as_seen = held | {"points": seen.queued_points, "edit": seen.edits}
             if self._connection.execute(_FENCE_AS_SEEN, as_seen).rowcount:
                 return True
         if not self._connection.execute(_FENCE, held).rowcount:

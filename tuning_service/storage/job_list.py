@@ -78,7 +78,9 @@ class JobListRows:
         places = self._connection.execute(chosen.order_by(*direction, *order).limit(limit).offset(offset)).all()
         rows = self._connection.execute(select(tuning_jobs).where(tuning_jobs.c.id.in_([p.id for p in places])))
         by_id = {row.id: job_from(row) for row in rows}
-        return [(by_id[p.id], (bool(p.missing), "" if p.key is None else p.key, p.id)) for p in places if p.id in by_id]
+        return [
+            (by_id[p.id], (bool(p.missing), 0.0 if p.key is None else p.key, p.id)) for p in places if p.id in by_id
+        ]
 
     def counts(self, query: JobQuery) -> dict[JobStatus, int]:
         """How many of the jobs are in each status; those that none is in are left out."""
