@@ -28,12 +28,15 @@ from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.session_mgr import SessionMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.manager.user_mgr import UserMgr
+from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
 from tuning_service.search.plugins.cache import PluginCache
@@ -112,8 +115,11 @@ class Service:
         self.pools = PoolMgr(self.store)
         self.sessions = SessionMgr(self.store)
         self.users = UserMgr(self.store)
-        managers = Managers(
+        managers = self.managers = Managers(
             tuning=self.tuning,
+            listing=ListingMgr(self.store),
+            steering=SteeringMgr(self.store, notify=self.notified.append),
+            watching=WatchMgr(self.store),
             access=self.access,
             desk=self.desk,
             plugins=self.plugins,

@@ -24,12 +24,15 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.session_mgr import SessionMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.manager.user_mgr import UserMgr
+from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.search.plugins.limits import PluginLimits
@@ -257,6 +260,9 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
     sessions = SessionMgr(store, clock, idle_s=settings.session_idle_s, lifetime_s=settings.session_lifetime_s)
     managers = Managers(
         tuning=tuning,
+        listing=ListingMgr(store, clock),
+        steering=SteeringMgr(store, notify=notify, clock=clock),
+        watching=WatchMgr(store, clock),
         access=access,
         desk=desk,
         plugins=plugins,

@@ -82,6 +82,19 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     assert shell.run("logs", job_id).stdout == "val_accuracy=0.5\n"
     assert shell.run("logs", job_id, "0", "--follow").stdout == "val_accuracy=0.5\n"
     assert shell.json("logs", job_id, "0") == {"trial": 0, "log": "val_accuracy=0.5\n"}
+    assert shell.json("list", "--search", "FROM", "--sort", "-name", "--limit", "3")[0]["id"] == job_id
+    assert shell.json("list", "--algorithm", "tpe") == []
+    assert shell.run("trials", job_id, "--csv").stdout.startswith("number,status,value,values.val_accuracy,params.lr")
+    changed = shell.json("change", job_id, "--trials", "3", "--minutes", "2.5", "--name", "longer")
+    assert (changed["name"], changed["spec"]["budget"]["trials"], changed["spec"]["budget"]["minutes"]) == (
+        *("longer", 3, 2.5),
+    )
+    assert "'minutes': None" in shell.run("change", job_id, "--minutes", "none").stdout
+    assert "neither a number nor none" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
+    assert "at least one thing" in shell.run("change", job_id, code=2).stderr
+    driver.add_trial(2).claim()
+    assert shell.json("stop", job_id, "2")["stop_requested"]
+    assert "has ended" in shell.run("stop", job_id, "0", code=5).stderr
     assert shell.json("stop", job_id)["target"] == "stopped"
     assert "goes on" in shell.run("resume", job_id).stdout
     shell.run("delete", job_id, input="n\n", code=2)

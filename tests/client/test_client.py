@@ -92,7 +92,15 @@ def test_from_job_file_to_best_trial(service: Service, yaml_file: Path) -> None:
         kinds = [event["event"] for event in client.events(job["id"])]
         assert kinds[-1] == "progress"
         assert kinds.count("job") == 3
-        assert [item["id"] for item in client.jobs(status="completed")] == [job["id"]]
+        assert [item["id"] for item in client.jobs(status="completed", search=job["name"])] == [job["id"]]
+        assert client.job_counts(framework="pytorch")["completed"] == 1
+        assert len("".join(client.trials_csv(job["id"])).splitlines()) == 3
+        assert client.change(job["id"], trials=3, minutes=None)["progress"]["total"] == 3
+        changes = client.changes()
+        assert next(changes) is None
+        assert client.resume(job["id"])["target"] == "running"
+        assert next(changes) == [job["id"]]
+        changes.close()
         assert client.delete(job["id"])["target"] == "deleted"
 
 

@@ -10,16 +10,21 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 
 from tuning_service.api import cookies
 from tuning_service.api.metrics import Metrics
+from tuning_service.api.reading import Readings
+from tuning_service.api.watching import Watch
 from tuning_service.api.welcome import Welcome
 from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.session_mgr import SessionMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk
 from tuning_service.manager.user_mgr import UserMgr
+from tuning_service.manager.watch_mgr import WatchMgr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,9 @@ class Managers:
     """All use cases that the interface offers."""
 
     tuning: ModelTuningMgr
+    listing: ListingMgr
+    steering: SteeringMgr
+    watching: WatchMgr
     access: AccessMgr
     desk: TaskDesk
     plugins: PluginMgr
@@ -99,6 +107,24 @@ async def _welcome(request: Request) -> Welcome:
     return Welcome(request.state.still_welcome)
 
 
+async def _listing(request: Request) -> ListingMgr:
+    return managers(request).listing
+
+
+async def _steering(request: Request) -> SteeringMgr:
+    return managers(request).steering
+
+
+async def _watch(request: Request) -> Watch:
+    watch: Watch = request.app.state.watch
+    return watch
+
+
+async def _readings(request: Request) -> Readings:
+    readings: Readings = request.app.state.readings
+    return readings
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -106,6 +132,10 @@ async def _stopping(request: Request) -> threading.Event:
 
 Who = Annotated[Principal, Depends(_principal)]
 Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
+Listing = Annotated[ListingMgr, Depends(_listing)]
+Steering = Annotated[SteeringMgr, Depends(_steering)]
+Watcher = Annotated[Watch, Depends(_watch)]
+Reads = Annotated[Readings, Depends(_readings)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Pools = Annotated[PoolMgr, Depends(_pools)]

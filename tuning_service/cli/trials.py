@@ -37,6 +37,7 @@ def trials(
     ] = "number",
     status: Annotated[str | None, typer.Option(help="queued, running, completed, failed or stopped.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all as comma-separated values.")] = False,
     log: Annotated[bool, typer.Option(help="With a trial: the last lines of each execution.")] = True,
     url: Url = None,
     key: Key = None,
@@ -44,6 +45,10 @@ def trials(
 ) -> None:
     """List a job's trials, or show one of them."""
     with connect(url, key) as client:
+        if as_csv:
+            for piece in client.trials_csv(job_id):
+                sys.stdout.write(piece.replace("\r\n", "\n"))
+            return
         if number is not None:
             trial = client.trial(job_id, number)
             output.print_json(trial) if as_json else _show_trial(trial, log=log)

@@ -13,7 +13,8 @@ from tuning_service.client.administration import AdministrationCalls
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
 from tuning_service.client.plugins import PluginCalls
-from tuning_service.client.transport import Transport
+from tuning_service.client.steering import SteeringCalls
+from tuning_service.client.transport import Transport, parse_events
 
 JsonDict = dict[str, Any]
 _PAGE = 500
@@ -21,7 +22,7 @@ _PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that
 _PAUSE_S = 0.5
 
 
-class TuningClient(PluginCalls, AdministrationCalls):
+class TuningClient(SteeringCalls, PluginCalls, AdministrationCalls):
     """Talks to a tuning service. Usable from several threads, and as a context manager.
 
     From a notebook:
@@ -100,10 +101,6 @@ class TuningClient(PluginCalls, AdministrationCalls):
             raise BadJobFile("job", f"cannot be written as JSON: {error}.", "Use plain numbers and texts.") from error
         return self._dict("POST", "/v1/tuning-jobs", content=content, headers={"Content-Type": "application/json"})
 
-    def jobs(self, status: str | None = None) -> list[JsonDict]:
-        """All jobs, newest first."""
-        return list(self._pages("/v1/tuning-jobs", {"status": status}))
-
     def job(self, job_id: str) -> JsonDict:
         """One job with its progress."""
         return self._dict("GET", _job(job_id))
@@ -154,7 +151,7 @@ class TuningClient(PluginCalls, AdministrationCalls):
         return self._dict("POST", f"{_job(job_id)}/stop")
 
     def resume(self, job_id: str) -> JsonDict:
-        """Ask a stopped or failed job to go on."""
+        """Ask a job that has ended to go on; one that completed, after `change` has raised its budget."""
         return self._dict("POST", f"{_job(job_id)}/resume")
 
     def delete(self, job_id: str) -> JsonDict:
@@ -191,7 +188,7 @@ class TuningClient(PluginCalls, AdministrationCalls):
                 with self._transport.stream(
                     f"{_job(job_id)}/events", {"follow": follow}, {"Last-Event-ID": str(last)}
                 ) as answer:
-                    for event in _parse_events(answer.iter_lines()):
+                    for event in parse_events(answer.iter_lines()):
                         last = event["id"] or last
                         yield event
                         if event["event"] == "deleted":
@@ -320,24 +317,5 @@ def _given(params: Mapping[str, Any]) -> JsonDict:
 
 
 def _is_over(job: JsonDict) -> bool:
-    """As api.events.is_over says it: ended, and nobody has asked for more since."""
-    if job["status"] == "completed":
-        return bool(job["target"] != "deleted")
-    return job["status"] in {"failed", "stopped"} and job["target"] == "stopped"
-
-
-def _parse_events(lines: Iterator[str]) -> Iterator[JsonDict]:
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            if name:
-                fields[name] = value.removeprefix(" ")
-        elif fields:
-            if "data" in fields:
-                yield {
-                    "id": int(fields["id"]) if "id" in fields else None,
-                    "event": fields.get("event", "message"),
-                    "data": json.loads(fields["data"]),
-                }
-            fields = {}
+    """As api.reading.is_over says it: ended, and nobody has asked for more since."""
+    return job["status"] in {"completed", "failed", "stopped"} and job["target"] == "stopped"

@@ -20,6 +20,7 @@ from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
 from tuning_service.storage.usage import QuotaRows
 from tuning_service.storage.users import SessionRows, UserRows
+from tuning_service.storage.watching import WatchRows
 
 
 class Unit:
@@ -53,6 +54,11 @@ class Unit:
     def pools(self) -> PoolRows:
         """Compute pools and their controllers."""
         return PoolRows(self._connection)
+
+    @property
+    def watching(self) -> WatchRows:
+        """Signs of change, over all tenants."""
+        return WatchRows(self._connection)
 
     @property
     def cordons(self) -> CordonRows:
