@@ -24,10 +24,14 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.usage_mgr import UsageMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.search.plugins.limits import PluginLimits
@@ -246,7 +250,17 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         install_s=settings.plugin_install_s,
         clock=clock,
     )
-    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
+    managers = Managers(
+        tuning=tuning,
+        access=access,
+        desk=desk,
+        plugins=plugins,
+        pools=PoolMgr(store, clock),
+        previews=PreviewMgr(store, artifacts, environments=settings.environments),
+        programs=ProgramMgr(store, artifacts),
+        log_search=LogSearchMgr(store, artifacts),
+        usage=UsageMgr(store, clock),
+    )
     app = create_app(managers, is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(

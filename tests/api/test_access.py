@@ -18,7 +18,8 @@ def all_routes(service: Service) -> list[tuple[str, str]]:
         found = []
         for route in routes:  # type: ignore[attr-defined]
             if hasattr(route, "methods") and hasattr(route, "path"):
-                found += [(method, prefix + route.path) for method in route.methods or () if method != "HEAD"]
+                path = (prefix + route.path).replace(":path}", "}")
+                found += [(method, path) for method in route.methods or () if method != "HEAD"]
             elif hasattr(route, "routes"):
                 found += walk(route.routes, prefix + getattr(route, "prefix", ""))
         return found
@@ -40,6 +41,7 @@ def filled(path: str, driver: Driver, digest: str) -> str:
         ("version", "1.0.0"),
         ("tenant", "vision"),
         ("host", "node7"),
+        ("path", "train.py"),
     ):
         path = path.replace("{" + name + "}", value)
     assert "{" not in path, path

@@ -16,16 +16,21 @@ from tuning_service.api import (
     catalogue,
     errors,
     events,
+    examples,
     health,
+    job_files,
     keys,
+    log_search,
     logs,
     plugins,
     points,
     pools,
+    program_files,
     programs,
     tenants,
     trials,
     tuning_jobs,
+    usage,
 )
 from tuning_service.api.deps import Managers
 from tuning_service.api.metrics import Metrics
@@ -70,16 +75,21 @@ def create_app(
     app.router.routes[:0] = runner_routes(managers.desk, metrics)
     for module in (
         programs,
+        program_files,
+        examples,
+        job_files,
         tuning_jobs,
         best,
         points,
         trials,
+        log_search,
         logs,
         events,
         catalogue,
         plugins,
         keys,
         tenants,
+        usage,
         pools,
         health,
     ):

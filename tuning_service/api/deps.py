@@ -11,10 +11,14 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from tuning_service.api.metrics import Metrics
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.task_desk import TaskDesk
+from tuning_service.manager.usage_mgr import UsageMgr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,10 @@ class Managers:
     desk: TaskDesk
     plugins: PluginMgr
     pools: PoolMgr
+    previews: PreviewMgr
+    programs: ProgramMgr
+    log_search: LogSearchMgr
+    usage: UsageMgr
 
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
@@ -70,6 +78,22 @@ async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
 
+async def _previews(request: Request) -> PreviewMgr:
+    return managers(request).previews
+
+
+async def _programs(request: Request) -> ProgramMgr:
+    return managers(request).programs
+
+
+async def _log_search(request: Request) -> LogSearchMgr:
+    return managers(request).log_search
+
+
+async def _usage(request: Request) -> UsageMgr:
+    return managers(request).usage
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -80,6 +104,10 @@ Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
+Previews = Annotated[PreviewMgr, Depends(_previews)]
+Programs = Annotated[ProgramMgr, Depends(_programs)]
+LogSearch = Annotated[LogSearchMgr, Depends(_log_search)]
+UsageHistory = Annotated[UsageMgr, Depends(_usage)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[
