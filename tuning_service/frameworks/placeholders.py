@@ -7,14 +7,15 @@ from functools import cache
 from typing import Any
 
 from tuning_service.caffe.schema import MESSAGES
-from tuning_service.runner.templates import ENUM_FIELDS, placeholders
+from tuning_service.runner.templates import ENUM_FIELDS, place, words
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TOKEN = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|#[^\n]*|(?P<field>\w+)\s*:?\s*(?=\{)|[{}]")
 _FIELD_BEFORE = re.compile(r"(\w+)\s*:\s*(?:\[[^\]\[]*)?$")
 _NUMBERED = re.compile(r"(_\w)?(_\d+)*$")
 _NO_NAMES = frozenset({"true", "false", "t", "f", "True", "False", "inf", "nan", "infinity"})
-_MOST = 2000  # places that are told of one program
+_MOST = 1000  # places that are told of one program
+_MOST_CHARACTERS = 4 * 2**20  # that are looked at
 
 
 def _log(low: float, high: float) -> dict[str, Any]:
@@ -104,28 +105,41 @@ class Placeholder:
 def find_placeholders(texts: Mapping[str, str]) -> list[Placeholder]:
     """Those of all prototxt `texts`, by file, in their order. A file that is not prototxt has none that make sense."""
     found: list[Placeholder] = []
+    left = _MOST_CHARACTERS
     for file, text in sorted(texts.items()):
-        words = {word for word in _WORD.findall(text) if word not in _NO_NAMES and word not in _enum_values()}
-        starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        blocks = list(_blocks(text))
-        block = 0
-        for name, line, column in placeholders(text, words):
-            offset = starts[line - 1] + column - 1
-            while block + 1 < len(blocks) and blocks[block + 1][0] <= offset:
-                block += 1
-            inside = blocks[block][1]
+        left -= len(text)
+        if left < 0:
+            break
+        for name, offset, block in _in_blocks(text):
             before = _FIELD_BEFORE.search(text, max(0, offset - 200), offset)
-            if before is None or len(name) > 64 or not _WORD.fullmatch(name):
-                continue  # no value's place: the file is no prototxt, or is broken here
-            suggested = _parameter(name, before[1], inside)
+            # Elsewhere than in a value's place the file is no prototxt, or is broken.
+            if before is None or name in _NO_NAMES or name in _choices(before[1]) or not _NAME.fullmatch(name):
+                continue
+            line, column = place(text, offset)
             found.append(
                 Placeholder(
-                    name=name, file=file, line=line, column=column, field=before[1], block=inside, parameter=suggested
+                    name=name,
+                    file=file,
+                    line=line,
+                    column=column,
+                    field=before[1],
+                    block=block,
+                    parameter=_parameter(name, before[1], block),
                 )
             )
             if len(found) >= _MOST:
                 return found
     return found
+
+
+def _in_blocks(text: str) -> Iterator[tuple[str, int, str]]:
+    """Words that a parameter could replace, with their offsets and the block that they stand in."""
+    blocks = list(_blocks(text))
+    number = 0
+    for name, offset in words(text):
+        while number + 1 < len(blocks) and blocks[number + 1][0] <= offset:
+            number += 1
+        yield name, offset, blocks[number][1]
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
@@ -173,11 +187,6 @@ def _fields() -> Mapping[str, list[Any]]:
 
 
 @cache
-def _enum_values() -> frozenset[str]:
-    enums = (field.enum_type for fields in _fields().values() for field in fields if field.enum_type)
-    return frozenset(value.name for enum in enums for value in enum.values)
-
-
 def _choices(field: str) -> tuple[str, ...]:
     enums = (known.enum_type for known in _fields().get(field, ()) if known.enum_type)
     return tuple(dict.fromkeys(value.name for enum in enums for value in enum.values))

@@ -53,7 +53,6 @@ def example(name: str) -> Example:
     )
 
 
-@cache
 def packed_example(name: str) -> bytes:
     """The archive of the example's program, as an upload brings one. Raises NotFound."""
     return bundle.pack(_folder(name))

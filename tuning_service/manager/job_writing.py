@@ -103,7 +103,8 @@ def job_curl(job: Written, url: str) -> str:
 def _given(job: Written) -> Mapping[str, Any]:
     if isinstance(job, JobView):
         job = job.job.spec
-    return job.to_dict() if isinstance(job, JobSpec) else job
+    # By way of JSON, which makes plain texts of choices.
+    return dict(json.loads(json.dumps(job.to_dict()))) if isinstance(job, JobSpec) else job
 
 
 def _defaults(model: type[Any]) -> dict[str, Any]:
