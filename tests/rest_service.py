@@ -28,6 +28,7 @@ from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.preview_mgr import PreviewMgr
@@ -115,6 +116,7 @@ class Service:
             access=self.access,
             desk=self.desk,
             plugins=self.plugins,
+            plugin_checks=PluginCheckMgr(self.plugins, artifacts, cache, limits=limits),
             pools=self.pools,
             previews=PreviewMgr(self.store, artifacts, environments=ENVIRONMENTS),
             programs=ProgramMgr(self.store, artifacts),

@@ -26,6 +26,7 @@ from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.preview_mgr import PreviewMgr
@@ -242,11 +243,12 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         environments=settings.environments,
     )
 
+    cache, limits = _plugin_cache(settings), _plugin_limits(settings)
     plugins = PluginMgr(
         store,
         artifacts,
-        _plugin_cache(settings),
-        limits=_plugin_limits(settings),
+        cache,
+        limits=limits,
         install_s=settings.plugin_install_s,
         clock=clock,
     )
@@ -255,6 +257,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         access=access,
         desk=desk,
         plugins=plugins,
+        plugin_checks=PluginCheckMgr(plugins, artifacts, cache, limits=limits, clock=clock),
         pools=PoolMgr(store, clock),
         previews=PreviewMgr(store, artifacts, environments=settings.environments),
         programs=ProgramMgr(store, artifacts),

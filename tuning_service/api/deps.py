@@ -13,6 +13,7 @@ from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.preview_mgr import PreviewMgr
@@ -29,6 +30,7 @@ class Managers:
     access: AccessMgr
     desk: TaskDesk
     plugins: PluginMgr
+    plugin_checks: PluginCheckMgr
     pools: PoolMgr
     previews: PreviewMgr
     programs: ProgramMgr
@@ -74,6 +76,10 @@ async def _plugins(request: Request) -> PluginMgr:
     return managers(request).plugins
 
 
+async def _plugin_checks(request: Request) -> PluginCheckMgr:
+    return managers(request).plugin_checks
+
+
 async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
@@ -103,6 +109,7 @@ Who = Annotated[Principal, Depends(_principal)]
 Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
+PluginChecks = Annotated[PluginCheckMgr, Depends(_plugin_checks)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
 Previews = Annotated[PreviewMgr, Depends(_previews)]
 Programs = Annotated[ProgramMgr, Depends(_programs)]

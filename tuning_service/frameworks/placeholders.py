@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tuning_service.caffe.schema import MESSAGES
@@ -186,7 +186,7 @@ def _fields() -> Mapping[str, list[Any]]:
     return found
 
 
-@cache
+@lru_cache(maxsize=512)
 def _choices(field: str) -> tuple[str, ...]:
     enums = (known.enum_type for known in _fields().get(field, ()) if known.enum_type)
     return tuple(dict.fromkeys(value.name for enum in enums for value in enum.values))
