@@ -1,7 +1,6 @@
 """LogSearchMgr: a text in what a training printed."""
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -75,17 +74,19 @@ class LogSearchMgr:
             length = min(_PIECE, size - start)
             return self._artifacts.log(found.tenant_id, job_id, found.id, start, length) if length > 0 else b""
 
-        # Of those before a byte the last ones count, so the others fall out at the front.
-        kept: deque[LogMatch] = deque(maxlen=limit if before is not None else None)
+        kept: list[LogMatch] = []
         total = 0
-        for match in _matches(piece, _finder(text, match_case=match_case)):
-            total += 1
-            is_behind = after is None or match.offset > after
-            is_ahead = before is None or match.offset < before
-            if is_behind and is_ahead and (before is not None or len(kept) < limit):
-                kept.append(match)
+        for data, start, places in _matches(piece, _finder(text, match_case=match_case)):
+            total += len(places)
+            fitting = [
+                (place, line)
+                for place, line in places
+                if (after is None or start + place > after) and (before is None or start + place < before)
+            ]
+            chosen = fitting[: limit - len(kept)] if before is None else fitting[-limit:]
+            kept = [*kept, *(_shown(data, place, start, line) for place, line in chosen)][-limit:]
         ended = found.status not in OPEN_TASKS
-        return LogMatches(matches=list(kept), total=total, searched=size, size=found.log_bytes, complete=ended)
+        return LogMatches(matches=kept, total=total, searched=size, size=found.log_bytes, complete=ended)
 
 
 def _finder(text: str, *, match_case: bool) -> Callable[[bytes], list[int]]:
@@ -101,28 +102,30 @@ def _finder(text: str, *, match_case: bool) -> Callable[[bytes], list[int]]:
     return lambda data: [match.start() for match in exact.finditer(data)]
 
 
-def _matches(piece: Callable[[int], bytes], find: Callable[[bytes], list[int]]) -> Iterator[LogMatch]:
-    """The first match of each line. `piece` gives what the log has at a byte, b"" at its end."""
-    start, line = 0, 1  # of the bytes in `held`
+def _matches(
+    piece: Callable[[int], bytes], find: Callable[[bytes], list[int]]
+) -> Iterator[tuple[bytes, int, list[tuple[int, int]]]]:
+    """Bytes of the log, where they begin, and in them the first match of each line with the line's number.
+
+    `piece` gives what the log has at a byte, b"" at its end.
+    """
+    start, line, last_line = 0, 1, 0
     held = b""
-    last_line = 0
     while True:
         more = piece(start + len(held))
         held += more
-        if not more:
-            whole = len(held)
-        else:
-            whole = held.rfind(b"\n") + 1
-            if not whole and len(held) > _LONGEST_LINE:
-                whole = len(held) - _LONGEST_LINE // 2
-        data = held[:whole]
-        counted = 0
+        whole = held.rfind(b"\n") + 1 if more else len(held)
+        if not whole and len(held) > _LONGEST_LINE:
+            whole = len(held) - _LONGEST_LINE // 2
+        data, counted = held[:whole], 0
+        places = []
         for place in find(data):
             line += data.count(b"\n", counted, place)
             counted = place
             if line != last_line:
                 last_line = line
-                yield _shown(data, place, start, line)
+                places.append((place, line))
+        yield data, start, places
         line += data.count(b"\n", counted)
         start, held = start + whole, held[whole:]
         if not more:
