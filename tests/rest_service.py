@@ -29,12 +29,17 @@ from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.listing_mgr import ListingMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.usage_mgr import UsageMgr
 from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
@@ -126,6 +131,11 @@ class Service:
             pools=self.pools,
             sessions=self.sessions,
             users=self.users,
+            plugin_checks=PluginCheckMgr(self.plugins, artifacts, cache, limits=limits),
+            previews=PreviewMgr(self.store, artifacts, environments=ENVIRONMENTS),
+            programs=ProgramMgr(self.store, artifacts),
+            log_search=LogSearchMgr(self.store, artifacts),
+            usage=UsageMgr(self.store),
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)

@@ -25,12 +25,17 @@ from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.listing_mgr import ListingMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.usage_mgr import UsageMgr
 from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
@@ -249,11 +254,12 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         environments=settings.environments,
     )
 
+    cache, limits = _plugin_cache(settings), _plugin_limits(settings)
     plugins = PluginMgr(
         store,
         artifacts,
-        _plugin_cache(settings),
-        limits=_plugin_limits(settings),
+        cache,
+        limits=limits,
         install_s=settings.plugin_install_s,
         clock=clock,
     )
@@ -269,6 +275,11 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         pools=PoolMgr(store, clock),
         sessions=sessions,
         users=UserMgr(store, clock),
+        plugin_checks=PluginCheckMgr(plugins, artifacts, cache, limits=limits, clock=clock),
+        previews=PreviewMgr(store, artifacts, environments=settings.environments),
+        programs=ProgramMgr(store, artifacts),
+        log_search=LogSearchMgr(store, artifacts),
+        usage=UsageMgr(store, clock),
     )
     app = create_app(managers, is_ready=tuning.ready)
     portal.install(app)

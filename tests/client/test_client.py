@@ -11,7 +11,7 @@ import yaml
 
 from tests.rest_service import TRAIN, Driver, Service, job_file, wait_until
 from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient
-from tuning_service.client.job_files import job_file_of, job_file_text, load_job_file
+from tuning_service.client.job_files import load_job_file
 from tuning_service.domain.state import JobStatus
 
 JOB_YAML = """
@@ -268,7 +268,7 @@ def test_a_job_is_written_as_a_job_file_that_makes_the_same_job(service: Service
     with service.client() as client:
         first = client.submit(document, yaml_file.parent / "code")
         written = yaml_file.parent / "again.yaml"
-        written.write_text(job_file_text(job_file_of(first)))
+        written.write_text(client.job_file(first["id"]))
         second = client.submit(written)
         assert json.dumps(second["spec"]) == json.dumps(first["spec"])
         assert load_job_file(written)["space"] == document["space"]

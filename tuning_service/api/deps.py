@@ -17,12 +17,17 @@ from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.listing_mgr import ListingMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk
+from tuning_service.manager.usage_mgr import UsageMgr
 from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.manager.watch_mgr import WatchMgr
 
@@ -38,9 +43,14 @@ class Managers:
     access: AccessMgr
     desk: TaskDesk
     plugins: PluginMgr
+    plugin_checks: PluginCheckMgr
     pools: PoolMgr
     sessions: SessionMgr
     users: UserMgr
+    previews: PreviewMgr
+    programs: ProgramMgr
+    log_search: LogSearchMgr
+    usage: UsageMgr
 
 
 # Key and session were checked before (middleware.Entrance); these are here so that OpenAPI tells of them.
@@ -91,6 +101,10 @@ async def _plugins(request: Request) -> PluginMgr:
     return managers(request).plugins
 
 
+async def _plugin_checks(request: Request) -> PluginCheckMgr:
+    return managers(request).plugin_checks
+
+
 async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
@@ -125,6 +139,22 @@ async def _readings(request: Request) -> Readings:
     return readings
 
 
+async def _previews(request: Request) -> PreviewMgr:
+    return managers(request).previews
+
+
+async def _programs(request: Request) -> ProgramMgr:
+    return managers(request).programs
+
+
+async def _log_search(request: Request) -> LogSearchMgr:
+    return managers(request).log_search
+
+
+async def _usage(request: Request) -> UsageMgr:
+    return managers(request).usage
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -138,10 +168,15 @@ Watcher = Annotated[Watch, Depends(_watch)]
 Reads = Annotated[Readings, Depends(_readings)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
+PluginChecks = Annotated[PluginCheckMgr, Depends(_plugin_checks)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
 Sessions = Annotated[SessionMgr, Depends(_sessions)]
 Users = Annotated[UserMgr, Depends(_users)]
 Reader = Annotated[Welcome, Depends(_welcome)]  # for streams, after `Who`
+Previews = Annotated[PreviewMgr, Depends(_previews)]
+Programs = Annotated[ProgramMgr, Depends(_programs)]
+LogSearch = Annotated[LogSearchMgr, Depends(_log_search)]
+UsageHistory = Annotated[UsageMgr, Depends(_usage)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

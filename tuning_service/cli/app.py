@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, exits, jobs, plugins, pools, serving, tenants, trials, users
+from tuning_service.cli import administration, drafts, exits, jobs, plugins, pools, serving, tenants, trials, users
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(
@@ -37,9 +37,11 @@ _add("resume", jobs.resume, _JOBS, "resume job_01…")
 _add("delete", jobs.delete, _JOBS, "delete job_01… --yes")
 _add("algorithms", administration.algorithms, _JOBS, "algorithms tpe")
 _add("frameworks", administration.frameworks, _JOBS, "frameworks")
+_add("usage", tenants.usage, _JOBS, "usage --months 3")
 _add("serve", serving.serve, _RUN, "serve --data-dir ./data --port 8765")
 _add("manager", serving.manager, _RUN, "manager --database-url postgresql://tuning@db/tuning")
 _add("controller", serving.controller, _RUN, "controller --master spark://spark:7077 --service-url http://tuning:8765")
+app.add_typer(drafts.job, name="job", rich_help_panel=_JOBS)
 app.add_typer(trials.logs, name="logs", rich_help_panel=_JOBS)
 app.add_typer(plugins.plugin, name="plugin", rich_help_panel=_JOBS)
 app.add_typer(serving.database, name="db", rich_help_panel=_RUN)

@@ -132,12 +132,11 @@ def show(
     """Show one job: where it is, how far, and what was asked."""
     with connect(url, key) as client:
         job = client.job(job_id)
+        text = client.job_file(job_id) if as_yaml else ""
     if as_json:
         output.print_json(job)
     elif as_yaml:
-        from tuning_service.client.job_files import job_file_of, job_file_text
-
-        output.say(job_file_text(job_file_of(job)).rstrip("\n"))
+        output.say(text.rstrip("\n"))
     else:
         spec = job["spec"]
         status = job["status"]

@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tuning_service.client.administration import AdministrationCalls
+from tuning_service.client.drafts import DraftCalls
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
 from tuning_service.client.plugins import PluginCalls
@@ -22,7 +23,7 @@ _PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that
 _PAUSE_S = 0.5
 
 
-class TuningClient(SteeringCalls, PluginCalls, AdministrationCalls):
+class TuningClient(SteeringCalls, DraftCalls, PluginCalls, AdministrationCalls):
     """Talks to a tuning service. Usable from several threads, and as a context manager.
 
     From a notebook:
@@ -245,6 +246,16 @@ class TuningClient(SteeringCalls, PluginCalls, AdministrationCalls):
             if not answer.content or start >= int(answer.headers["X-Log-Total"]):
                 break
         return pieces.decode("utf-8", "replace")
+
+    def search_log(
+        self, job_id: str, number: int, text: str, *, task: int | None = None, match_case: bool = False, **range_: int
+    ) -> JsonDict:
+        """Lines of a log that hold `text`: {"matches": [{"line", "offset", "text", …}], "total", …}.
+
+        `range_`: limit, after, before, as GET …/log/search takes them.
+        """
+        params = {"q": text, "task": task, "match_case": match_case, **range_}
+        return self._dict("GET", f"{_trial(job_id, number)}/log/search", params=_given(params))
 
     def follow_log(self, job_id: str, number: int, *, task: int | None = None, start: int = 0) -> Iterator[str]:
         """What a trial prints, as it comes, until its execution has ended."""

@@ -315,7 +315,7 @@ class ModelTuningMgr:
     ) -> Sequence[Measurement]:
         """Of one execution of the trial, the newest unless `task` numbers another. Raises NotFound."""
         with self._store.read() as unit:
-            found = _chosen_task(unit, principal, job_id, number, task)
+            found = chosen_task(unit, principal, job_id, number, task)
             if found is None:
                 return []
             return unit.for_tenant(principal).measurements(found.id, metric=metric, after=after, limit=limit)
@@ -325,7 +325,7 @@ class ModelTuningMgr:
     ) -> LogPiece:
         """A piece of one execution's log; a negative `start` counts from the end. Raises NotFound."""
         with self._store.read() as unit:
-            found = _chosen_task(unit, principal, job_id, number, task)
+            found = chosen_task(unit, principal, job_id, number, task)
         if found is None:
             return LogPiece(data=b"", start=0, total=0, complete=False)
         begin = max(0, found.log_bytes + start) if start < 0 else start
@@ -362,7 +362,8 @@ class ModelTuningMgr:
             unit.ping()
 
 
-def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
+def chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
+    """One execution of a trial, the newest unless `task` numbers another; None before the first. Raises NotFound."""
     scope = unit.for_tenant(principal)
     tasks = scope.tasks(scope.trial(job_id, number).id)
     if task is None:
@@ -384,4 +385,5 @@ __all__ = [
     "Program",
     "TrialOrder",
     "TrialView",
+    "chosen_task",
 ]

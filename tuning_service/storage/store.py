@@ -19,6 +19,7 @@ from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
 from tuning_service.storage.usage import QuotaRows
+from tuning_service.storage.usage_months import UsageMonths
 from tuning_service.storage.users import SessionRows, UserRows
 from tuning_service.storage.watching import WatchRows
 
@@ -49,6 +50,11 @@ class Unit:
     def quotas(self) -> QuotaRows:
         """What tenants use over all jobs and controllers."""
         return QuotaRows(self._connection)
+
+    @property
+    def usage_months(self) -> UsageMonths:
+        """What tenants have used, month by month."""
+        return UsageMonths(self._connection)
 
     @property
     def pools(self) -> PoolRows:

@@ -13,7 +13,7 @@ from tuning_service.domain.trial import TuningTask
 from tuning_service.storage.rows import tenant_from
 from tuning_service.storage.tables import job_usage, plugins, programs, tenants, tuning_jobs, tuning_tasks, usage
 
-_HOUR_S = 3600.0
+HOUR_S = 3600.0
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
 
@@ -25,7 +25,7 @@ def account(connection: Connection, task: TuningTask, now: float) -> None:
     if task.claimed_at is None:
         return
     pool = connection.execute(select(tuning_jobs.c.pool).where(tuning_jobs.c.id == task.job_id)).scalar_one()
-    parts = list(_by_month(task.claimed_at, max(now, task.claimed_at)))
+    parts = list(by_month(task.claimed_at, max(now, task.claimed_at)))
     for month, seconds in parts:
         row = {
             "tenant_id": task.tenant_id,
@@ -40,7 +40,7 @@ def account(connection: Connection, task: TuningTask, now: float) -> None:
 
 
 def _used(seconds: float, cpus: int, gpus: float, price: float) -> dict[str, float]:
-    return {"cpu_s": seconds * cpus, "gpu_s": seconds * gpus, "cost": seconds / _HOUR_S * gpus * price}
+    return {"cpu_s": seconds * cpus, "gpu_s": seconds * gpus, "cost": seconds / HOUR_S * gpus * price}
 
 
 def _adding(table: Table, dialect: str) -> Insert:
@@ -74,7 +74,7 @@ def used_by_jobs(connection: Connection, tenant_id: str, job_ids: Collection[str
         for name, value in _used(max(now - row.claimed_at, 0.0), row.cpus, row.gpu_share, row.price).items():
             sums[row.job_id][name] += value
     return {
-        job_id: Usage(cpu_hours=used["cpu_s"] / _HOUR_S, gpu_hours=used["gpu_s"] / _HOUR_S, cost=used["cost"])
+        job_id: Usage(cpu_hours=used["cpu_s"] / HOUR_S, gpu_hours=used["gpu_s"] / HOUR_S, cost=used["cost"])
         for job_id, used in sums.items()
     }
 
@@ -84,7 +84,7 @@ def month_of(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m}"
 
 
-def _by_month(begin: float, end: float) -> Iterator[tuple[str, float]]:
+def by_month(begin: float, end: float) -> Iterator[tuple[str, float]]:
     """The months between two times, with the seconds that lie in each."""
     while True:
         date = datetime.fromtimestamp(begin, UTC)
@@ -141,10 +141,10 @@ class UsageRows:
             )
         )
         for claimed_at, cpus, gpus, price in running:
-            seconds = dict(_by_month(claimed_at, max(now, claimed_at))).get(month, 0.0)
+            seconds = dict(by_month(claimed_at, max(now, claimed_at))).get(month, 0.0)
             cpu_s, gpu_s = cpu_s + seconds * cpus, gpu_s + seconds * gpus
-            cost += seconds / _HOUR_S * gpus * price
-        return Month(tasks=tasks, cpu_hours=cpu_s / _HOUR_S, gpu_hours=gpu_s / _HOUR_S, cost=cost)
+            cost += seconds / HOUR_S * gpus * price
+        return Month(tasks=tasks, cpu_hours=cpu_s / HOUR_S, gpu_hours=gpu_s / HOUR_S, cost=cost)
 
     def jobs(self) -> int:
         """Jobs that have not ended."""
