@@ -26,6 +26,8 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
@@ -100,14 +102,23 @@ class Service:
             environments=ENVIRONMENTS,
         )
         self.access = AccessMgr(self.store)
-        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
+        keeper = CurveKeeper(self.store)
+        self.analysis = AnalysisMgr(self.store, keeper=keeper)
+        self.desk = TaskDesk(
+            self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS, keeper=keeper
+        )
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
         managers = Managers(
-            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+            tuning=self.tuning,
+            access=self.access,
+            desk=self.desk,
+            plugins=self.plugins,
+            pools=self.pools,
+            analysis=self.analysis,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]
@@ -309,6 +320,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     with service.served():
         yield service
     service.plugins.close()
+    service.analysis.close()
     service.store.close()
 
 

@@ -11,6 +11,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from tuning_service.api.metrics import Metrics
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
@@ -26,6 +27,7 @@ class Managers:
     desk: TaskDesk
     plugins: PluginMgr
     pools: PoolMgr
+    analysis: AnalysisMgr
 
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
@@ -70,6 +72,10 @@ async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
 
+async def _analysis(request: Request) -> AnalysisMgr:
+    return managers(request).analysis
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -80,6 +86,7 @@ Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
+Analysis = Annotated[AnalysisMgr, Depends(_analysis)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[
