@@ -64,7 +64,7 @@ class ChartAxis:
         # Halved, because the widest ranges overflow.
         width = high / 2 - low / 2
         if width <= 0:
-            return np.where(np.isnan(places), np.nan, 0.5)
+            return np.asarray(np.where(np.isnan(places), np.nan, 0.5))
         return np.asarray((places / 2 - low / 2) / width)
 
     def at(self, units: Vector) -> Vector:

@@ -20,6 +20,7 @@ _TRIAL = (
     trials.c.number,
     trials.c.params,
     trials.c.status,
+    trials.c.value,
     trials.c["values"],
     trials.c.violation,
     trials.c.created_at,
@@ -122,6 +123,8 @@ class OutlineRows:
 
     def completed(self, after: Mapping[str, int]) -> list[CompletedTrial]:
         """Of each job, trials that completed and were settled after its `after`-th end, in that order."""
+        if not after:
+            return []
         place = func.coalesce(trials.c.settled, trials.c.number)
         query = (
             select(trials.c.job_id, place, trials.c.value, trials.c.violation)
@@ -132,7 +135,7 @@ class OutlineRows:
             )
             .order_by(trials.c.job_id, place)
         )
-        return [CompletedTrial(*row) for row in self._connection.execute(query)] if after else []
+        return [CompletedTrial(*row) for row in self._connection.execute(query)]
 
     # -- curves
 
