@@ -28,6 +28,8 @@ from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
@@ -112,7 +114,11 @@ class Service:
             environments=ENVIRONMENTS,
         )
         self.access = AccessMgr(self.store)
-        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
+        keeper = CurveKeeper(self.store)
+        self.analysis = AnalysisMgr(self.store, keeper=keeper)
+        self.desk = TaskDesk(
+            self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS, keeper=keeper
+        )
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
@@ -136,6 +142,7 @@ class Service:
             programs=ProgramMgr(self.store, artifacts),
             log_search=LogSearchMgr(self.store, artifacts),
             usage=UsageMgr(self.store),
+            analysis=self.analysis,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)
@@ -347,6 +354,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     with service.served():
         yield service
     service.plugins.close()
+    service.analysis.close()
     service.store.close()
 
 

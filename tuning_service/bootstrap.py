@@ -24,6 +24,8 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
@@ -225,6 +227,7 @@ class _Interface:
 
     access: AccessMgr
     plugins: PluginMgr
+    analysis: AnalysisMgr
     server: uvicorn.Server
     clock: DatabaseClock
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
@@ -243,10 +246,13 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         max_upload_bytes=settings.max_upload_bytes,
         environments=settings.environments,
     )
+    keeper = CurveKeeper(store)
+    analysis = AnalysisMgr(store, clock, keeper=keeper)
     desk = TaskDesk(
         store,
         artifacts,
         notify=notify,
+        keeper=keeper,
         heartbeat_s=settings.heartbeat_s,
         log_limit_bytes=settings.log_limit_bytes,
         data_dir=settings.training_data_dir,
@@ -281,6 +287,8 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         log_search=LogSearchMgr(store, artifacts),
         usage=UsageMgr(store, clock),
     )
+    pools = PoolMgr(store, clock)
+    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=pools, analysis=analysis)
     app = create_app(managers, is_ready=tuning.ready)
     portal.install(app)
     config = uvicorn.Config(
@@ -295,6 +303,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
     return _Interface(
         access=access,
         plugins=plugins,
+        analysis=analysis,
         server=uvicorn.Server(config),
         clock=clock,
         streams_end=app.state.stopping,
@@ -392,6 +401,7 @@ def _serve_until_told(
         interface.plugins.close()
         server.should_exit = True
         thread.join()
+        interface.analysis.close()
 
 
 def _told_to_end() -> threading.Event:

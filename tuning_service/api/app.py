@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from tuning_service import __version__
 from tuning_service.api import (
+    analysis,
     best,
     catalogue,
     errors,
@@ -90,6 +91,7 @@ def create_app(
         job_files,
         tuning_jobs,
         best,
+        analysis,
         points,
         trials,
         log_search,

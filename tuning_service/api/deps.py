@@ -16,6 +16,7 @@ from tuning_service.api.welcome import Welcome
 from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
@@ -51,6 +52,7 @@ class Managers:
     programs: ProgramMgr
     log_search: LogSearchMgr
     usage: UsageMgr
+    analysis: AnalysisMgr
 
 
 # Key and session were checked before (middleware.Entrance); these are here so that OpenAPI tells of them.
@@ -155,6 +157,10 @@ async def _usage(request: Request) -> UsageMgr:
     return managers(request).usage
 
 
+async def _analysis(request: Request) -> AnalysisMgr:
+    return managers(request).analysis
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -177,6 +183,7 @@ Previews = Annotated[PreviewMgr, Depends(_previews)]
 Programs = Annotated[ProgramMgr, Depends(_programs)]
 LogSearch = Annotated[LogSearchMgr, Depends(_log_search)]
 UsageHistory = Annotated[UsageMgr, Depends(_usage)]
+Analysis = Annotated[AnalysisMgr, Depends(_analysis)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[
