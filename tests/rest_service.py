@@ -27,6 +27,7 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
@@ -108,7 +109,12 @@ class Service:
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
         managers = Managers(
-            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+            tuning=self.tuning,
+            access=self.access,
+            desk=self.desk,
+            plugins=self.plugins,
+            pools=self.pools,
+            overview=JobOverviewMgr(self.store),
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)

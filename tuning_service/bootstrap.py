@@ -24,6 +24,7 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
@@ -246,7 +247,14 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         install_s=settings.plugin_install_s,
         clock=clock,
     )
-    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
+    managers = Managers(
+        tuning=tuning,
+        access=access,
+        desk=desk,
+        plugins=plugins,
+        pools=PoolMgr(store, clock),
+        overview=JobOverviewMgr(store),
+    )
     app = create_app(managers, is_ready=tuning.ready)
     portal.install(app)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)

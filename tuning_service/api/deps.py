@@ -11,6 +11,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from tuning_service.api.metrics import Metrics
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
@@ -26,6 +27,7 @@ class Managers:
     desk: TaskDesk
     plugins: PluginMgr
     pools: PoolMgr
+    overview: JobOverviewMgr
 
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.

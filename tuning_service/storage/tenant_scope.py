@@ -12,6 +12,7 @@ from tuning_service.domain.job import Goal, TuningJob
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import NOT_ITS_OWN, Measurement, Observation, QueuedPoint, Trial, TuningTask
+from tuning_service.storage.job_overview import JobOverviewRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.rows import (
     AnyRow,
@@ -75,6 +76,7 @@ class TenantScope:
         self._tenant_id = tenant_id
         self.plugins = PluginRows(connection, tenant_id)
         self.usage = UsageRows(connection, tenant_id)
+        self.overview = JobOverviewRows(connection, tenant_id)
 
     def lock(self) -> Tenant:
         """The tenant, whose quotas nobody else draws on until the transaction ends."""
@@ -302,8 +304,9 @@ class TenantScope:
         after: Sequence[float] | None,
         limit: int,
         statuses: Collection[TrialStatus] = (),
+        offset: int = 0,
     ) -> list[tuple[Trial, list[float]]]:
-        """Trials with their sort keys; `after` is the key of the last one seen."""
+        """Trials with their sort keys; `after` is the key of the last one seen, `offset` how many are left out."""
         column = trials.c[order.column]
         sign = -1 if order.descending else 1
         keys: list[ColumnElement[Any]] = [
@@ -317,7 +320,7 @@ class TenantScope:
             query = query.where(trials.c.status.in_([str(s) for s in statuses]))
         if after is not None:
             query = query.where(tuple_(*keys) > tuple_(*after))
-        rows = self._connection.execute(query.order_by(*keys).limit(limit))
+        rows = self._connection.execute(query.order_by(*keys).limit(limit).offset(offset))
         return [(trial_from(row), [row.key_0, row.key_1, row.key_2, row.key_3]) for row in rows]
 
     def trial(self, job_id: str, number: int) -> Trial:
