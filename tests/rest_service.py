@@ -27,6 +27,8 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
@@ -102,7 +104,11 @@ class Service:
             environments=ENVIRONMENTS,
         )
         self.access = AccessMgr(self.store)
-        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
+        keeper = CurveKeeper(self.store)
+        self.analysis = AnalysisMgr(self.store, keeper=keeper)
+        self.desk = TaskDesk(
+            self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS, keeper=keeper
+        )
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
@@ -115,6 +121,7 @@ class Service:
             plugins=self.plugins,
             pools=self.pools,
             overview=JobOverviewMgr(self.store),
+            analysis=self.analysis,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)
@@ -317,6 +324,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     with service.served():
         yield service
     service.plugins.close()
+    service.analysis.close()
     service.store.close()
 
 

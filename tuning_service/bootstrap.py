@@ -24,6 +24,8 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
@@ -210,6 +212,7 @@ class _Interface:
 
     access: AccessMgr
     plugins: PluginMgr
+    analysis: AnalysisMgr
     server: uvicorn.Server
     clock: DatabaseClock
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
@@ -228,10 +231,13 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         max_upload_bytes=settings.max_upload_bytes,
         environments=settings.environments,
     )
+    keeper = CurveKeeper(store)
+    analysis = AnalysisMgr(store, clock, keeper=keeper)
     desk = TaskDesk(
         store,
         artifacts,
         notify=notify,
+        keeper=keeper,
         heartbeat_s=settings.heartbeat_s,
         log_limit_bytes=settings.log_limit_bytes,
         data_dir=settings.training_data_dir,
@@ -254,6 +260,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         plugins=plugins,
         pools=PoolMgr(store, clock),
         overview=JobOverviewMgr(store),
+        analysis=analysis,
     )
     app = create_app(managers, is_ready=tuning.ready)
     portal.install(app)
@@ -261,6 +268,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
     return _Interface(
         access=access,
         plugins=plugins,
+        analysis=analysis,
         server=uvicorn.Server(config),
         clock=clock,
         streams_end=app.state.stopping,
@@ -358,6 +366,7 @@ def _serve_until_told(
         interface.plugins.close()
         server.should_exit = True
         thread.join()
+        interface.analysis.close()
 
 
 def _told_to_end() -> threading.Event:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from tuning_service import __version__
 from tuning_service.api import (
+    analysis,
     best,
     catalogue,
     errors,
@@ -73,6 +74,7 @@ def create_app(
         programs,
         tuning_jobs,
         best,
+        analysis,
         points,
         trials,
         failures,

@@ -11,6 +11,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from tuning_service.api.metrics import Metrics
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
 from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
@@ -28,6 +29,7 @@ class Managers:
     plugins: PluginMgr
     pools: PoolMgr
     overview: JobOverviewMgr
+    analysis: AnalysisMgr
 
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
@@ -72,6 +74,10 @@ async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
 
+async def _analysis(request: Request) -> AnalysisMgr:
+    return managers(request).analysis
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -82,6 +88,7 @@ Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
+Analysis = Annotated[AnalysisMgr, Depends(_analysis)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

@@ -12,7 +12,7 @@ router = APIRouter(prefix="/v1/tuning-jobs/{job_id}/failures", tags=["trials"])
 
 
 class FailureGroupOut(Out):
-    failure: str = Field(description='How they failed, in a word; "" when that is not known', examples=["out of memory"])
+    failure: str = Field(description="How they failed, in a word; may be empty", examples=["out of memory"])
     fault: FaultKind = Field(description="Whose fault it was")
     count: int = Field(description="How many trials", examples=[3])
     newest: int = Field(description="The number of the newest of them", examples=[41])

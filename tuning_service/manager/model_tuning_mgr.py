@@ -297,9 +297,7 @@ class ModelTuningMgr:
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
             scope.job(job_id)
-            return scope.trials(
-                job_id, order=order, after=after, limit=limit, statuses=statuses, offset=offset
-            )
+            return scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses, offset=offset)
 
     def trial(self, principal: Principal, job_id: str, number: int) -> TrialView:
         """Raises NotFound."""

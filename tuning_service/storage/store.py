@@ -13,6 +13,7 @@ from tuning_service.storage.control import ControlRows
 from tuning_service.storage.cordons import CordonRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
+from tuning_service.storage.outlines import CurveRows, OutlineRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.pools import PoolRows
 from tuning_service.storage.runner import RunnerRows
@@ -38,6 +39,15 @@ class Unit:
             Denied: the principal belongs to no tenant.
         """
         return TenantScope(self._connection, principal.tenant_id)
+
+    def outlines_for(self, principal: Principal) -> OutlineRows:
+        """The same rows as charts read them. Raises Denied."""
+        return OutlineRows(self._connection, principal.tenant_id)
+
+    @property
+    def curves(self) -> CurveRows:
+        """Measurements to reduce, for the service itself."""
+        return CurveRows(self._connection)
 
     def plugins_of(self, tenant_id: str | None) -> PluginRows:
         """Plug-ins as that tenant sees them, for controllers; None: the operator's own."""

@@ -78,7 +78,7 @@ def _share(text: str) -> str:
         value = float(text)
     except ValueError:
         return "0"
-    return f"{min(max(value, 0.0), 0.95):g}" if value == value else "0"
+    return f"{min(value, 0.95):g}" if value > 0 else "0"
 
 
 PAGES = (
