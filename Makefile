@@ -15,7 +15,7 @@ help: ## list the commands
 	@echo "Usage: make COMMAND [VENV=$(VENV)] [PYTHON=$(PYTHON)]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='|' read -r name text; do printf '%-12s%s\n' "$$name" "$$text"; done
+		while IFS='|' read -r name text; do printf '%-16s%s\n' "$$name" "$$text"; done
 
 env: $(STAMP) ## make the Python environment; the other commands do so by themselves
 	@echo "$(VENV) is ready."

@@ -64,7 +64,7 @@ class Portal:
 
 @pytest.fixture
 def portal(tmp_path: Path) -> Iterator[Portal]:
-    """The real service on a port of its own, on SQLite; trials are moved by rest_service.Driver, not by a controller."""
+    """The real service on a port of its own, on SQLite; trials move by rest_service.Driver, not by a controller."""
     service = Service(tmp_path)
     with service.served():
         yield Portal(service)
