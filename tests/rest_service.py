@@ -18,6 +18,7 @@ import httpx
 import pytest
 import uvicorn
 
+from tuning_service import portal
 from tuning_service.api import create_app
 from tuning_service.api.deps import Managers
 from tuning_service.client import TuningClient
@@ -110,6 +111,7 @@ class Service:
             tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
         )
         self.app = create_app(managers, is_ready=self._is_ready)
+        portal.install(self.app)
         self.operator_key = self.access.create_operator_key("root")[1]
         operator = self.access.authenticate(self.operator_key)
         self.keys: dict[str, str] = {}

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from tuning_service import __version__, observability
+from tuning_service import __version__, observability, portal
 from tuning_service.api.app import create_app
 from tuning_service.api.deps import Managers
 from tuning_service.domain.clock import system_clock
@@ -248,6 +248,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
     )
     managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
     app = create_app(managers, is_ready=tuning.ready)
+    portal.install(app)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(
         access=access,

@@ -75,6 +75,7 @@ class Principal:
     key_id: str
     role: Role
     tenant: Tenant | None
+    name: str = ""  # of the key or the user
 
     def require(self, role: Role) -> None:
         """Return quietly when this principal may do what `role` may.
