@@ -68,8 +68,9 @@ class View:
 class Page:
     """A page to be rendered: `template` extends base.html.
 
-    `live` names what the page shows: "jobs" (all of the tenant's), a job's id, or "" when it need not be kept up to
-    date. Its block `live` is rendered again whenever that has changed.
+    `live` names what the page shows: "jobs" (all of the tenant's), a job's id, "poll" (what tells no one of its
+    changes, looked at again every few seconds), or "" when it need not be kept up to date. Its block `live` is rendered
+    again whenever that has changed.
     """
 
     template: str

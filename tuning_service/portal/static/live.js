@@ -1,9 +1,10 @@
-// Keeps a page up to date. <meta name="live" content="jobs | job_…"> says what it shows: a stream tells when that has
+// Keeps a page up to date. <meta name="live" content="jobs | job_… | poll"> says what it shows (poll: what tells no one): a stream tells when that has
 // changed, and the page's block `live` is fetched, as HTML, and laid over what is there. Hidden pages are not kept up to
 // date, they catch up when they are seen again: so open ones are few, and a browser's six connections last.
 import { morph } from "./morph.js";
 
 const GAP_MS = 400; // between two updates
+const POLL_MS = 5000;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
 export function startLive({ expired }) {
@@ -17,6 +18,7 @@ export function startLive({ expired }) {
   let running = false;
   let wanted = false;
   let retry = null;
+  let polling = null;
 
   const say = (kind, text) => {
     if (!state || (state.textContent === text && state.classList.contains(kind))) return;
@@ -85,6 +87,10 @@ export function startLive({ expired }) {
 
   function open() {
     if (stream || !topic || document.hidden) return;
+    if (topic === "poll") {
+      polling ??= setInterval(refresh, POLL_MS);
+      return;
+    }
     stream = new EventSource(`/live/${encodeURIComponent(topic)}`);
     stream.onopen = () => {
       failures = 0;
@@ -107,6 +113,8 @@ export function startLive({ expired }) {
   function close() {
     stream?.close();
     stream = null;
+    clearInterval(polling);
+    polling = null;
   }
 
   // The service may be starting again, or this session over: the page's own address tells.
