@@ -101,7 +101,7 @@ def _normalised(found: dict[str, float]) -> dict[str, float]:
 
 
 def _study(sample: _Sample, *, filled: bool) -> Any:
-    """Optuna's study of the trials, in coordinates from 0 to 1. `filled`: each trial has each parameter."""
+    """optuna's study of the trials, in coordinates from 0 to 1. `filled`: each trial has each parameter."""
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
