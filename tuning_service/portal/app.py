@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tuning_service.api.errors import problem_response
 from tuning_service.domain.errors import Denied, InvalidRequest, NotFound, TooManyRequests, TryAgain, TuningError
 from tuning_service.portal import live, static
-from tuning_service.portal.pages import algorithms, job, job_charts, job_trials, jobs, operation, sign_in, trial
+from tuning_service.portal.pages import algorithms, job, job_charts, job_trials, jobs, operation, sign_in, submit, trial
 from tuning_service.portal.render import HEADERS, live_part, tag_of, whole
 from tuning_service.portal.rendered import Rendered
 from tuning_service.portal.view import Page, PageFunction, View, chosen_theme
@@ -30,6 +30,7 @@ PAGES: tuple[tuple[str, PageFunction], ...] = (
     *algorithms.PAGES,
     *operation.PAGES,
     *trial.PAGES,
+    *submit.PAGES,
 )
 _STATUS: dict[type[TuningError], int] = {
     NotFound: 404,
