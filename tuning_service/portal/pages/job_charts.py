@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuning_service.domain.job import JobSpec
-from tuning_service.domain.parameters import FixedParameter
+from tuning_service.domain.parameters import FixedParameter, FloatParameter, IntParameter
 from tuning_service.portal.pages.job import chosen_objective
 from tuning_service.portal.pages.job_head import job_page
 from tuning_service.portal.view import Page, View
@@ -56,8 +56,11 @@ def _parameter_choices(view: View, spec: JobSpec, names: Sequence[str]) -> dict[
     if names:
         choices["parameter"] = _chosen(view, "parameter", names)
     if len(names) > 1:
-        choices["x"] = _chosen(view, "x", names)
-        others = [name for name in names if name != choices["x"]]
+        # Two numbers make the better picture.
+        numeric = {p.name for p in spec.space if isinstance(p, FloatParameter | IntParameter)}
+        ranked = sorted(names, key=lambda name: name not in numeric)
+        choices["x"] = _chosen(view, "x", ranked)
+        others = [name for name in ranked if name != choices["x"]]
         choices["y"] = _chosen(view, "y", others)
     return choices
 

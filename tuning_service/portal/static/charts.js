@@ -1,7 +1,8 @@
 // Draws <figure data-chart="NAME" data-source="URL">: fetches its data when it comes into sight, loads the module
 // charts/NAME.js, and draws again when the page was updated or the theme changed. A module exports
 //
-//   draw(data, { colours, number, narrow, figure, set, redraw }) -> { traces, layout }   for plotly, or a DOM element
+//   draw(data, { colours, number, narrow, figure, set, redraw }) -> { traces, layout, note }
+//                                     for plotly, or a DOM element of its own
 //   controls(figure, set, redraw)     optional, once: fills figure.querySelector(".controls");
 //                                     set({name: value}) changes the source's query and draws again;
 //                                     redraw() draws again what is there
@@ -49,12 +50,12 @@ function layoutFor(layout, c) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: c.text, family: getComputedStyle(document.body).fontFamily, size: 12 },
-    margin: { l: 56, r: 12, t: 8, b: 44 },
     colorway: c.series,
     hoverlabel: { bgcolor: c.card, bordercolor: c.line, font: { color: c.text } },
     legend: { orientation: "h", y: -0.2 },
     autosize: true,
     ...layout,
+    margin: { l: 56, r: 12, t: 8, b: 44, ...layout.margin },
   };
   for (const name of Object.keys(base).filter((key) => /^[xy]axis\d*$/.test(key)).concat(["xaxis", "yaxis"])) {
     base[name] = { ...axis, ...base[name] };
@@ -174,7 +175,7 @@ async function paint(figure) {
   const began = performance.now();
   const redraw = () => paint(figure);
   const drawn = state.module.draw(state.data, { colours: c, number, narrow, figure, set: (query) => set(figure, query), redraw });
-  figure.querySelector(".note").textContent = state.data.note || "";
+  figure.querySelector(".note").textContent = [state.data.note, drawn?.note].filter(Boolean).join(" ");
   if (drawn === null) {
     message(figure, state.data.note || "Nothing to show yet.");
     figure.querySelector(".note").textContent = "";

@@ -48,7 +48,17 @@ export function toTrials(box) {
 // An axis of plotly for a parameter as REST describes it: {name, kind, low, high | levels}.
 export function axisFor(parameter, extra = {}) {
   if (parameter.kind !== "categorical") {
-    return { title: { text: cut(parameter.name, 40) }, type: parameter.kind === "log" ? "log" : "linear", exponentformat: "power", ...extra };
+    const log = parameter.kind === "log";
+    const [low, high] = [parameter.low, parameter.high].map((value) => (log ? Math.log10(value) : value));
+    const room = (high - low) * 0.03 || 0.5;
+    return {
+      title: { text: cut(parameter.name, 40) },
+      type: log ? "log" : "linear",
+      range: [low - room, high + room],
+      exponentformat: "power",
+      ...(log && high - low >= 2 ? { dtick: Math.ceil((high - low) / 6) } : {}),
+      ...extra,
+    };
   }
   const step = Math.max(1, Math.ceil(parameter.levels.length / 20));
   const places = parameter.levels.map((_, place) => place).filter((place) => place % step === 0);
@@ -110,6 +120,41 @@ export function canvasOf(width, height) {
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   return [canvas, context];
+}
+
+// An element of an SVG.
+export function make(name, attributes = {}, text = "") {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text) node.textContent = text;
+  return node;
+}
+
+// Places of at most `most` of `count` points: those that `keep` wants first, the others evenly. Each point is an element
+// of the page: a thousand are drawn in a tenth of a second.
+export function thinned(count, most, keep = () => false) {
+  const all = Array.from({ length: count }, (_, i) => i);
+  if (count <= most) return all;
+  const wanted = all.filter(keep).slice(0, most);
+  const chosen = new Set(wanted);
+  const others = all.filter((i) => !chosen.has(i));
+  const room = most - wanted.length;
+  for (let k = 0; k < room; k += 1) chosen.add(others[Math.floor((k * others.length) / room)]);
+  return all.filter((i) => chosen.has(i));
+}
+
+// The same, the best values first: half of what is drawn.
+export function thinnedByValue(values, goal, most) {
+  const sign = goal === "minimize" ? 1 : -1;
+  if (values.length <= most) return thinned(values.length, most);
+  const order = values.map((_, i) => i).filter((i) => typeof values[i] === "number").sort((a, b) => sign * (values[a] - values[b]));
+  const best = new Set(order.slice(0, most / 2));
+  return thinned(values.length, most, (i) => best.has(i));
+}
+
+// What is said of points that are not drawn.
+export function left(shownCount, count) {
+  return shownCount < count ? `${number(shownCount)} of them are drawn.` : "";
 }
 
 // Draws again when the chart's width has changed.

@@ -2,6 +2,7 @@
 import { checkbox, plain, stateOf, timeUnit, toTrials } from "./common.js";
 
 const COLOURED = 6;
+const LAYERS = 8;
 const of = (figure) => stateOf(figure, { log: false });
 const finite = (value) => (typeof value === "number" ? value : null);
 
@@ -20,39 +21,45 @@ export function draw(data, { colours: c, number, narrow, figure }) {
   const byTime = data.x === "time";
   const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
   const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
-  const others = { x: [], y: [], customdata: [] };
+  // In a few lines, not in one: where they lie over each other, it gets darker.
+  const others = Array.from({ length: LAYERS }, () => ({ x: [], y: [], customdata: [] }));
   const best = [];
   let positive = true;
-  for (const curve of data.curves) {
+  data.curves.forEach((curve, place) => {
     const y = curve.y.map(finite);
     positive &&= y.every((value) => value === null || value > 0);
     const x = unit === 1 ? curve.x : curve.x.map((value) => value / unit);
-    if (curve.best && best.length < 40) best.push({ ...curve, x, y });
-    else {
-      for (let i = 0; i < x.length; i += 1) {
-        others.x.push(x[i]);
-        others.y.push(y[i]);
-        others.customdata.push(curve.trial);
-      }
-      others.x.push(null);
-      others.y.push(null);
-      others.customdata.push(null);
+    if (curve.best && best.length < 40) {
+      best.push({ ...curve, x, y });
+      return;
     }
-  }
+    const layer = others[place % LAYERS];
+    for (let i = 0; i < x.length; i += 1) {
+      layer.x.push(x[i]);
+      layer.y.push(y[i]);
+      layer.customdata.push(curve.trial);
+    }
+    layer.x.push(null);
+    layer.y.push(null);
+    layer.customdata.push(null);
+  });
   const hover = byTime ? "Trial %{customdata}<br>%{y}<extra></extra>" : "Trial %{customdata}<br>step %{x}: %{y}<extra></extra>";
-  const traces = [];
-  if (others.x.length) {
-    traces.push({
+  const single = data.curves.every((curve) => curve.x.length < 2);
+  const traces = others
+    .filter((layer) => layer.x.length)
+    .map((layer, place) => ({
       type: "scatter",
-      mode: data.curves.every((curve) => curve.x.length < 2) ? "markers" : "lines",
+      mode: single ? "markers" : "lines",
       name: "Other trials",
-      ...others,
+      legendgroup: "others",
+      showlegend: place === 0,
+      ...layer,
       line: { color: c.grey, width: 1 },
-      opacity: Math.max(0.25, Math.min(0.8, 40 / data.curves.length)),
+      marker: { color: c.grey, size: 5 },
+      opacity: Math.max(0.3, Math.min(0.8, 40 / data.curves.length)),
       connectgaps: false,
       hovertemplate: hover,
-    });
-  }
+    }));
   best.forEach((curve, place) => {
     traces.push({
       type: "scatter",
@@ -68,12 +75,9 @@ export function draw(data, { colours: c, number, narrow, figure }) {
     });
   });
   const log = of(figure).log && positive;
-  if (!data.said) {
-    data.said = true;
-    data.note = [data.note, told(data, number)].filter(Boolean).join(" ");
-  }
   return {
     traces,
+    note: told(data, number),
     layout: {
       hovermode: "closest",
       showlegend: !narrow || best.length < 6,

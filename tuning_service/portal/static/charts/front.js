@@ -1,6 +1,7 @@
 // The Pareto front: two objectives at a time.
-import { plain, select, stateOf, toTrials } from "./common.js";
+import { left, plain, select, stateOf, thinned, toTrials } from "./common.js";
 
+const MOST = 1200;
 const of = (figure) => stateOf(figure, { x: 0, y: 1, made: false });
 
 export function draw(data, { colours: c, number, figure, redraw }) {
@@ -13,7 +14,7 @@ export function draw(data, { colours: c, number, figure, redraw }) {
     axes(figure, objectives, state, redraw);
   }
   const [x, y] = [objectives[state.x], objectives[state.y]];
-  const all = data.number.map((_, i) => i);
+  const all = thinned(count, MOST, (i) => data.on_front[i]);
   const text = (i) => `Trial ${data.number[i]}${objectives.map((o) => `<br>${plain(o.name)} ${o.values[i]}`).join("")}`;
   const front = all.filter((i) => data.on_front[i]).sort((a, b) => x.values[a] - x.values[b]);
   const points = (name, at, marker, extra = {}) => ({
@@ -39,6 +40,7 @@ export function draw(data, { colours: c, number, figure, redraw }) {
   ];
   return {
     traces: traces.filter((trace) => trace.x.length),
+    note: left(all.length, count),
     layout: {
       hovermode: "closest",
       xaxis: { title: { text: `${plain(x.name)} (${better(x)})` }, exponentformat: "power" },

@@ -1,7 +1,8 @@
 // Best so far against trials, time or cost; trials that did not complete are marked at the bottom.
-import { checkbox, duration, plain, select, stateOf, timeUnit, toTrials } from "./common.js";
+import { checkbox, duration, left, plain, select, stateOf, thinned, timeUnit, toTrials } from "./common.js";
 
 const ALONG = [["ended", "Trials"], ["elapsed", "Time"], ["cost_cumulative", "Cost"]];
+const MOST = 1000;
 const of = (figure) => stateOf(figure, { along: "ended", log: false });
 
 export function controls(figure, _set, redraw) {
@@ -21,18 +22,20 @@ export function controls(figure, _set, redraw) {
 export function draw(data, { colours: c, number, figure }) {
   const { columns } = data;
   const count = columns.number.length;
-  if (!count) return null;
+  // Without a single value there is nothing to draw against: the note says why.
+  if (!columns.value.some((value) => value !== null)) return null;
   const state = of(figure);
   const [unit, unitName] = state.along === "elapsed" ? timeUnit(columns.elapsed[count - 1] ?? 0) : [1, ""];
   const x = columns[state.along].map((value) => (value === null ? null : value / unit));
   const title = { ended: "Trials that have ended", elapsed: `Time since the start, ${unitName}`, cost_cumulative: "Cost so far" }[state.along];
   const positive = !state.log || columns.value.every((value) => value === null || value > 0);
+  const drawn = thinned(count, MOST, (i) => columns.best[i] !== null && columns.best[i] === columns.value[i]);
   const groups = [
     { name: "Completed", keep: (i) => columns.value[i] !== null && columns.feasible[i], symbol: "circle", colour: c.blue },
     { name: "Violates a constraint", keep: (i) => columns.value[i] !== null && !columns.feasible[i], symbol: "triangle-down-open", colour: c.pink },
   ];
   const traces = groups.map(({ name, keep, symbol, colour }) => {
-    const at = columns.number.map((_, i) => i).filter(keep);
+    const at = drawn.filter(keep);
     return {
       type: "scatter",
       mode: "markers",
@@ -56,7 +59,7 @@ export function draw(data, { colours: c, number, figure }) {
     hovertemplate: "%{text}<extra></extra>",
     connectgaps: true,
   });
-  const bad = columns.number.map((_, i) => i).filter((i) => columns.value[i] === null);
+  const bad = drawn.filter((i) => columns.value[i] === null);
   traces.push({
     type: "scatter",
     mode: "markers",
@@ -72,6 +75,7 @@ export function draw(data, { colours: c, number, figure }) {
   figure.querySelector(".plot").setAttribute("aria-label", described(data, number));
   return {
     traces: traces.filter((trace) => trace.x.length),
+    note: left(drawn.length, count),
     layout: {
       hovermode: "closest",
       xaxis: { title: { text: title }, rangemode: "tozero" },

@@ -32,7 +32,7 @@ export function draw(data, { figure }) {
     bar.append(filled);
     const value = document.createElement("span");
     value.className = "num";
-    value.textContent = `${number(100 * importance[i], 3)} %`;
+    value.textContent = `${(100 * importance[i]).toFixed(1)} %`;
     item.append(label, bar, value);
     list.append(item);
   });

@@ -1,9 +1,8 @@
 // Parallel coordinates: a canvas for the lines, however many, and above it an SVG with an axis for each parameter and the
 // objective. Dragging along an axis keeps the trials that pass there; they are listed below.
 import { element, number } from "../core.js";
-import { canvasOf, cut, shown, stateOf, trialAddress, watchWidth } from "./common.js";
+import { canvasOf, cut, make, shown, stateOf, trialAddress, watchWidth } from "./common.js";
 
-const NS = "http://www.w3.org/2000/svg";
 const TOP = 44;
 const BOTTOM = 22;
 const LISTED = 12;
@@ -38,6 +37,7 @@ export function draw(data, { colours: c, figure, redraw }) {
     axis.x = ROOM / 2 + i * gap;
   });
   const scene = { data, axes, state, context, width, height, c, below: stage.querySelector(".brushed") };
+  scene.dark = getComputedStyle(document.documentElement).colorScheme === "dark";
   scene.colours = coloursOf(data, c);
   for (const axis of axes) svg.append(axisElement(axis, scene, Math.max(70, gap || width)));
   paint(scene);
@@ -167,7 +167,7 @@ function list(scene, kept, brushed, count) {
   const head = element('<p class="buttons"><span role="status"></span></p>');
   head.firstChild.textContent = brushed
     ? `${number(count)} of ${number(data.number.length)} trials pass${count === 1 ? "es" : ""}${count ? ":" : ". Widen a range."}`
-    : "Drag along an axis to keep the trials that pass there. The darker or brighter a line, the better the trial; red ones failed.";
+    : `Drag along an axis to keep the trials that pass there. The ${scene.dark ? "brighter" : "darker"} a line, the better the trial; red ones have no value.`;
   if (brushed) {
     const reset = element('<button type="button">Show all trials again</button>');
     reset.addEventListener("click", () => {
@@ -203,13 +203,6 @@ function list(scene, kept, brushed, count) {
     more.textContent = `The best ${best.length} of them are listed.`;
     below.append(more);
   }
-}
-
-function make(name, attributes = {}, text = "") {
-  const node = document.createElementNS(NS, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text) node.textContent = text;
-  return node;
 }
 
 function axisElement(axis, scene, room) {

@@ -1,5 +1,7 @@
 // The objective against one parameter.
-import { axisFor, plain, shown, toTrials } from "./common.js";
+import { axisFor, left, plain, shown, thinnedByValue, toTrials } from "./common.js";
+
+const MOST = 1000;
 
 export function draw(data, { colours: c, number }) {
   const { columns, parameter } = data;
@@ -7,12 +9,13 @@ export function draw(data, { colours: c, number }) {
   if (!count) return null;
   // Points of one category would hide each other: spread them, the same way each time.
   const spread = parameter.kind === "categorical" ? (i) => columns.x[i] + (((columns.number[i] * 0.618) % 1) - 0.5) * 0.5 : (i) => columns.x[i];
+  const drawn = thinnedByValue(columns.value, data.goal, MOST);
   const groups = [
     { name: "Completed", keep: (i) => columns.feasible[i], symbol: "circle" },
     { name: "Violates a constraint", keep: (i) => !columns.feasible[i], symbol: "triangle-down-open" },
   ];
   const traces = groups.flatMap(({ name, keep, symbol }) => {
-    const at = columns.number.map((_, i) => i).filter(keep);
+    const at = drawn.filter(keep);
     if (!at.length) return [];
     return [
       {
@@ -41,6 +44,7 @@ export function draw(data, { colours: c, number }) {
   });
   return {
     traces,
+    note: left(drawn.length, count),
     layout: { hovermode: "closest", xaxis: axisFor(parameter), yaxis: { title: { text: plain(data.objective) }, exponentformat: "power" } },
   };
 }

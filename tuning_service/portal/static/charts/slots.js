@@ -1,6 +1,6 @@
 // Who ran where and when: a row for each host or GPU, a bar for each execution, on a canvas, however many.
 import { element, number } from "../core.js";
-import { canvasOf, cut, duration, stateOf, timeUnit, trialAddress, watchWidth } from "./common.js";
+import { canvasOf, cut, duration, make, stateOf, timeUnit, trialAddress, watchWidth } from "./common.js";
 
 const ROW = 20;
 const TOP = 6;
@@ -27,9 +27,11 @@ export function draw(data, { colours: c, figure, redraw }) {
   const [canvas, context] = canvasOf(width, height);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", told(data, all));
-  box.querySelector(".stage").append(canvas);
+  // Texts stand in an SVG above the bars.
+  const texts = make("svg", { width, height, "aria-hidden": "true" });
+  box.querySelector(".stage").append(canvas, texts);
   const end = data.columns.end.reduce((most, each) => Math.max(most, each ?? data.now), 1);
-  const scene = { data, lanes, left, width, height, c, context, end, shades: shadesOf(c) };
+  const scene = { data, lanes, texts, left, width, height, c, context, end, shades: shadesOf(c) };
   paint(scene);
   legend(box.querySelector(".legend"), data, scene.shades);
   hover(canvas, box.querySelector(".tip"), scene);
@@ -79,11 +81,8 @@ function told(data, lanes) {
 const xOf = (scene, seconds) => scene.left + (seconds / scene.end) * (scene.width - scene.left - 8);
 
 function paint(scene) {
-  const { context, data, lanes, c, width, left, height } = scene;
+  const { context, data, lanes, c, width, left, height, texts } = scene;
   const { columns } = data;
-  const style = getComputedStyle(document.body);
-  context.font = `12px ${style.fontFamily}`;
-  context.textBaseline = "middle";
   const bottom = TOP + lanes.length * ROW;
   grid(scene, bottom);
   lanes.forEach((lane, row) => {
@@ -94,8 +93,9 @@ function paint(scene) {
       context.moveTo(0, y + 0.5);
       context.lineTo(width, y + 0.5);
       context.stroke();
-      context.fillStyle = c.text;
-      context.fillText(cut(lane.label, Math.floor((left - 8) / 6.6)), 2, y + ROW / 2 + 1);
+      const label = make("text", { x: 2, y: y + ROW / 2 + 5, fill: c.text }, cut(lane.label, Math.floor((left - 8) / 6.8)));
+      label.append(make("title", {}, lane.label));
+      texts.append(label);
     }
     for (const i of lane.items) {
       const x = xOf(scene, columns.start[i]);
@@ -111,10 +111,7 @@ function paint(scene) {
   context.moveTo(left, bottom + 0.5);
   context.lineTo(width, bottom + 0.5);
   context.stroke();
-  context.fillStyle = c.muted;
-  context.textAlign = "center";
-  context.fillText(`Time since the start, ${timeUnit(scene.end)[1]}`, (left + width) / 2, height - 8);
-  context.textAlign = "left";
+  texts.append(make("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle", fill: c.muted }, `Time since the start, ${timeUnit(scene.end)[1]}`));
 }
 
 // So that colour alone does not tell a failure.
@@ -131,12 +128,11 @@ function cross(context, x, y, width, height, colour) {
 }
 
 function grid(scene, bottom) {
-  const { context, c, end, width, left } = scene;
+  const { context, c, end, width, left, texts } = scene;
   const [unit] = timeUnit(end);
   const raw = end / unit / Math.max(2, Math.floor((width - left) / 90));
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= raw);
-  context.textAlign = "center";
   for (let value = 0; value <= (end / unit) * 1.0001; value += step) {
     const x = Math.round(xOf(scene, value * unit)) + 0.5;
     context.strokeStyle = c.line;
@@ -144,10 +140,8 @@ function grid(scene, bottom) {
     context.moveTo(x, TOP);
     context.lineTo(x, bottom);
     context.stroke();
-    context.fillStyle = c.muted;
-    context.fillText(number(Number(value.toPrecision(6))), x, bottom + 12);
+    texts.append(make("text", { x, y: bottom + 15, "text-anchor": "middle", fill: c.muted }, number(Number(value.toPrecision(6)))));
   }
-  context.textAlign = "left";
 }
 
 function legend(list, data, shades) {
