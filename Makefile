@@ -9,13 +9,13 @@ BENCH := benchmarks/.venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all test-faults lint bench clean
+.PHONY: help env demo test test-all test-faults lint bench bench-portal browser clean
 
 help: ## list the commands
 	@echo "Usage: make COMMAND [VENV=$(VENV)] [PYTHON=$(PYTHON)]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='|' read -r name text; do printf '%-12s%s\n' "$$name" "$$text"; done
+		while IFS='|' read -r name text; do printf '%-16s%s\n' "$$name" "$$text"; done
 
 env: $(STAMP) ## make the Python environment; the other commands do so by themselves
 	@echo "$(VENV) is ready."
@@ -28,10 +28,13 @@ lint: $(STAMP) ## check style and types
 	$(IN_VENV) -m ruff format --check
 	$(IN_VENV) -m mypy
 
-test: lint ## lint, then all tests that take seconds
+browser: $(STAMP) ## see that there is a Chromium for the portal's tests; installs one where that can be done
+	@$(IN_VENV) -m tests.portal.install_browser
+
+test: lint browser ## lint, then all tests that take seconds
 	$(IN_VENV) -m pytest -m "not heavy"
 
-test-all: lint ## lint, then all tests, those that take minutes too
+test-all: lint browser ## lint, then all tests, those that take minutes too
 	$(IN_VENV) -m pytest
 
 test-faults: $(STAMP) ## kill, stop and cut off whatever runs for 20 minutes at most, and look for what was lost; FAULTS_SEED=1
@@ -40,10 +43,13 @@ test-faults: $(STAMP) ## kill, stop and cut off whatever runs for 20 minutes at 
 bench: $(BENCH)/.installed ## measure trials per second beside other tuners, in an environment of its own
 	$(BENCH)/bin/python -m benchmarks.throughput
 
+bench-portal: $(BENCH)-portal/.installed browser ## measure the portal's pages in a browser, beside optuna-dashboard
+	$(IN_VENV) -m benchmarks.portal --peer-python $(BENCH)-portal/bin/python
+
 clean: ## remove the environments and all caches
 	@# Only what this file made: VENV may have been pointed at somebody's own environment.
 	@if [ -f "$(VENV)/.made-by-make" ]; then echo 'rm -rf "$(VENV)"'; rm -rf "$(VENV)"; fi
-	rm -rf $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist spark-warehouse
+	rm -rf $(BENCH) $(BENCH)-portal .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist spark-warehouse
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment ---------------------------------------------------------------------------------------------
@@ -61,6 +67,12 @@ $(STAMP): pyproject.toml Makefile
 $(BENCH)/.installed: $(STAMP) benchmarks/requirements.txt
 	@$(IN_VENV) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e . -r benchmarks/requirements.txt
+	@touch $@
+
+# optuna-dashboard alone: the benchmark itself runs with the service's own Python, and a browser of the tests'.
+$(BENCH)-portal/.installed: $(STAMP) benchmarks/portal/requirements.txt
+	@$(IN_VENV) -m venv $(BENCH)-portal
+	@$(BENCH)-portal/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/portal/requirements.txt
 	@touch $@
 
 supported := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))

@@ -30,6 +30,7 @@ from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.analysis_mgr import AnalysisMgr
 from tuning_service.manager.curve_keeper import CurveKeeper
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
@@ -142,6 +143,7 @@ class Service:
             programs=ProgramMgr(self.store, artifacts),
             log_search=LogSearchMgr(self.store, artifacts),
             usage=UsageMgr(self.store),
+            overview=JobOverviewMgr(self.store),
             analysis=self.analysis,
         )
         self.app = create_app(managers, is_ready=self._is_ready)

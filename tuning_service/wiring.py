@@ -8,6 +8,7 @@ from tuning_service.domain.clock import Clock
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.analysis_mgr import AnalysisMgr
 from tuning_service.manager.curve_keeper import CurveKeeper
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
@@ -58,6 +59,7 @@ def managers_of(settings: Settings, store: Store, clock: Clock, notify: Callable
             environments=settings.environments,
         ),
         listing=ListingMgr(store, clock),
+        overview=JobOverviewMgr(store),
         steering=SteeringMgr(store, notify=notify, clock=clock),
         watching=WatchMgr(store, clock),
         access=AccessMgr(store, clock),

@@ -17,6 +17,7 @@ from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
@@ -52,6 +53,7 @@ class Managers:
     programs: ProgramMgr
     log_search: LogSearchMgr
     usage: UsageMgr
+    overview: JobOverviewMgr
     analysis: AnalysisMgr
 
 
