@@ -2,8 +2,8 @@
 
     python -m benchmarks.portal.analysis --json benchmarks/results/analysis.json [--url postgresql://…]
 
-Rows are seeded straight into the database, as a service would have stored them, without reduced curves. Then each answer is asked
-of a new manager (cold) and of the same one again (warm: the median of seven).
+Rows are seeded straight into the database, as a service would have stored them, without reduced curves. Then each
+answer is asked of a new manager (cold) and of the same one again (warm: the median of seven).
 """
 
 import argparse

@@ -4,7 +4,7 @@ import pytest
 
 from tests.samples import a_task, a_trial, stored_job
 from tuning_service.domain.state import TaskStatus, TrialStatus
-from tuning_service.domain.trial import Measurement
+from tuning_service.domain.trial import Measurement, Outcome
 from tuning_service.manager.analysis_mgr import AnalysisMgr
 
 
@@ -13,18 +13,15 @@ def a_curve(store, job, number, values, *, metric="accuracy", status=TaskStatus.
     trial = a_trial(
         job, number, status=TrialStatus.COMPLETED, value=0.5, values={"accuracy": 0.5}, started_at=5.0, ended_at=9.0
     )
-    ended = None if status is TaskStatus.CLAIMED else 9.0
     task = a_task(trial, status=TaskStatus.CLAIMED, claimed_at=5.0, host="h", gpus=("0", "1"))
     points = tuple(Measurement(step=s, metric=metric, value=v, elapsed_s=s / 2) for s, v in values)
     with store.write() as unit:
         unit.control.add_trials([trial])
-        unit.control.set_trial(trial, 9.0, settled=number)
         unit.control.add_tasks([task])
         unit.runner.report(task, points, 0, 6.0)
-        if ended is not None:
-            from tuning_service.domain.trial import Outcome
-
-            unit.runner.end(task, Outcome(status=status), ended)
+        if status is not TaskStatus.CLAIMED:
+            unit.runner.end(task, Outcome(status=status), 9.0)
+            unit.control.set_trial(trial, 9.0, settled=number)
     return task
 
 

@@ -70,7 +70,7 @@ class ChartAxis:
     def at(self, units: Vector) -> Vector:
         """Values at places from 0 to 1."""
         if self.kind == LOG:
-            return np.exp(np.log(self.low) * (1 - units) + np.log(self.high) * units)
+            return np.asarray(np.exp(np.log(self.low) * (1 - units) + np.log(self.high) * units))
         return self.low * (1 - units) + self.high * units
 
     def described(self) -> dict[str, Any]:

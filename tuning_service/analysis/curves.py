@@ -227,8 +227,8 @@ def _method(smooth: float) -> str:
     if smooth <= 0:
         return method
     return (
-        f"An exponential moving average with weight {smooth:g}, over {KEPT} means of equal pieces where a curve has more"
-        f" measurements than that; then {method[0].lower()}{method[1:]}"
+        f"An exponential moving average with weight {smooth:g}, over means of {KEPT} equal pieces where a curve has"
+        f" more measurements than that; then {method[0].lower()}{method[1:]}"
     )
 
 
