@@ -64,13 +64,13 @@ class ChartAxis:
         # Halved, because the widest ranges overflow.
         width = high / 2 - low / 2
         if width <= 0:
-            return np.where(np.isnan(places), np.nan, 0.5)
+            return np.asarray(np.where(np.isnan(places), np.nan, 0.5))
         return np.asarray((places / 2 - low / 2) / width)
 
     def at(self, units: Vector) -> Vector:
         """Values at places from 0 to 1."""
         if self.kind == LOG:
-            return np.exp(np.log(self.low) * (1 - units) + np.log(self.high) * units)
+            return np.asarray(np.exp(np.log(self.low) * (1 - units) + np.log(self.high) * units))
         return self.low * (1 - units) + self.high * units
 
     def described(self) -> dict[str, Any]:

@@ -75,7 +75,9 @@ def _grid(
     axes: list[ChartAxis], places: Vector, values: Vector, sign: float, centres: list[Vector]
 ) -> tuple[Vector, str]:
     """(rows, columns) expected values, NaN where nothing is claimed; and what to say of them."""
-    losses = values * sign
+    # Scaled, so that no square of the widest values overflows.
+    scale = float(np.abs(values).max(initial=0.0)) or 1.0
+    losses = values * sign / scale
     shape = (len(centres[1]), len(centres[0]))
     if len(losses) < 3:
         return np.full(shape, np.nan), "Fewer than three trials have both parameters: there is no surface to draw."
@@ -90,11 +92,11 @@ def _grid(
     )
     targets, cut = _tamed(losses[fitted])
     if cut is not None:
-        notes.append(f"Values worse than {cut * sign:.4g} count as that, so that they do not hide the rest.")
+        notes.append(f"Values worse than {cut * sign * scale:.4g} count as that, so that they do not hide the rest.")
     grid = np.stack([axis.ravel() for axis in np.meshgrid(centres[0], centres[1])], axis=1)
     expected = _expected(axes, units, targets, grid)
     expected[_distance(axes, units, grid) > _NEAR] = np.nan
-    return (expected * sign).reshape(shape), sentences(*notes)
+    return (expected * sign * scale).reshape(shape), sentences(*notes)
 
 
 def _fitted(losses: Vector) -> Places:

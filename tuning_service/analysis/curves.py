@@ -28,8 +28,8 @@ _DIGITS = 5
 class Curve:
     """One execution's measurements of one metric, whole or reduced.
 
-    `points` (3, n): step, seconds, value, by step. `means` (3, m): the same, averaged over equal pieces. `count` is how
-    many measurements there were; None when they were sampled, not read.
+    `points` (3, n): step, seconds, value, by step. `means` (3, m): the same, averaged over equal pieces. `count` is
+    how many measurements there were; None when they were sampled, not read.
     """
 
     points: Vector
@@ -94,7 +94,7 @@ def smoothed(x: Vector, y: Vector, weight: float, extent: float, count: int) -> 
     """(n,) exponential moving average along `x`, NaN and inf as they were.
 
     From one value to the next the old one's weight is `weight` to the power of their distance, in units of 1/200 of
-    `extent` (the chart's axis), or of the curve's mean spacing where its `count` measurements lie further apart: so that
+    `extent` (the chart's axis), or of the curve's mean spacing where its `count` measurements lie further apart: so
     a curve of few points is averaged point by point, and one of many as strongly as it looks.
     """
     finite = np.flatnonzero(np.isfinite(y))
@@ -140,7 +140,7 @@ def select(table: TrialTable, wanted: str | Sequence[int]) -> Selection:
         first = best[: MOST_CURVES // 10]
         others = np.setdiff1d(places, first)
         shown = others[spread(len(others), MOST_CURVES - len(first))]
-        note = f"{amount(MOST_CURVES)} of {amount(len(places))} trials are shown: the best tenth, the others evenly by number."
+        note = f"{amount(MOST_CURVES)} of {amount(len(places))} trials are shown: the best of them, the others evenly."
         places = np.sort(np.concatenate([first, shown]))
     return Selection(places, frozenset(best[:_FLAGGED].tolist()), note)
 
@@ -227,8 +227,8 @@ def _method(smooth: float) -> str:
     if smooth <= 0:
         return method
     return (
-        f"An exponential moving average with weight {smooth:g}, taken over {KEPT} means of equal pieces where a curve has"
-        f" more measurements than that, then {method[0].lower()}{method[1:]}"
+        f"An exponential moving average with weight {smooth:g}, over means of {KEPT} equal pieces where a curve has"
+        f" more measurements than that; then {method[0].lower()}{method[1:]}"
     )
 
 
@@ -245,6 +245,4 @@ def _sampled(counts: Sequence[int | None]) -> str:
     sampled = sum(count is None for count in counts)
     if not sampled:
         return ""
-    return (
-        f"{amount(sampled)} long curves are shown by samples at equal distances until they are reduced: ask again soon."
-    )
+    return f"{amount(sampled)} long curves are shown by samples at equal steps until they are reduced: ask again."

@@ -39,8 +39,9 @@ def importance(table: TrialTable, method: Method, metric: str | None) -> dict[st
     left_out = [p.name for p in table.spec.space if p.name not in {axes[i].name for i in varied}]
     losses = table.losses[chosen, objective]
     found: dict[str, float] = {}
-    if len(chosen) >= 4 and varied and np.ptp(losses) > 0:
-        sample = _Sample([axes[i] for i in varied], places[:, varied], losses)
+    if len(chosen) >= 4 and varied and losses.max() > losses.min():
+        # Scaled, so that no square of the widest values overflows.
+        sample = _Sample([axes[i] for i in varied], places[:, varied], losses / np.abs(losses).max())
         found = _normalised(_fanova(sample) if method == "fanova" else _ped_anova(sample))
     names = sorted(found, key=lambda name: (-found[name], name))
     completed = int(table.completed.sum())
@@ -88,7 +89,7 @@ def _unknown(table: TrialTable, chosen: Places, losses: Vector, varied: list[int
         return "Fewer than four trials have completed: nothing can be told yet."
     if not varied:
         return "No parameter has more than one value in the trials."
-    if np.ptp(losses) == 0:
+    if losses.max() == losses.min():
         return f"All trials have the same {table.spec.objective.metric}: no parameter makes a difference."
     return "No parameter makes a difference that could be told."
 
@@ -101,7 +102,7 @@ def _normalised(found: dict[str, float]) -> dict[str, float]:
 
 
 def _study(sample: _Sample, *, filled: bool) -> Any:
-    """optuna's study of the trials, in coordinates from 0 to 1. `filled`: each trial has each parameter."""
+    """The trials as a study of optuna's, in coordinates from 0 to 1. `filled`: each trial has each parameter."""
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 

@@ -3,6 +3,8 @@
 S. Steinarsson, "Downsampling time series for visual representation", University of Iceland, 2013.
 """
 
+import itertools
+
 import numpy as np
 
 from tuning_service.analysis.numbers import Places, Vector
@@ -22,16 +24,14 @@ def lttb(x: Vector, y: Vector, count: int) -> Places:
     kept[:, -1] = length - 1
     rows = np.arange(lines)
     last = kept[:, 0]
-    for bucket in range(count - 2):
-        begin, end = edges[bucket], edges[bucket + 1]
-        after = slice(end, edges[bucket + 2]) if bucket + 2 < count - 1 else slice(length - 1, length)
-        next_x, next_y = x[:, after].mean(axis=1), y[:, after].mean(axis=1)
-        last_x, last_y = x[rows, last], y[rows, last]
-        area = np.abs(
-            (last_x - next_x)[:, None] * (y[:, begin:end] - last_y[:, None])
-            - (last_x[:, None] - x[:, begin:end]) * (next_y - last_y)[:, None]
-        )
-        last = begin + area.argmax(axis=1)
+    # Of each bucket, and of the last point as one of its own: row by bucket, so that a loop takes one row at a time.
+    sizes = np.diff(np.append(edges, length))
+    mean_x, mean_y = (np.ascontiguousarray((np.add.reduceat(v, edges, axis=1) / sizes).T) for v in (x, y))
+    for bucket, (begin, end) in enumerate(itertools.pairwise(edges.tolist())):
+        last_x, last_y = x[rows, last][:, None], y[rows, last][:, None]
+        next_x, next_y = mean_x[bucket + 1][:, None], mean_y[bucket + 1][:, None]
+        area = (last_x - next_x) * (y[:, begin:end] - last_y) - (last_x - x[:, begin:end]) * (next_y - last_y)
+        last = begin + np.abs(area).argmax(axis=1)
         kept[:, bucket + 1] = last
     return kept
 

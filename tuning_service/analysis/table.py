@@ -79,6 +79,9 @@ class TrialTable:
         """(n, objectives), in the user's own sign; NaN where there is none."""
         names = [o.metric for o in self.spec.objectives]
         found = [[row.values.get(name, np.nan) for name in names] for row in self.rows]
+        for known, row in zip(found, self.rows, strict=True):
+            if not row.values and row.value is not None:  # stored before trials had several values
+                known[0] = row.value
         return np.array(found, dtype=float).reshape(len(self.rows), len(names))
 
     @cached_property

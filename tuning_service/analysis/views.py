@@ -125,7 +125,7 @@ def front_of(table: TrialTable) -> dict[str, Any]:
             "The job has one objective: its front is the best trial, and those that equal it."
             if len(objectives) == 1
             else "",
-            f"{amount(len(chosen))} of {amount(len(completed))} trials are shown: the front, the others evenly."
+            f"{amount(len(chosen))} of {amount(len(completed))} trials are shown: the front first, the others evenly."
             if thinned
             else "",
             "No completed trial meets the metric constraints, so that the front is empty."

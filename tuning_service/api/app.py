@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -17,29 +18,41 @@ from tuning_service.api import (
     catalogue,
     errors,
     events,
+    examples,
     failures,
     health,
+    job_files,
     keys,
+    log_search,
     logs,
+    plugin_checks,
     plugins,
     points,
     pools,
+    program_files,
     programs,
+    sessions,
     tenants,
     trials,
     tuning_jobs,
+    usage,
+    users,
 )
 from tuning_service.api.deps import Managers
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
+from tuning_service.api.reading import Readings
+from tuning_service.api.senders import Senders
 from tuning_service.api.tasks import runner_routes
+from tuning_service.api.watching import Watch
 
 # Each waits for the database or the artifact store most of its time.
 _THREADS = 64
 _DESCRIPTION = """
 Tunes the hyper-parameters of deep networks on a Spark cluster.
 
-Every request but the health checks carries an API key: `Authorization: Bearer tsk_…`, or `X-API-Key: tsk_…`.
+Every request but the health checks carries an API key (`Authorization: Bearer tsk_…`, or `X-API-Key: tsk_…`) or, from
+a browser, the cookie of a session (`POST /v1/session`); with the latter, what changes something needs X-CSRF-Token.
 Errors are problem documents (RFC 9457) that name the field, what is wrong with it and the remedy. Times are ISO 8601
 in UTC. Numbers that JSON cannot write are the strings `"nan"`, `"inf"` and `"-inf"`. Lists come in pages:
 `next_cursor` of one is `cursor` of the next. A POST with an `Idempotency-Key` may safely be sent again.
@@ -69,36 +82,49 @@ def create_app(
     metrics = Metrics(registry)
     app.state.managers, app.state.metrics = managers, metrics
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
+    app.state.watch = Watch(managers.watching, app.state.stopping)
+    app.state.readings = Readings(managers.tuning)
     app.router.routes[:0] = runner_routes(managers.desk, metrics)
     for module in (
         programs,
+        program_files,
+        examples,
+        job_files,
         tuning_jobs,
         best,
         analysis,
         points,
         trials,
         failures,
+        log_search,
         logs,
         events,
         catalogue,
         plugins,
+        plugin_checks,
         keys,
+        sessions,
+        users,
         tenants,
+        usage,
         pools,
         health,
     ):
         app.include_router(module.router)
+    app.include_router(trials.table)
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(Entrance, access=managers.access, max_upload_bytes=managers.tuning.max_upload_bytes)
+    senders = Senders(managers.access, managers.sessions)
+    app.add_middleware(Entrance, senders=senders, max_upload_bytes=managers.tuning.max_upload_bytes)
     app.add_middleware(Observed, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way
     return app
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    app.state.sign_ins = anyio.CapacityLimiter(sessions.SIGN_INS)
     yield
 
 

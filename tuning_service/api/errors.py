@@ -23,6 +23,7 @@ from tuning_service.domain.errors import (
     InvalidRequest,
     LeaseLost,
     NotFound,
+    NotText,
     OverQuota,
     TooLarge,
     TooManyRequests,
@@ -31,6 +32,7 @@ from tuning_service.domain.errors import (
     Unauthenticated,
 )
 from tuning_service.manager.job_file import problems_from
+from tuning_service.runner.protocol import number_to_json
 
 log = structlog.stdlib.get_logger("tuning_service.api")
 
@@ -40,17 +42,19 @@ _TYPE_PREFIX = "urn:tuning-service:problem:"
 # (status, last part of the problem's type, title)
 _KINDS: dict[type[TuningError], tuple[int, str, str]] = {
     InvalidRequest: (422, "invalid-request", "The request cannot be accepted as written"),
-    Unauthenticated: (401, "unauthenticated", "A valid API key is needed"),
-    Denied: (403, "denied", "This key does not allow that"),
+    Unauthenticated: (401, "unauthenticated", "A valid API key or session is needed"),
+    Denied: (403, "denied", "This is not allowed"),
     OverQuota: (403, "over-quota", "The tenant's quota does not allow that"),
     NotFound: (404, "not-found", "Not found"),
     Conflict: (409, "conflict", "The object's state does not allow this"),
     TooLarge: (413, "too-large", "Too large"),
-    TooManyRequests: (429, "too-many-requests", "More requests than the tenant's quota allows"),
+    NotText: (415, "not-text", "Not a text"),
+    TooManyRequests: (429, "too-many-requests", "More requests than are allowed"),
     TryAgain: (503, "try-again", "Try again later"),
     LeaseLost: (503, "try-again", "Try again later"),
     GiveUp: (410, "gone", "Not needed any more"),
 }
+_SECRET = {"key", "password", "old_password", "new_password"}
 _INTERNAL = (500, "internal", "Something went wrong in the service")
 
 
@@ -96,17 +100,20 @@ def _document(
     if errors:
         body["errors"] = errors
     # "replace": what a user sent may hold halves of surrogate pairs, which are quoted in messages.
-    content = orjson.dumps(_storable(body))
+    content = orjson.dumps(storable(body))
     return Response(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
+    """`value` as JSON can be written: without halves of surrogate pairs, "nan" and "inf" as texts."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return number_to_json(value)
     if isinstance(value, dict):
-        return {key: _storable(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value
 
 
@@ -138,6 +145,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         return _document(request.scope, 400, "malformed", "The request cannot be read", str(problem), [problem])
     for item in errors:
         place, *names = item["loc"]
+        if _SECRET & set(map(str, names)):
+            item["input"] = "a secret"  # which the answer does not quote
         if names:  # ("query", "status", 0): the user wrote the second
             item["loc"] = names if place == "body" else names[:1]
     return problem_response(request.scope, InvalidRequest(*problems_from(errors, _body_model(request))))
@@ -184,11 +193,13 @@ class Problem(BaseModel):
 
 
 _EXAMPLES: dict[int, tuple[str, TuningError]] = {
-    401: ("No key, or one that is unknown, revoked or expired", Unauthenticated()),
-    403: ("The key's role does not allow this", Denied("This needs a key with role member; yours is viewer.")),
+    401: ("No key or session, or one that is unknown, revoked or expired", Unauthenticated()),
+    403: ("The role does not allow this", Denied("This needs the role member; yours is viewer.")),
     404: ("No such object, or another tenant's", NotFound("There is no tuning job 'job_01'.")),
     409: ("The object is not in a state that allows this", Conflict("This job has completed.")),
     413: ("The upload is too large", TooLarge()),
+    429: ("Too many requests; Retry-After says when the next is welcome", TooManyRequests()),
+    415: ("What was asked for as a text is none", NotText("model.bin is no text in UTF-8.")),
     422: (
         "A field is wrong; `errors` names each",
         InvalidRequest(
@@ -213,4 +224,4 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-__all__ = ["Problem", "install", "internal_error", "malformed", "problem_response", "responses"]
+__all__ = ["Problem", "install", "internal_error", "malformed", "problem_response", "responses", "storable"]

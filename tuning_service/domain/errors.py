@@ -38,11 +38,11 @@ class InvalidRequest(TuningError):
 
 
 class Unauthenticated(TuningError):
-    """A valid API key is needed: send it as 'Authorization: Bearer <key>'."""
+    """A valid API key is needed, sent as 'Authorization: Bearer <key>', or a session."""
 
 
 class Denied(TuningError):
-    """This key's role does not allow that."""
+    """The role does not allow that."""
 
 
 class OverQuota(TuningError):
@@ -61,6 +61,10 @@ class TooLarge(TuningError):
     """The upload is larger than this service accepts."""
 
 
+class NotText(TuningError):
+    """What was asked for as a text is none."""
+
+
 class TryAgain(TuningError):
     """The service cannot do this right now; the same request may succeed later."""
 
@@ -70,7 +74,7 @@ class TryAgain(TuningError):
 
 
 class TooManyRequests(TryAgain):
-    """The tenant sends more requests than its quota allows."""
+    """More requests come than are allowed."""
 
 
 class LeaseLost(TuningError):

@@ -297,14 +297,16 @@ class TuningJob:
     status: JobStatus
     target: JobTarget
     reason: str  # why it is where it is, for people; "" when there is nothing to say
-    owner: str  # id of the key that submitted it
+    owner: str  # id of the key or user that submitted it
     created_at: float
+    owner_name: str = ""  # as it was then: users may go before their jobs
     started_at: float | None = None  # when a controller first took it up
     ended_at: float | None = None
     # Seconds of running before the last resume, so that `budget.minutes` counts running time only.
     used_s: float = 0.0
     running_since: float | None = None
     forgiven: int = 0  # ended trials before the last resume: their failures are not held against the job
+    edits: int = 0  # how often its name or budget was changed
     queued_points: int = 0  # the user's points that have no trial yet
     # The trial that is best by the algorithm's model, which allows for noise, and the value expected of it, in the
     # user's own sign; None without a model, or before it was asked.

@@ -12,6 +12,7 @@ class TrialOutline(NamedTuple):
     number: int
     params: Mapping[str, ParamValue]
     status: str
+    value: float | None
     values: Mapping[str, float]
     violation: float
     created_at: float

@@ -131,7 +131,7 @@ class AnalysisMgr:
         along: curves.Along = "step",
         smooth: float = 0.0,
     ) -> Answer:
-        """Learning curves of `trials`: "all", "best:20", or numbers. `smooth` is the average's weight, from 0 below 1."""
+        """Learning curves of `trials`: "all", "best:20" or numbers. `smooth`, below 1: the moving average's weight."""
         job, snapshot = self._look(principal, job_id)
         table = snapshot.table
         name = job.spec.objective.metric if metric is None else metric

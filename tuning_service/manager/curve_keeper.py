@@ -22,8 +22,7 @@ _MOST_WAITING = 10_000
 def as_columns(points: Iterable[Point]) -> Vector:
     """(3, n): step, seconds, value."""
     listed = [(float(s), e, math.nan if v is None else v) for s, e, v in points]
-    columns: Vector = np.array(listed, dtype=np.float64).reshape(len(listed), 3).T
-    return columns
+    return np.array(listed, dtype=np.float64).reshape(len(listed), 3).transpose()
 
 
 def read_whole(rows: CurveRows, task_id: str, metric: str) -> Vector:

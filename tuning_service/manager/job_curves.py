@@ -23,6 +23,7 @@ class JobCurves:
         self._store = store
         self._keeper = keeper
         self._cache: ByteCache[Curve] = ByteCache(most_bytes)
+        self._samples: ByteCache[Curve] = ByteCache(most_bytes // 8)  # of those that are not reduced yet
 
     @property
     def nbytes(self) -> int:
@@ -73,8 +74,13 @@ class JobCurves:
             found = {i: Curve.whole(read_whole(unit.curves, i, metric)) for i in task_ids}
         else:
             count = _SAMPLES_OF_FEW if len(task_ids) <= _FEW else _SAMPLES
-            sampled = unit.outlines_for(principal).sampled(task_ids, metric, count)
-            found = {i: Curve.sampled(as_columns(points)) for i, points in sampled.items()}
+            keys = {i: (principal.tenant_id, i, metric, count) for i in task_ids}
+            found = {i: known for i, key in keys.items() if (known := self._samples.get(key)) is not None}
+            rest = [i for i in task_ids if i not in found]
+            for i, points in unit.outlines_for(principal).sampled(rest, metric, count).items():
+                found[i] = curve = Curve.sampled(as_columns(points))
+                if i in over:
+                    self._samples.put(keys[i], curve, curve.nbytes)
         self._keeper.wanted([i for i in task_ids if i in over], metric)
         return found
 

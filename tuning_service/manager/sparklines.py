@@ -29,7 +29,7 @@ class Sparklines:
         self._cache: ByteCache[_Known] = ByteCache(most_bytes)
 
     def of(self, rows: OutlineRows, tenant_id: str, job_ids: Collection[str]) -> dict[str, list[float]]:
-        """By job, up to 30 numbers; [] with several objectives, and without a completed trial that meets the constraints.
+        """By job, up to 30 numbers; [] with several objectives, and without a completed trial that meets constraints.
 
         Three queries for all jobs at most; two of small ones when nothing has ended since the last time.
         """

@@ -1,10 +1,9 @@
 """What charts read: many rows at once, and of each only what is drawn."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, text
-from sqlalchemy.engine import Row
 
 from tuning_service.domain.outlines import TaskOutline, TrialOutline
 from tuning_service.domain.state import OPEN_TASKS, TrialStatus
@@ -20,6 +19,7 @@ _TRIAL = (
     trials.c.number,
     trials.c.params,
     trials.c.status,
+    trials.c.value,
     trials.c["values"],
     trials.c.violation,
     trials.c.created_at,
@@ -30,7 +30,7 @@ _TRIAL = (
 _TASK = tuple(tuning_tasks.c[name] for name in TaskOutline._fields)
 # Ended for good: such a row does not change any more.
 _OVER = (str(TrialStatus.COMPLETED), str(TrialStatus.FAILED))
-Point = Row[tuple[int, float, float | None]] | tuple[int, float, float | None]
+Point = Sequence[Any]  # step, seconds, value: None for nan
 
 # The first and the last measurement, and between them those that come next after equal distances: each found by the
 # primary key, however many there are. Seeks are ordered and limited, since min() would read all of another metric too.
@@ -82,7 +82,7 @@ class OutlineRows:
             trials.c.tenant_id == self._tenant_id,
             or_(trials.c.settled > after, trials.c.settled.is_(None), trials.c.status.not_in(_OVER)),
         )
-        return [TrialOutline(*row) for row in self._connection.execute(query)]
+        return [TrialOutline._make(row) for row in self._connection.execute(query)]
 
     def tasks(self, job_id: str, *, ended_since: float) -> list[TaskOutline]:
         """Those that have not ended, or did at that time or later."""
@@ -91,7 +91,7 @@ class OutlineRows:
             tuning_tasks.c.tenant_id == self._tenant_id,
             or_(tuning_tasks.c.ended_at.is_(None), tuning_tasks.c.ended_at >= ended_since),
         )
-        found = [TaskOutline(*row) for row in self._connection.execute(query)]
+        found = [TaskOutline._make(row) for row in self._connection.execute(query)]
         return [task._replace(gpus=tuple(task.gpus)) for task in found]
 
     def newest_metrics(self, job_id: str) -> list[str]:
@@ -122,6 +122,8 @@ class OutlineRows:
 
     def completed(self, after: Mapping[str, int]) -> list[CompletedTrial]:
         """Of each job, trials that completed and were settled after its `after`-th end, in that order."""
+        if not after:
+            return []
         place = func.coalesce(trials.c.settled, trials.c.number)
         query = (
             select(trials.c.job_id, place, trials.c.value, trials.c.violation)
@@ -132,7 +134,7 @@ class OutlineRows:
             )
             .order_by(trials.c.job_id, place)
         )
-        return [CompletedTrial(*row) for row in self._connection.execute(query)] if after else []
+        return [CompletedTrial(*row) for row in self._connection.execute(query)]
 
     # -- curves
 

@@ -20,6 +20,9 @@ from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
 from tuning_service.storage.usage import QuotaRows
+from tuning_service.storage.usage_months import UsageMonths
+from tuning_service.storage.users import SessionRows, UserRows
+from tuning_service.storage.watching import WatchRows
 
 
 class Unit:
@@ -59,14 +62,34 @@ class Unit:
         return QuotaRows(self._connection)
 
     @property
+    def usage_months(self) -> UsageMonths:
+        """What tenants have used, month by month."""
+        return UsageMonths(self._connection)
+
+    @property
     def pools(self) -> PoolRows:
         """Compute pools and their controllers."""
         return PoolRows(self._connection)
 
     @property
+    def watching(self) -> WatchRows:
+        """Signs of change, over all tenants."""
+        return WatchRows(self._connection)
+
+    @property
     def cordons(self) -> CordonRows:
         """Executors that are left out."""
         return CordonRows(self._connection)
+
+    @property
+    def users(self) -> UserRows:
+        """People who sign in with a password."""
+        return UserRows(self._connection)
+
+    @property
+    def sessions(self) -> SessionRows:
+        """Who is signed in."""
+        return SessionRows(self._connection)
 
     def ping(self) -> None:
         """Return quietly when the database answers."""

@@ -105,6 +105,16 @@ function fill(file) {
   programChosen();
 }
 
+// What the text says may have any shape while it is being written.
+function fillFromText(document) {
+  const isMap = (item) => typeof item === "object" && item !== null && !Array.isArray(item);
+  const file = { ...document };
+  file.space = Object.fromEntries(Object.entries(isMap(file.space) ? file.space : {}).filter(([, entry]) => isMap(entry)));
+  file.objective = [file.objective].flat().filter(isMap);
+  if (file.points !== undefined && !Array.isArray(file.points)) delete file.points;
+  fill(file);
+}
+
 // -- objectives
 
 function addObjective(one = {}) {
@@ -255,7 +265,7 @@ async function preview(body, fromText) {
   try {
     const answer = await api("POST", "/v1/tuning-jobs/preview", { ...body, samples: SAMPLES }, { signal: asking.signal });
     problems = answer.problems;
-    if (fromText && answer.file) fill(answer.file);
+    if (fromText && answer.document) fillFromText(answer.document);
     if (!fromText && answer.yaml) yaml.value = answer.yaml;
     showProblems(fromText);
     showSamples(answer);
@@ -313,7 +323,7 @@ function showSamples(answer) {
   const samples = answer.samples || [];
   if (!samples.length) return;
   const names = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
-  const order = Object.keys(answer.file?.space || {});
+  const order = Object.keys(answer.document?.space || {});
   names.sort((a, b) => order.indexOf(a) - order.indexOf(b));
   $("samples").innerHTML = `<table><thead><tr>${names.map((name) => `<th scope="col">${escaped(name)}</th>`).join("")}</tr></thead><tbody>${samples
     .map((sample) => `<tr>${names.map((name) => `<td${typeof sample[name] === "number" ? ' class="num"' : ""}>${name in sample ? escaped(number(sample[name])) : '<span class="muted" title="Not active">–</span>'}</td>`).join("")}</tr>`)
