@@ -87,7 +87,7 @@ def _view(request: Request) -> View | None:
     principal = request.state.principal
     if principal is None:
         return None
-    session = getattr(request.state, "session", None)
+    session = request.state.session
     return View(request=request, principal=principal, csrf="" if session is None else session.csrf)
 
 
