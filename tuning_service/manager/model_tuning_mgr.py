@@ -287,13 +287,12 @@ class ModelTuningMgr:
         after: Sequence[float] | None,
         limit: int,
         statuses: Collection[TrialStatus] = (),
-        offset: int = 0,
     ) -> list[tuple[Trial, list[float]]]:
         """Trials with their sort keys; `after` is the key of the last one seen. Raises NotFound."""
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
             scope.job(job_id)
-            return scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses, offset=offset)
+            return scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses)
 
     def trial(self, principal: Principal, job_id: str, number: int) -> TrialView:
         """Raises NotFound."""

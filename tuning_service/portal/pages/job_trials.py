@@ -24,28 +24,25 @@ def trials(view: View) -> Page:
     counts = {str(status): getattr(progress, str(status)) for status in TrialStatus}
     state = view.query.get("state", "")
     state = state if state in counts else ""
-    total = counts[state] if state else sum(counts.values())
-    pages = max(1, -(-total // _PAGE))
+    pages = max(1, -(-(counts[state] if state else sum(counts.values())) // _PAGE))
     page = min(view.page_number(), pages)
     sort = view.query.get("sort", _NEWEST)
     sort = sort if sort in SORTS else _NEWEST
-    found = tuning.trials(
+    found = view.managers.listing.trials(
         principal,
         job_id,
         order=_order(sort, spec),
-        after=None,
         offset=(page - 1) * _PAGE,
         limit=_PAGE,
         statuses=[TrialStatus(state)] if state else (),
     )
-    rows = [trial for trial, _ in found]
     columns = _columns(view, spec)
     context = {
-        "trials": rows,
-        "places": view.managers.overview.places(principal, job_id, [trial.number for trial in rows]),
+        "trials": found.trials,
+        "places": view.managers.overview.places(principal, job_id, [trial.number for trial in found.trials]),
         "counts": counts,
         "state": state,
-        "total": total,
+        "total": found.total,
         "pages": pages,
         "page_number": page,
         "sort": sort,
