@@ -21,9 +21,7 @@ SEVERAL = [
 
 
 def signed_in(pages: Pages, portal: Portal, who: str = "vision/member", **options: Any) -> Page:
-    return pages.open(
-        portal.url, extra_http_headers={"Authorization": f"Bearer {portal.service.keys[who]}"}, **options
-    )
+    return pages.open(portal.url, extra_http_headers={"Authorization": f"Bearer {portal.service.keys[who]}"}, **options)
 
 
 def submitted(portal: Portal, **changes: Any) -> Driver:
@@ -220,7 +218,9 @@ def test_brushing_an_axis_keeps_the_trials_that_pass_there(opened, portal):
     expect(listed.first).to_contain_text("sgd")
     assert listed.get_by_text("adam").count() == 0
     link = listed.first.get_by_role("link")
-    expect(link).to_have_attribute("href", f"{page.url.removeprefix(portal.url).split('/param')[0]}/trials/{link.inner_text()}")
+    expect(link).to_have_attribute(
+        "href", f"{page.url.removeprefix(portal.url).split('/param')[0]}/trials/{link.inner_text()}"
+    )
     parallel.get_by_role("button", name="Show all trials again").click()
     expect(listed).to_have_count(0)
     grip = parallel.get_by_role("slider", name="Range of lr").locator(".grip").bounding_box()
@@ -251,9 +251,7 @@ def test_several_objectives_have_a_front_whose_axes_are_chosen(opened, portal):
         run = job.add_trial(number, {"lr": 10 ** draw.uniform(-4, -1), "optimizer": "adam"})
         run.claim()
         value = draw.random()
-        run.finish(
-            value, values={"val_accuracy": value, "latency_ms": 9 * draw.random(), "size_mb": 9 * draw.random()}
-        )
+        run.finish(value, values={"val_accuracy": value, "latency_ms": 9 * draw.random(), "size_mb": 9 * draw.random()})
     page = opened(job.job_id, "/parameters")
     drawn(page, "front")
     front = page.locator("#chart-front")
