@@ -135,7 +135,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
             raise _Ended(not_here("the environment could not be made here", error)) from error
         sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
         sources.start()
-        follower = Follower(plan, reporter, sources, has_gpus=bool(gpus))
+        follower = Follower(plan, reporter, sources, gpus=gpus)
         outcome = _follow(plan, command(plan.argv, interpreter), with_runtime, workspace, follower)
     return without_module(outcome, plan.imports, interpreter)
 

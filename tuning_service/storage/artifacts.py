@@ -1,4 +1,4 @@
-"""Programs, plug-ins and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
+"""Programs, plug-ins, logs and artifacts, in any file system that fsspec knows (file, s3, hdfs …)."""
 
 import errno
 import posixpath
