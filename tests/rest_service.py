@@ -26,9 +26,12 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
+from tuning_service.manager.artifact_mgr import ArtifactMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.resource_mgr import ResourceMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
@@ -41,6 +44,7 @@ from tuning_service.storage.store import Store
 
 TRAIN = b"print('val_accuracy=0.5')\n"
 MAX_UPLOAD = 200_000
+ARTIFACT_LIMIT = 40_000_000
 ENVIRONMENTS = {"tf-2.21": "/opt/tf-2.21/bin/python", "lts": "/opt/lts/bin/python"}
 
 
@@ -107,7 +111,14 @@ class Service:
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
         managers = Managers(
-            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+            tuning=self.tuning,
+            access=self.access,
+            desk=self.desk,
+            plugins=self.plugins,
+            pools=self.pools,
+            resources=ResourceMgr(self.store),
+            artifacts=ArtifactMgr(self.store, artifacts),
+            artifact_desk=ArtifactDesk(self.store, artifacts, limit_bytes=ARTIFACT_LIMIT),
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]

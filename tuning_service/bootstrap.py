@@ -24,9 +24,12 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
+from tuning_service.manager.artifact_mgr import ArtifactMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.resource_mgr import ResourceMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
@@ -246,7 +249,16 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         install_s=settings.plugin_install_s,
         clock=clock,
     )
-    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
+    managers = Managers(
+        tuning=tuning,
+        access=access,
+        desk=desk,
+        plugins=plugins,
+        pools=PoolMgr(store, clock),
+        resources=ResourceMgr(store),
+        artifacts=ArtifactMgr(store, artifacts),
+        artifact_desk=ArtifactDesk(store, artifacts, limit_bytes=settings.artifact_limit_bytes, clock=clock),
+    )
     app = create_app(managers, is_ready=tuning.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(

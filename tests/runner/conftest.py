@@ -6,6 +6,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -54,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.answer("POST", self.rfile.read(int(self.headers["Content-Length"])))
 
+    def do_PUT(self):
+        self.answer("PUT", self.rfile.read(int(self.headers["Content-Length"])))
+
     def answer(self, method, body):
         status, data = self.server.room.handle(method, self.path, self.headers, body)
         if status is None:  # as when the service was killed
@@ -82,6 +86,8 @@ class Room:
         self.claims = []
         self.reports = []  # each once
         self.bodies = []
+        self.artifacts = {}  # content by path
+        self.room_left = {"bytes": 2**20, "files": 1000, "why": "the limit of a trial is 1 MiB"}
         self.decision = Decision.CONTINUE
         self.trouble = lambda method, path, body: None  # a (status, data) instead of the proper answer
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -111,6 +117,12 @@ class Room:
             if path.endswith("/claim"):
                 self.claims.append(json.loads(body))
                 return 200, json.dumps(plan_to_json(self.plan)).encode()
+            task_route, _, name = path.partition("/artifacts")
+            if method == "PUT":
+                self.artifacts[unquote(name.removeprefix("/"))] = body
+                return 200, b"{}"
+            if path == f"{task_route}/artifacts":
+                return 200, json.dumps(self.room_left).encode()
             if path.endswith("/program"):
                 return 200, self.program
             if body not in self.bodies or not Report.from_json(json.loads(body)).log:

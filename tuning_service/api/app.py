@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from tuning_service import __version__
 from tuning_service.api import (
+    artifacts,
     best,
     catalogue,
     errors,
@@ -30,6 +31,7 @@ from tuning_service.api import (
 from tuning_service.api.deps import Managers
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
+from tuning_service.api.task_artifacts import artifact_routes
 from tuning_service.api.tasks import runner_routes
 
 # Each waits for the database or the artifact store most of its time.
@@ -67,13 +69,14 @@ def create_app(
     metrics = Metrics(registry)
     app.state.managers, app.state.metrics = managers, metrics
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
-    app.router.routes[:0] = runner_routes(managers.desk, metrics)
+    app.router.routes[:0] = [*runner_routes(managers.desk, metrics), *artifact_routes(managers.artifact_desk)]
     for module in (
         programs,
         tuning_jobs,
         best,
         points,
         trials,
+        artifacts,
         logs,
         events,
         catalogue,
@@ -86,7 +89,12 @@ def create_app(
         app.include_router(module.router)
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(Entrance, access=managers.access, max_upload_bytes=managers.tuning.max_upload_bytes)
+    app.add_middleware(
+        Entrance,
+        access=managers.access,
+        max_upload_bytes=managers.tuning.max_upload_bytes,
+        artifact_limit_bytes=managers.artifact_desk.limit_bytes,
+    )
     app.add_middleware(Observed, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way
     return app

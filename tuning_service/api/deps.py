@@ -11,9 +11,12 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from tuning_service.api.metrics import Metrics
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
+from tuning_service.manager.artifact_mgr import ArtifactMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.resource_mgr import ResourceMgr
 from tuning_service.manager.task_desk import TaskDesk
 
 
@@ -26,6 +29,9 @@ class Managers:
     desk: TaskDesk
     plugins: PluginMgr
     pools: PoolMgr
+    resources: ResourceMgr
+    artifacts: ArtifactMgr
+    artifact_desk: ArtifactDesk
 
 
 # The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
@@ -70,6 +76,14 @@ async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
 
+async def _resources(request: Request) -> ResourceMgr:
+    return managers(request).resources
+
+
+async def _artifacts(request: Request) -> ArtifactMgr:
+    return managers(request).artifacts
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -80,6 +94,8 @@ Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
+Resources = Annotated[ResourceMgr, Depends(_resources)]
+Artifacts = Annotated[ArtifactMgr, Depends(_artifacts)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

@@ -232,7 +232,16 @@ class TaskOut(Out):
 
     @classmethod
     def of(cls, task: TuningTask) -> "TaskOut":
-        same = ("id", "number", "status", "attempt", "host", "stop_requested", "log_bytes", "log_problem")
+        same: tuple[str, ...] = (
+            "id",
+            "number",
+            "status",
+            "attempt",
+            "host",
+            "stop_requested",
+            "log_bytes",
+            "log_problem",
+        )
         same = (*same, "artifact_bytes", "peak_memory_bytes", "cpu_s")
         fields: dict[str, Any] = {name: getattr(task, name) for name in same}
         for name in ("created_at", "claimed_at", "heartbeat_at", "ended_at"):

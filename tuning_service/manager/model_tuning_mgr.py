@@ -10,7 +10,8 @@ from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
-from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, QueuedPoint, Trial
+from tuning_service.manager.executions import chosen_task
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.histories import with_log_tails
 from tuning_service.manager.idempotency import once
@@ -319,7 +320,7 @@ class ModelTuningMgr:
     ) -> Sequence[Measurement]:
         """Of one execution of the trial, the newest unless `task` numbers another. Raises NotFound."""
         with self._store.read() as unit:
-            found = _chosen_task(unit, principal, job_id, number, task)
+            found = chosen_task(unit, principal, job_id, number, task)
             if found is None:
                 return []
             return unit.for_tenant(principal).measurements(found.id, metric=metric, after=after, limit=limit)
@@ -329,7 +330,7 @@ class ModelTuningMgr:
     ) -> LogPiece:
         """A piece of one execution's log; a negative `start` counts from the end. Raises NotFound."""
         with self._store.read() as unit:
-            found = _chosen_task(unit, principal, job_id, number, task)
+            found = chosen_task(unit, principal, job_id, number, task)
         if found is None:
             return LogPiece(data=b"", start=0, total=0, complete=False)
         begin = max(0, found.log_bytes + start) if start < 0 else start
@@ -364,17 +365,6 @@ class ModelTuningMgr:
         """Return quietly when requests can be served; raises what the database raises otherwise."""
         with self._store.read() as unit:
             unit.ping()
-
-
-def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
-    scope = unit.for_tenant(principal)
-    tasks = scope.tasks(scope.trial(job_id, number).id)
-    if task is None:
-        return tasks[-1] if tasks else None
-    for candidate in tasks:
-        if candidate.number == task:
-            return candidate
-    raise NotFound(f"Trial {number} has no task {task}.")
 
 
 __all__ = [

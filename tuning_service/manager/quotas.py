@@ -35,8 +35,8 @@ def check_stored(usage: UsageRows, tenant: Tenant, more: int = 0) -> None:
     used = usage.storage_bytes()
     if used + more > tenant.max_storage_bytes or (not more and used >= tenant.max_storage_bytes):
         raise OverQuota(
-            f"This tenant stores {used} bytes of programs, plug-ins, logs and artifacts, this would add {more}, and its quota is"
-            f" {tenant.max_storage_bytes}. Delete jobs or programs, or ask the operator for more."
+            f"This tenant stores {used} bytes of programs, plug-ins, logs and artifacts, this would add {more}, and its"
+            f" quota is {tenant.max_storage_bytes}. Delete jobs or programs, or ask the operator for more."
         )
 
 

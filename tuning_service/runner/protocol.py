@@ -1,8 +1,10 @@
-"""What travels between a runner and the service: three requests, each authorised by the task's own token.
+"""What travels between a runner and the service: each request is authorised by the task's own token.
 
     POST /v1/tasks/{task}/claim     Claim  -> LaunchPlan | 202 Park | 410: not needed any more
     GET  /v1/tasks/{task}/program          -> the bundle's bytes
     POST /v1/tasks/{task}/report    Report -> Answer     | 410: this execution was given up; end the training
+    GET  /v1/tasks/{task}/artifacts        -> {"bytes", "files", "why"}: what it may store | 404: an older service
+    PUT  /v1/tasks/{task}/artifacts/{path} one file that the training left, as it is; Content-Length is needed
 
 Each request may be sent again with the same content: the second has no further effect. Numbers that JSON cannot
 write (nan, inf) travel as the strings "nan", "inf", "-inf".
