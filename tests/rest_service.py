@@ -105,6 +105,7 @@ class Service:
         )
         self.access = AccessMgr(self.store)
         self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
+        self.desk_of_artifacts = ArtifactDesk(self.store, artifacts, limit_bytes=ARTIFACT_LIMIT)
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
@@ -118,7 +119,7 @@ class Service:
             pools=self.pools,
             resources=ResourceMgr(self.store),
             artifacts=ArtifactMgr(self.store, artifacts),
-            artifact_desk=ArtifactDesk(self.store, artifacts, limit_bytes=ARTIFACT_LIMIT),
+            artifact_desk=self.desk_of_artifacts,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]

@@ -117,18 +117,20 @@ class Room:
             if path.endswith("/claim"):
                 self.claims.append(json.loads(body))
                 return 200, json.dumps(plan_to_json(self.plan)).encode()
-            task_route, _, name = path.partition("/artifacts")
-            if method == "PUT":
-                self.artifacts[unquote(name.removeprefix("/"))] = body
-                return 200, b"{}"
-            if path == f"{task_route}/artifacts":
-                return 200, json.dumps(self.room_left).encode()
+            if "/artifacts" in path:
+                return self.take_artifact(method, path, body)
             if path.endswith("/program"):
                 return 200, self.program
             if body not in self.bodies or not Report.from_json(json.loads(body)).log:
                 self.reports.append(Report.from_json(json.loads(body)))
             self.bodies.append(body)
             return 200, json.dumps({"decision": str(self.decision)}).encode()
+
+    def take_artifact(self, method, path, body):
+        if method == "GET":
+            return 200, json.dumps(self.room_left).encode()
+        self.artifacts[unquote(path.partition("/artifacts/")[2])] = body
+        return 200, b"{}"
 
     @property
     def outcome(self):

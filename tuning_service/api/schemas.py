@@ -232,18 +232,8 @@ class TaskOut(Out):
 
     @classmethod
     def of(cls, task: TuningTask) -> "TaskOut":
-        same: tuple[str, ...] = (
-            "id",
-            "number",
-            "status",
-            "attempt",
-            "host",
-            "stop_requested",
-            "log_bytes",
-            "log_problem",
-        )
-        same = (*same, "artifact_bytes", "peak_memory_bytes", "cpu_s")
-        fields: dict[str, Any] = {name: getattr(task, name) for name in same}
+        made = {"gpus", "outcome", "created_at", "claimed_at", "heartbeat_at", "ended_at"}
+        fields: dict[str, Any] = {name: getattr(task, name) for name in cls.model_fields if name not in made}
         for name in ("created_at", "claimed_at", "heartbeat_at", "ended_at"):
             fields[name] = moment_or_none(getattr(task, name))
         outcome = None

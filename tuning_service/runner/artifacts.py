@@ -1,7 +1,7 @@
-"""The files that a training left: which are kept, and how they get to the service, after its end and before its outcome.
+"""The files that a training left: which are kept, and how they get to the service.
 
-Before, so that whoever sees that a trial has ended finds its files; and within bounds of time, so that a service that is
-away, or slow, costs no trial its outcome.
+That is after the training's end and before its outcome is reported, so that whoever sees that a trial has ended finds
+its files; and it is bounded in time, so that a service that is away, or slow, costs no trial its outcome.
 """
 
 import logging
@@ -145,7 +145,7 @@ class _Upload:
             self._end(_STOPPED)
         except Unreachable as error:
             self._end(f"the service could not be reached: {error}")
-        except Exception as error:  # the outcome has to be told in any case
+        except Exception as error:  # noqa: BLE001 - the outcome has to be told in any case
             _log.exception("artifacts were not sent", extra=dict(self._plan.context))
             self._end(repr(error))
         finally:
@@ -178,7 +178,7 @@ class _Upload:
             self._waiting.pop(file.path, None)
 
     def _persistently(self, act: Callable[[], _Answer]) -> _Answer:
-        """What `act` gives once the service can be reached. Raises Unreachable when that takes too long, or `cancel`."""
+        """What `act` gives once the service can be reached. Raises Unreachable after too long, and after `cancel`."""
         deadline = time.monotonic() + _PATIENCE_S
         backoff = Backoff()
         while True:

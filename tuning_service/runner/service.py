@@ -103,10 +103,9 @@ class Service:
         headers = {"Authorization": f"Bearer {token}", "Content-Length": str(size), "Content-Type": _BINARY}
         try:
             connection = self._connected()
-            try:
+            # A service that does not want it may not read it all: its answer, if any, says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request("PUT", url, body=_pieces(place, size), headers=headers)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # a service that does not want it may not read it all: its answer, if any, says why
             response = connection.getresponse()
         except Unreadable:
             self.close()  # the rest of the request is owed on this connection
