@@ -1,6 +1,7 @@
 """Trains a small convolutional network on scikit-learn's 8x8 digits and prints one line an epoch.
 
-An ordinary PyTorch script: it knows nothing of the service that tunes it. Run it by hand with
+An ordinary PyTorch script: all it knows of a service that tunes it is a folder to leave its model in. Run
+it by hand with
 
     python train.py --lr 0.05 --momentum 0.9
 """

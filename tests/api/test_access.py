@@ -18,7 +18,11 @@ def all_routes(service: Service) -> list[tuple[str, str]]:
         found = []
         for route in routes:  # type: ignore[attr-defined]
             if hasattr(route, "methods") and hasattr(route, "path"):
-                found += [(method, prefix + route.path) for method in route.methods or () if method != "HEAD"]
+                found += [
+                    (method, prefix + route.path.replace(":path}", "}"))
+                    for method in route.methods or ()
+                    if method != "HEAD"
+                ]
             elif hasattr(route, "routes"):
                 found += walk(route.routes, prefix + getattr(route, "prefix", ""))
         return found

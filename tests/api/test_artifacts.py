@@ -1,6 +1,7 @@
 """What a trial used, and the files that it left: from its runner to its user."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,10 @@ from tests.rest_service import ARTIFACT_LIMIT, Driver, Run, Service, archive, jo
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TaskStatus
 from tuning_service.domain.trial import Outcome
-from tuning_service.runner.protocol import Report
+from tuning_service.runner import service as connections
+from tuning_service.runner import training
+from tuning_service.runner.protocol import Report, TaskTicket
+from tuning_service.runner.run import run_ticket
 from tuning_service.runner.service import Gone, Refused
 from tuning_service.runner.service import Service as Connection
 
@@ -252,3 +256,42 @@ def test_a_deployment_may_keep_none(service: Service) -> None:
     run.claim()
     assert room(run)["bytes"] == 0
     assert put(run, "model.pt", b"x").status_code == 413
+
+
+LEAVES = b"""
+import os
+folder = os.environ["TUNING_ARTIFACTS_DIR"]
+open(f"{folder}/model.pt", "wb").write(b"w" * 1_500_000)
+open(f"{folder}/huge.pt", "wb").truncate(10**9)
+held = bytearray(50 * 2**20)
+print("val_accuracy=0.5")
+"""
+
+
+def test_a_real_runner_tells_all_of_it_to_a_real_service(
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNING_WORK_DIR", str(tmp_path / "work"))
+    service = driver.service
+    with service.http() as http:
+        program = http.post("/v1/programs", content=archive({"train.py": LEAVES})).json()["digest"]
+        job = http.post("/v1/tuning-jobs", json=job_file(program, framework="command")).json()["id"]
+    driver = Driver(service, job)
+    driver.set_status(JobStatus.RUNNING)
+    run = driver.add_trial(0)
+    try:
+        run_ticket(TaskTicket(task_id=run.task_id, token=service.token(run.task_id), service_url=service.url), 0, ())
+    finally:
+        connections.close_idle()
+        training.close_idle()
+    assert download(run, "model.pt").content == b"w" * 1_500_000
+    assert [item["path"] for item in listed(run).json()["items"]] == ["model.pt"]
+    with service.http() as http:
+        task = http.get(f"/v1/tuning-jobs/{job}/trials/0").json()["tasks"][0]
+    assert task["status"] == "succeeded"
+    assert task["outcome"]["explanation"].splitlines()[1:] == [
+        "'huge.pt': 953.7 MiB; the limit of a trial is 38 MiB",
+    ]
+    assert 50 * 2**20 < task["peak_memory_bytes"] < 2**30
+    assert task["cpu_s"] > 0
+    assert list((tmp_path / "work").glob("task-*")) == []
