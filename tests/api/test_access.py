@@ -44,6 +44,7 @@ def filled(path: str, driver: Driver, digest: str) -> str:
         ("version", "1.0.0"),
         ("tenant", "vision"),
         ("host", "node7"),
+        ("path", "model.pt"),
     ):
         path = path.replace("{" + name + "}", value)
     assert "{" not in path, path
@@ -199,4 +200,4 @@ def test_a_tasks_token_opens_that_task_alone(service: Service, driver: Driver) -
 
 def test_routes_of_runners_are_plain_ones(service: Service) -> None:
     lean = [route for route in service.app.routes if type(route) is Route and "/v1/tasks" in route.path]
-    assert len(lean) == 3
+    assert len(lean) == 5

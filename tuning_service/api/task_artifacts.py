@@ -25,13 +25,12 @@ def artifact_routes(desk: ArtifactDesk) -> list[BaseRoute]:
         return _json({"bytes": found.bytes, "files": found.files, "why": found.why})
 
     async def put(request: Request) -> Response:
+        token = _token(request)
         length = request.headers.get("content-length", "")
         if not length.isdecimal():
             return malformed(request.scope, "A Content-Length is needed.")
         place = request.path_params
-        upload = await anyio.to_thread.run_sync(
-            desk.begin, place["task_id"], _token(request), place["path"], int(length)
-        )
+        upload = await anyio.to_thread.run_sync(desk.begin, place["task_id"], token, place["path"], int(length))
         try:
             await _taken(request, upload.write)
             stored = await anyio.to_thread.run_sync(upload.keep)
