@@ -76,7 +76,6 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
     )
     found: dict[str, Any] = {"seeded_s": round(time.monotonic() - began, 1)}
     with server:
-        headers = {"Authorization": f"Bearer {server.key}"}
         with engine.connect() as connection:
             wanted = select(trials.c.number, trials.c.value).where(trials.c.job_id == job)
             values = {row.number: row.value for row in connection.execute(wanted)}
@@ -86,7 +85,7 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
         found["pages"] = {}
         for target in targets:
             found["pages"][target.name] = cold_visits(
-                browser, server.url, target, headers=headers, count=options.visits, limit_s=options.limit_s
+                browser, server, target, count=options.visits, limit_s=options.limit_s
             )
             _say("ours", target.name, found["pages"][target.name])
         found["server_rss_after_visits_mib"] = round(server.rss_mib(), 1)
@@ -94,7 +93,7 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
         found["live"] = {}
         for target in targets[:2]:
             found["live"][target.name] = follow(
-                browser, server, target, step, headers=headers, updates=options.updates, limit_s=options.limit_s
+                browser, server, target, step, updates=options.updates, limit_s=options.limit_s
             )
             _say("ours", f"{target.name}, live", found["live"][target.name])
         found["watchers"] = {}
@@ -131,7 +130,7 @@ def _measure_peer(browser: Browser, folder: Path, options: Options, points: int)
         found["pages"] = {}
         for target in targets:
             found["pages"][target.name] = cold_visits(
-                browser, server.url, target, headers={}, count=options.visits, limit_s=options.limit_s
+                browser, server, target, count=options.visits, limit_s=options.limit_s
             )
             _say(f"optuna-dashboard, {points} points", target.name, found["pages"][target.name])
         found["server_rss_after_visits_mib"] = round(server.rss_mib(), 1)
@@ -139,9 +138,7 @@ def _measure_peer(browser: Browser, folder: Path, options: Options, points: int)
             return found  # a page that does not come cannot be watched
         step = Step(_StudyGrows(file, options.trials, points))
         found["live"] = {
-            "job": follow(
-                browser, server, targets[1], step, headers={}, updates=options.updates, limit_s=options.limit_s
-            )
+            "job": follow(browser, server, targets[1], step, updates=options.updates, limit_s=options.limit_s)
         }
         _say(f"optuna-dashboard, {points} points", "job, live", found["live"]["job"])
         where = {"api": f"/api/studies/1?after={options.trials}"}
