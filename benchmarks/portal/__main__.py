@@ -52,10 +52,15 @@ def main() -> None:
         results["browser"] = browser.version
         if "ours" in options.only:
             results["ours"] = _measure_ours(browser, Path(folder), options)
+            _keep(results, options)
         if options.peer_python and "optuna-dashboard" in options.only:
-            results["optuna-dashboard"] = [
-                _measure_peer(browser, Path(folder), options, points) for points in options.peer_points
-            ]
+            results["optuna-dashboard"] = []
+            for points in options.peer_points:
+                results["optuna-dashboard"].append(_measure_peer(browser, Path(folder), options, points))
+                _keep(results, options)
+
+
+def _keep(results: dict[str, Any], options: Options) -> None:
     options.json.write_text(json.dumps(results, indent=1) + "\n")
     draw(results, options.plot)
 
@@ -89,19 +94,40 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
             )
             _say("ours", target.name, found["pages"][target.name])
         found["server_rss_after_visits_mib"] = round(server.rss_mib(), 1)
-        step = Step(_TrialEnds(Driver(server, job), options.trials, best))
+        reports = _MetricIsReported(Driver(server, job), options.trials)
+        step = Step(_TrialEnds(reports.driver, options.trials + 1, best))
         found["live"] = {}
         for target in targets[:2]:
             found["live"][target.name] = follow(
                 browser, server, target, step, updates=options.updates, limit_s=options.limit_s
             )
             _say("ours", f"{target.name}, live", found["live"][target.name])
+        running = pages.Target(name="trial", path=f"/jobs/{job}/trials/{options.trials}", useful=reports())
+        found["live"]["trial"] = follow(browser, server, running, Step(reports), updates=10, limit_s=options.limit_s)
+        _say("ours", "trial, live", found["live"]["trial"])
         found["watchers"] = {}
         for target, topic in ((targets[0], "jobs"), (targets[1], job)):
+            if found["pages"][target.name]["useful_ms"] is None:
+                continue  # a page that does not come cannot be watched
             where = {"key": server.key, "page": target.path, "topic": topic}
             found["watchers"][target.name] = watched(server, step, "ours", where, count=options.watchers, seconds=30)
             _say("ours", f"{target.name}, watched", found["watchers"][target.name])
     return found
+
+
+class _MetricIsReported:
+    """A running trial has measured once more."""
+
+    def __init__(self, driver: Driver, number: int) -> None:
+        self.driver, self._steps = driver, 0
+        self._run = driver.add_trial(number)
+        self._run.claim().raise_for_status()
+
+    def __call__(self) -> str:
+        self._steps += 1
+        value = self._steps * 1e-3 + 1e-9  # unlike any other on the page
+        self._run.report((self._steps, seed.METRIC, value)).raise_for_status()
+        return pages.shows(value)
 
 
 class _TrialEnds:

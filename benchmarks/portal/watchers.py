@@ -40,6 +40,8 @@ def watched(server: Server, step: Step, kind: str, where: Mapping[str, str], *, 
         finally:
             stop.set()
             acting.join()
+        if not process.is_alive():
+            raise RuntimeError("the watchers gave up; what they say stands above")
         return {
             "watchers": count,
             "cores_one_update_a_second": round(busy, 3),
