@@ -44,7 +44,7 @@ def optuna_dashboard(study: int, trial: int) -> list[Target]:
         Target(
             name="trial",
             path=f"/dashboard/studies/{study}/trials?numbers={trial}",
-            useful=f"document.body && document.body.innerText.includes('Trial {trial} ')",
+            useful=f"[...document.querySelectorAll('h4')].some((e) => e.textContent.startsWith('Trial {trial} '))",
         ),
     ]
 
