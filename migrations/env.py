@@ -6,6 +6,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import text
 
+from tuning_service.storage import tables_access  # noqa: F401  # its tables are among the metadata's
 from tuning_service.storage.tables import Json, metadata
 
 

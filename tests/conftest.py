@@ -3,10 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 
+import argon2
 import pytest
 
 from tests.postgres import PostgresServer
 from tests.spark_cluster import StandaloneCluster
+from tuning_service.manager import passwords
 from tuning_service.storage.engine import upgrade_schema
 from tuning_service.storage.store import Store
 
@@ -33,6 +35,16 @@ def standalone_cluster() -> Iterator[StandaloneCluster]:
     """Two workers of two cores and two made-up GPUs each, shared by all tests of the session."""
     with StandaloneCluster(workers=2, cores=2, gpus=2) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def weak_passwords() -> Iterator[None]:
+    """Hashes that take no time: as strong as they are in use, they would take most of a test's."""
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", weak)
+        patch.setattr(passwords, "_NOBODYS", weak.hash("nobody"))
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -24,13 +24,16 @@ from tuning_service.api.deps import Managers
 from tuning_service.client import TuningClient
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.pool import ControllerSeen
+from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
 from tuning_service.search.plugins.cache import PluginCache
@@ -84,8 +87,8 @@ def wait_until(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
 class Service:
     """One service with tenants 'vision' (the usual one) and 'speech' (somebody else)."""
 
-    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD) -> None:
-        url = f"sqlite:///{folder / 'tuning.db'}"
+    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD, database: str = "") -> None:
+        url = database or f"sqlite:///{folder / 'tuning.db'}"
         engine = open_engine(url)
         upgrade_schema(engine)
         engine.dispose()
@@ -107,8 +110,16 @@ class Service:
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
+        self.sessions = SessionMgr(self.store)
+        self.users = UserMgr(self.store)
         managers = Managers(
-            tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
+            tuning=self.tuning,
+            access=self.access,
+            desk=self.desk,
+            plugins=self.plugins,
+            pools=self.pools,
+            sessions=self.sessions,
+            users=self.users,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)
@@ -156,6 +167,15 @@ class Service:
             thread.join(20)
             assert not thread.is_alive()
             self.app.state.stopping.clear()
+
+
+PASSWORD = "correct horse battery"
+
+
+def a_user(service: Service, name: str, role: Role = Role.MEMBER, tenant: str = "vision") -> User:
+    """A user whose password is PASSWORD."""
+    operator = service.principal(service.operator_key)
+    return service.users.create(operator, name=name, role=role, password=PASSWORD, tenant=tenant)
 
 
 def a_controller(**changes: Any) -> ControllerSeen:

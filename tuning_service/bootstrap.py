@@ -22,12 +22,14 @@ from tuning_service.api.deps import Managers
 from tuning_service.domain.clock import system_clock
 from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
-from tuning_service.domain.principal import ApiKey
+from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.search.plugins.limits import PluginLimits
@@ -101,6 +103,12 @@ def create_operator_key(settings: Settings, name: str) -> tuple[ApiKey, str]:
     """An operator's key and its secret, written straight to the database: the way in for whoever owns it."""
     with _store(settings) as store:
         return AccessMgr(store).create_operator_key(name)
+
+
+def create_operator(settings: Settings, name: str, password: str) -> User:
+    """An operator who signs in with a password, written straight to the database, as the key above."""
+    with _store(settings) as store:
+        return UserMgr(store).create_operator(name, password)
 
 
 # -- parts
@@ -246,10 +254,27 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         install_s=settings.plugin_install_s,
         clock=clock,
     )
-    managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
+    sessions = SessionMgr(store, clock, idle_s=settings.session_idle_s, lifetime_s=settings.session_lifetime_s)
+    managers = Managers(
+        tuning=tuning,
+        access=access,
+        desk=desk,
+        plugins=plugins,
+        pools=PoolMgr(store, clock),
+        sessions=sessions,
+        users=UserMgr(store, clock),
+    )
     app = create_app(managers, is_ready=tuning.ready)
     portal.install(app)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        # Whom X-Forwarded-Proto and X-Forwarded-For are believed; without the setting, nobody.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+    )
     return _Interface(
         access=access,
         plugins=plugins,

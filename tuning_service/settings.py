@@ -1,5 +1,6 @@
 """What a deployment sets. Read once, at start; components get what concerns them and never this whole."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -52,6 +53,10 @@ class Settings:
     plugin_memory_bytes: int = 2 * 2**30
     plugin_timeout_s: float = 120.0
     plugin_install_s: float = 600.0
+    session_idle_s: float = 12 * 3600.0  # a session of the portal ends so long after its last use
+    session_lifetime_s: float = 7 * 24 * 3600.0  # and so long after the sign-in
+    # Addresses and networks of proxies whose X-Forwarded-Proto and X-Forwarded-For are believed, comma-separated.
+    trusted_proxies: tuple[str, ...] = ()
     log_format: str = "console"  # or json
 
     @property
@@ -98,7 +103,17 @@ _INTEGERS = frozenset(
     }
 )
 _NUMBERS = frozenset(
-    {"tick_s", "lease_s", "heartbeat_s", "silent_s", "algorithm_timeout_s", "plugin_timeout_s", "plugin_install_s"}
+    {
+        "tick_s",
+        "lease_s",
+        "heartbeat_s",
+        "silent_s",
+        "algorithm_timeout_s",
+        "plugin_timeout_s",
+        "plugin_install_s",
+        "session_idle_s",
+        "session_lifetime_s",
+    }
 )
 
 
@@ -109,6 +124,8 @@ def _parse(name: str, text: str) -> Any:
         return float(text)
     if name in {"spark_conf", "environments"}:
         return {str(key): str(value) for key, value in orjson.loads(text).items()}
+    if name == "trusted_proxies":
+        return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
     if name == "local_gpus":
         return tuple(part.strip() for part in text.strip("[]").replace('"', "").split(",") if part.strip())
     return str(Path(text).expanduser()) if name in {"data_dir", "plugins_dir"} else text

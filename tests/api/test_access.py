@@ -6,9 +6,10 @@ import pytest
 from starlette.routing import Route
 
 from tests.plugins import plugin_files, zipped
-from tests.rest_service import Driver, Service
+from tests.rest_service import Driver, Service, a_user
 
 OPEN = {"/healthz", "/readyz"}
+SIGN_IN = ("POST", "/v1/session")
 
 
 def all_routes(service: Service) -> list[tuple[str, str]]:
@@ -29,13 +30,14 @@ def all_routes(service: Service) -> list[tuple[str, str]]:
     return sorted(set(listed))
 
 
-def filled(path: str, driver: Driver, digest: str) -> str:
+def filled(path: str, driver: Driver, digest: str, user_id: str = "user_0") -> str:
     for name, value in (
         ("job_id", driver.job_id),
         ("number", "0"),
         ("digest", digest),
         ("key_id", driver.service.principal().key_id),
         ("task_id", "task_0"),
+        ("user_id", user_id),
         ("name", "mine"),
         ("version", "1.0.0"),
         ("tenant", "vision"),
@@ -55,6 +57,8 @@ def test_every_route_but_health_needs_a_key(service: Service, driver: Driver) ->
             answer = anonymous.request(method, filled(path, driver, "0" * 64))
             if path in OPEN:
                 assert answer.status_code == 200, path
+            elif (method, path) == SIGN_IN:
+                assert [error["field"] for error in answer.json()["errors"]] == ["Content-Type"]
             else:
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["www-authenticate"] == "Bearer"
@@ -66,18 +70,20 @@ def test_another_tenants_objects_are_not_found(service: Service, driver: Driver)
     service.plugins.upload(service.principal(), zipped(plugin_files(name="mine", version="1.0.0")))
     with service.http() as http:
         digest = http.get("/v1/programs").json()["items"][0]["digest"]
+    user = a_user(service, "ada")
     named = [(m, p) for m, p in all_routes(service) if "{" in p and not p.startswith("/v1/tasks/")]
     assert len(named) >= 12
     with service.http(service.keys["speech/admin"]) as stranger:
         for method, path in named:
             body = {} if method == "PATCH" else None
-            answer = stranger.request(method, filled(path, driver, digest), json=body)
+            answer = stranger.request(method, filled(path, driver, digest, user.id), json=body)
             assert answer.status_code == 404, (method, path, answer.text)
             assert answer.json()["title"] == "Not found"
         assert stranger.get("/v1/tuning-jobs").json()["items"] == []
         assert stranger.get("/v1/programs").json()["items"] == []
     with service.http() as owner:
         assert owner.get(f"/v1/tuning-jobs/{driver.job_id}").json()["target"] == "running"
+    assert service.users.users(service.principal(service.keys["vision/admin"])) == [user]
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])

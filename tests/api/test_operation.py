@@ -47,7 +47,7 @@ def test_metrics_count_by_route_and_are_for_operators(service: Service, driver: 
 def test_openapi_describes_every_route(service: Service) -> None:
     with service.http() as http:
         document = http.get("/openapi.json").json()
-    assert document["components"]["securitySchemes"].keys() == {"Bearer", "Header"}
+    assert document["components"]["securitySchemes"].keys() == {"Bearer", "Header", "Session"}
     assert "HTTPValidationError" not in json.dumps(document)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

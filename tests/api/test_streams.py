@@ -10,6 +10,7 @@ import pytest
 
 from tests.rest_service import Driver, Service, wait_until
 from tuning_service.api import events as events_module
+from tuning_service.api import welcome
 from tuning_service.domain.state import JobStatus
 
 
@@ -155,6 +156,7 @@ def test_a_silent_stream_lives_until_its_key_is_revoked(
     service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events_module, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(welcome, "CHECK_S", 0.2)
     key_id = service.principal().key_id
     with service.http() as http:
         stream = read_events(http, driver.job_id)

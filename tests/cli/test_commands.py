@@ -286,6 +286,41 @@ def test_administration(service: Service) -> None:
     operator.run("tenant", "create", "audio", code=5)
 
 
+def test_users_are_added_listed_changed_and_removed(service: Service, weak_passwords: None) -> None:
+    operator, admin = Shell(service, service.operator_key), Shell(service, service.keys["vision/admin"])
+    secret = "correct horse battery"
+    user_id = operator.run("user", "add", "ada", "--tenant", "vision", "--role", "viewer", input=secret).stdout.strip()
+    assert user_id.startswith("user_")
+    assert service.sessions.sign_in("vision", "ada", secret).principal.key_id == user_id
+    assert "viewer" in admin.run("user", "list").stdout
+    admin.run("user", "add", "ada", code=5, input=secret)
+    assert "password: has 5 characters" in admin.run("user", "add", "bob", code=2, input="short\n").stderr
+    assert admin.json("user", "set", "ada", "--role", "member")["role"] == "member"
+    admin.run("user", "set", user_id, "--password", input="another horse battery\n")
+    assert service.sessions.sign_in("vision", "ada", "another horse battery").principal.name == "ada"
+    assert admin.json("user", "set", "ada", "--disable")["disabled_at"] is not None
+    assert admin.json("user", "set", "ada", "--enable")["disabled_at"] is None
+    assert "name what to change" in admin.run("user", "set", "ada", code=2).stderr
+    assert "no user 'eve'" in admin.run("user", "remove", "eve", code=4).stderr
+    Shell(service).run("user", "list", code=3)
+    admin.run("user", "remove", "ada")
+    assert admin.json("user", "list") == []
+
+
+def test_the_first_operator_who_signs_in_is_made_where_the_database_is(tmp_path: Path, weak_passwords: None) -> None:
+    service = Service(tmp_path)
+    try:
+        made = CliRunner().invoke(
+            app, ["user", "add", "root", "--operator", "--data-dir", str(tmp_path)], input="correct horse battery"
+        )
+        assert made.exit_code == 0, made.output
+        who = service.sessions.sign_in("", "root", "correct horse battery").principal
+        assert (who.key_id, who.role) == (made.stdout.strip(), "operator")
+    finally:
+        service.plugins.close()
+        service.store.close()
+
+
 def test_quotas_are_set_and_shown_beside_what_is_used(service: Service) -> None:
     operator = Shell(service, service.operator_key)
     operator.run("tenant", "create", "audio", "--weight", "2", "--max-gpus", "0.5", "--max-jobs", "3")

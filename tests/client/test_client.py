@@ -28,6 +28,19 @@ budget: {trials: 2}
 """
 
 
+def test_users_are_managed(service: Service, weak_passwords: None) -> None:
+    with service.client(service.keys["vision/admin"]) as admin:
+        assert admin.whoami()["principal"]["tenant"] == "vision"
+        user = admin.create_user("ada", "correct horse battery", role="viewer")
+        assert admin.users() == [user]
+        assert admin.change_user(user["id"], role="member", disabled=True)["role"] == "member"
+        admin.delete_user(user["id"])
+        assert admin.users() == []
+    with service.client(service.operator_key) as operator:
+        assert operator.create_user("bob", "correct horse battery", tenant="speech")["name"] == "bob"
+        assert [found["name"] for found in operator.users("speech")] == ["bob"]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -9,7 +9,8 @@ from sqlalchemy import inspect, text
 
 from tests.samples import a_tenant, a_trial, stored_job
 from tuning_service.domain.errors import GiveUp
-from tuning_service.domain.state import TrialStatus
+from tuning_service.domain.principal import ApiKey
+from tuning_service.domain.state import Role, TrialStatus
 from tuning_service.storage import engine as engines
 from tuning_service.storage.engine import check_schema, open_engine, upgrade_schema
 from tuning_service.storage.store import Store
@@ -99,6 +100,21 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     with pytest.raises(GiveUp, match="not a database"):
         upgrade_schema(engine)
     engine.dispose()
+
+
+def test_jobs_of_before_users_say_the_names_of_their_keys(engine, database_url):
+    upgrade_schema(engine)
+    store = Store.open(database_url)
+    alice = a_tenant(store, "a")
+    key = ApiKey(id="key_1", tenant_id=alice.tenant_id, name="notebook", role=Role.MEMBER, created_at=1.0)
+    with store.write() as unit:
+        unit.tenancy.add_key(key, "0" * 64)
+    jobs = [stored_job(store, alice, owner="key_1"), stored_job(store, alice, owner="key_gone")]
+    command.downgrade(engines._alembic(engine), "0007")
+    upgrade_schema(engine)
+    with store.read() as unit:
+        assert [unit.for_tenant(alice).job(job.id).owner_name for job in jobs] == ["notebook", ""]
+    store.close()
 
 
 def test_trials_of_before_several_objectives_have_their_value_by_name(engine, database_url):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -23,13 +24,16 @@ from tuning_service.api import (
     points,
     pools,
     programs,
+    sessions,
     tenants,
     trials,
     tuning_jobs,
+    users,
 )
 from tuning_service.api.deps import Managers
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
+from tuning_service.api.senders import Senders
 from tuning_service.api.tasks import runner_routes
 
 # Each waits for the database or the artifact store most of its time.
@@ -37,7 +41,8 @@ _THREADS = 64
 _DESCRIPTION = """
 Tunes the hyper-parameters of deep networks on a Spark cluster.
 
-Every request but the health checks carries an API key: `Authorization: Bearer tsk_…`, or `X-API-Key: tsk_…`.
+Every request but the health checks carries an API key (`Authorization: Bearer tsk_…`, or `X-API-Key: tsk_…`) or, from
+a browser, the cookie of a session (`POST /v1/session`); with the latter, what changes something needs X-CSRF-Token.
 Errors are problem documents (RFC 9457) that name the field, what is wrong with it and the remedy. Times are ISO 8601
 in UTC. Numbers that JSON cannot write are the strings `"nan"`, `"inf"` and `"-inf"`. Lists come in pages:
 `next_cursor` of one is `cursor` of the next. A POST with an `Idempotency-Key` may safely be sent again.
@@ -79,6 +84,8 @@ def create_app(
         catalogue,
         plugins,
         keys,
+        sessions,
+        users,
         tenants,
         pools,
         health,
@@ -86,15 +93,17 @@ def create_app(
         app.include_router(module.router)
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(Entrance, access=managers.access, max_upload_bytes=managers.tuning.max_upload_bytes)
+    senders = Senders(managers.access, managers.sessions)
+    app.add_middleware(Entrance, senders=senders, max_upload_bytes=managers.tuning.max_upload_bytes)
     app.add_middleware(Observed, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way
     return app
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    app.state.sign_ins = anyio.CapacityLimiter(sessions.SIGN_INS)
     yield
 
 

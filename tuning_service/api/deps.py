@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
+from tuning_service.api import cookies
 from tuning_service.api.metrics import Metrics
+from tuning_service.api.welcome import Welcome
+from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.task_desk import TaskDesk
+from tuning_service.manager.user_mgr import UserMgr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +31,20 @@ class Managers:
     desk: TaskDesk
     plugins: PluginMgr
     pools: PoolMgr
+    sessions: SessionMgr
+    users: UserMgr
 
 
-# The key was checked before (middleware.Entrance); these two are here so that OpenAPI tells of it.
+# Key and session were checked before (middleware.Entrance); these are here so that OpenAPI tells of them.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer tsk_…")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="Header", description="X-API-Key: tsk_…")
+_COOKIE = APIKeyCookie(
+    name=cookies.NAME,
+    auto_error=False,
+    scheme_name="Session",
+    description="What POST /v1/session sets; over HTTPS its name begins with __Host-. What changes something needs the"
+    " header X-CSRF-Token beside it",
+)
 
 
 # All async, since the framework would send plain functions through the thread pool.
@@ -38,8 +52,11 @@ async def _principal(
     request: Request,
     _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     _header: Annotated[str | None, Security(_HEADER)],
+    _cookie: Annotated[str | None, Security(_COOKIE)],
 ) -> Principal:
-    principal: Principal = request.state.principal
+    principal: Principal | None = request.state.principal
+    if principal is None:
+        raise Unauthenticated  # a page of the portal that wants somebody who is signed in
     return principal
 
 
@@ -70,6 +87,18 @@ async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
 
+async def _sessions(request: Request) -> SessionMgr:
+    return managers(request).sessions
+
+
+async def _users(request: Request) -> UserMgr:
+    return managers(request).users
+
+
+async def _welcome(request: Request) -> Welcome:
+    return Welcome(request.state.still_welcome)
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -80,6 +109,9 @@ Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
+Sessions = Annotated[SessionMgr, Depends(_sessions)]
+Users = Annotated[UserMgr, Depends(_users)]
+Reader = Annotated[Welcome, Depends(_welcome)]  # for streams, after `Who`
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

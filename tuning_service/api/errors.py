@@ -40,17 +40,18 @@ _TYPE_PREFIX = "urn:tuning-service:problem:"
 # (status, last part of the problem's type, title)
 _KINDS: dict[type[TuningError], tuple[int, str, str]] = {
     InvalidRequest: (422, "invalid-request", "The request cannot be accepted as written"),
-    Unauthenticated: (401, "unauthenticated", "A valid API key is needed"),
-    Denied: (403, "denied", "This key does not allow that"),
+    Unauthenticated: (401, "unauthenticated", "A valid API key or session is needed"),
+    Denied: (403, "denied", "This is not allowed"),
     OverQuota: (403, "over-quota", "The tenant's quota does not allow that"),
     NotFound: (404, "not-found", "Not found"),
     Conflict: (409, "conflict", "The object's state does not allow this"),
     TooLarge: (413, "too-large", "Too large"),
-    TooManyRequests: (429, "too-many-requests", "More requests than the tenant's quota allows"),
+    TooManyRequests: (429, "too-many-requests", "More requests than are allowed"),
     TryAgain: (503, "try-again", "Try again later"),
     LeaseLost: (503, "try-again", "Try again later"),
     GiveUp: (410, "gone", "Not needed any more"),
 }
+_SECRET = {"key", "password", "old_password", "new_password"}
 _INTERNAL = (500, "internal", "Something went wrong in the service")
 
 
@@ -138,6 +139,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         return _document(request.scope, 400, "malformed", "The request cannot be read", str(problem), [problem])
     for item in errors:
         place, *names = item["loc"]
+        if _SECRET & set(map(str, names)):
+            item["input"] = "a secret"  # which the answer does not quote
         if names:  # ("query", "status", 0): the user wrote the second
             item["loc"] = names if place == "body" else names[:1]
     return problem_response(request.scope, InvalidRequest(*problems_from(errors, _body_model(request))))
@@ -184,11 +187,12 @@ class Problem(BaseModel):
 
 
 _EXAMPLES: dict[int, tuple[str, TuningError]] = {
-    401: ("No key, or one that is unknown, revoked or expired", Unauthenticated()),
-    403: ("The key's role does not allow this", Denied("This needs a key with role member; yours is viewer.")),
+    401: ("No key or session, or one that is unknown, revoked or expired", Unauthenticated()),
+    403: ("The role does not allow this", Denied("This needs the role member; yours is viewer.")),
     404: ("No such object, or another tenant's", NotFound("There is no tuning job 'job_01'.")),
     409: ("The object is not in a state that allows this", Conflict("This job has completed.")),
     413: ("The upload is too large", TooLarge()),
+    429: ("Too many requests; Retry-After says when the next is welcome", TooManyRequests()),
     422: (
         "A field is wrong; `errors` names each",
         InvalidRequest(

@@ -11,14 +11,14 @@ import orjson
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
 
-from tuning_service.api.deps import Access, Counts, Stopping, Tuning, Who
+from tuning_service.api.deps import Counts, Reader, Stopping, Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.schemas import moment, progress_out
-from tuning_service.domain.errors import NotFound, TuningError
+from tuning_service.api.welcome import Welcome
+from tuning_service.domain.errors import NotFound
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import JobStatus, JobTarget
-from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import Event, JobView, ModelTuningMgr
 
 router = APIRouter(prefix="/v1/tuning-jobs/{job_id}/events", tags=["events"])
@@ -56,7 +56,7 @@ async def follow_events(
     job_id: str,
     who: Who,
     tuning: Tuning,
-    access: Access,
+    reader: Reader,
     stopping: Stopping,
     counts: Counts,
     follow: Annotated[bool, Query(description="Go on after the job has ended: it may be resumed")] = False,
@@ -68,7 +68,7 @@ async def follow_events(
     await anyio.to_thread.run_sync(tuning.job, who, job_id)  # so that what is not found is a 404, not a broken stream
     request.state.stream = True
     feed = _Feed(tuning, who, job_id, last_event_id)
-    sender = _Sender(feed, access, request.state.api_key, stopping, follow=follow)
+    sender = _Sender(feed, reader, stopping, follow=follow)
 
     async def stream() -> AsyncIterator[bytes]:
         counts.open_streams.inc()
@@ -126,17 +126,16 @@ class _Feed:
 class _Sender:
     """The stream's text."""
 
-    def __init__(self, feed: _Feed, access: AccessMgr, key: str, stopping: Flag, *, follow: bool) -> None:
+    def __init__(self, feed: _Feed, reader: Welcome, stopping: Flag, *, follow: bool) -> None:
         self._feed = feed
-        self._access = access
-        self._key = key
+        self._reader = reader
         self._stopping = stopping
         self._follow = follow
         self._shown: dict[str, Any] = {}
         self._spoke_at = time.monotonic()
 
     async def texts(self) -> AsyncIterator[bytes]:
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and await self._reader.lasts():
             try:
                 view, fresh = await anyio.to_thread.run_sync(self._feed.news)
             except NotFound:
@@ -149,8 +148,6 @@ class _Sender:
             if is_over(view.job) and not self._follow:
                 return
             if time.monotonic() - self._spoke_at >= HEARTBEAT_S:
-                if not await anyio.to_thread.run_sync(self._still_welcome):
-                    return
                 self._spoke_at = time.monotonic()
                 yield b": alive\n\n"
             await anyio.sleep(_POLL_S)
@@ -165,13 +162,6 @@ class _Sender:
             return b""
         self._shown = told
         return _text("progress", shown)
-
-    def _still_welcome(self) -> bool:
-        try:
-            self._access.authenticate(self._key)
-        except TuningError:
-            return False  # the key was revoked, or has expired
-        return True
 
 
 def _event_text(event: Event) -> bytes:

@@ -10,9 +10,10 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from tuning_service.api.deps import Counts, Stopping, Tuning, Who
+from tuning_service.api.deps import Counts, Reader, Stopping, Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.trials import Number, TaskNumber
+from tuning_service.api.welcome import Welcome
 from tuning_service.domain.errors import NotFound
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TRIALS
@@ -51,6 +52,7 @@ async def read_log(
     number: Number,
     who: Who,
     tuning: Tuning,
+    welcome: Reader,
     stopping: Stopping,
     counts: Counts,
     task: TaskNumber = None,
@@ -63,7 +65,7 @@ async def read_log(
     if follow:
         await reader.piece(0, 0)  # so that what is not found is a 404 and no broken stream
         request.state.stream = True
-        return StreamingResponse(_followed(reader, start, stopping, counts), media_type=MEDIA_TYPE)
+        return StreamingResponse(_followed(reader, start, welcome, stopping, counts), media_type=MEDIA_TYPE)
     wanted = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     if wanted is None or wanted.group(0) == "bytes=-":
         piece = await reader.piece(start, length)
@@ -126,11 +128,13 @@ class _Reader:
         return self._task is not None
 
 
-async def _followed(reader: _Reader, start: int, stopping: Event, counts: Counts) -> AsyncIterator[bytes]:
+async def _followed(
+    reader: _Reader, start: int, welcome: Welcome, stopping: Event, counts: Counts
+) -> AsyncIterator[bytes]:
     counts.open_streams.inc()
     try:
         position = start
-        while not stopping.is_set() and await reader.settle_on_task():
+        while not stopping.is_set() and await welcome.lasts() and await reader.settle_on_task():
             piece = await reader.piece(position, _STREAMED_PIECE) if reader.has_task else None
             if piece is not None:
                 # Also settles what a negative start counts from.

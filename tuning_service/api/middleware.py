@@ -5,15 +5,14 @@ import re
 import secrets
 import time
 
-import anyio.to_thread
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tuning_service.api.errors import internal_error, problem_response
 from tuning_service.api.metrics import Metrics
-from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, TooLarge, TuningError, Unauthenticated
-from tuning_service.manager.access import AccessMgr
+from tuning_service.api.senders import Senders
+from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, TooLarge, TuningError
 from tuning_service.manager.plugin_mgr import MAX_BYTES
 from tuning_service.manager.quotas import RequestLimiter
 
@@ -109,11 +108,11 @@ def _named(path: str) -> dict[str, str]:
 
 
 class Entrance:
-    """Lets in who has a valid key, and no body that is larger than the route takes."""
+    """Lets in who has a valid key or session, and no body that is larger than the route takes."""
 
-    def __init__(self, app: ASGIApp, access: AccessMgr, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, senders: Senders, max_upload_bytes: int) -> None:
         self._app = app
-        self._access = access
+        self._senders = senders
         self._max_upload_bytes = max_upload_bytes
         self._limiter = RequestLimiter()
 
@@ -125,25 +124,18 @@ class Entrance:
             _check_characters(scope)
             headers = Headers(scope=scope)
             if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(TASK_PATHS):
-                await self._authenticate(scope, headers)
+                await self._admit(scope, headers)
             bounded = self._bounded(scope["path"], headers, receive)
         except TuningError as error:
             await problem_response(scope, error)(scope, receive, send)
             return
         await self._app(scope, bounded, send)
 
-    async def _authenticate(self, scope: Scope, headers: Headers) -> None:
-        key = presented_key(headers)
-        if not key.isascii() or not key.isprintable():
-            raise Unauthenticated("This API key is not known.")
-        if not key:
-            raise Unauthenticated
-        principal = await anyio.to_thread.run_sync(self._access.authenticate, key)
-        state = scope["state"]
-        state["principal"], state["api_key"] = principal, key
-        if principal.tenant is not None:
+    async def _admit(self, scope: Scope, headers: Headers) -> None:
+        principal = await self._senders.identify(scope, headers)
+        if principal is not None and principal.tenant is not None:
             self._limiter.check(principal.tenant)
-            state["tenant"] = principal.tenant.id
+            scope["state"]["tenant"] = principal.tenant.id
             # Unbound by the server, which runs each request in a context of its own.
             structlog.contextvars.bind_contextvars(tenant=principal.tenant.id)
 
@@ -171,14 +163,6 @@ class Entrance:
             return message
 
         return bounded_receive
-
-
-def presented_key(headers: Headers) -> str:
-    """The API key or task token that a request carries, or ""."""
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    return headers.get("x-api-key", "")
 
 
 def _check_characters(scope: Scope) -> None:

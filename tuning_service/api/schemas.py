@@ -124,6 +124,10 @@ class JobOut(Out):
     status: JobStatus = Field(description="Where the job is")
     target: JobTarget = Field(description="Where it has been asked to go")
     reason: str = Field(description="Why it is where it is, for people")
+    owner: str = Field(
+        description="Id of the key or user that submitted it", examples=["key_01k9b0m3r1x5v7t2c4n6p8q0sw"]
+    )
+    owner_name: str = Field(description="Its name then, also after the key was revoked or the user deleted")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -143,6 +147,8 @@ class JobOut(Out):
             status=job.status,
             target=job.target,
             reason=job.reason,
+            owner=job.owner,
+            owner_name=job.owner_name,
             created_at=moment(job.created_at),
             started_at=moment_or_none(job.started_at),
             ended_at=moment_or_none(job.ended_at),

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tuning_service.api.errors import malformed
 from tuning_service.api.metrics import Metrics
-from tuning_service.api.middleware import presented_key
+from tuning_service.api.senders import presented_key
 from tuning_service.domain.errors import Unauthenticated
 from tuning_service.manager.task_desk import TaskDesk
 from tuning_service.runner.protocol import Claim, Park, Report, plan_to_json

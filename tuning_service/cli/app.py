@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, exits, jobs, plugins, pools, serving, tenants, trials
+from tuning_service.cli import administration, exits, jobs, plugins, pools, serving, tenants, trials, users
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.add_typer(plugins.plugin, name="plugin", rich_help_panel=_JOBS)
 app.add_typer(serving.database, name="db", rich_help_panel=_RUN)
 app.add_typer(tenants.tenant, name="tenant", rich_help_panel=_ADMIN)
 app.add_typer(pools.pool, name="pool", rich_help_panel=_ADMIN)
+app.add_typer(users.user, name="user", rich_help_panel=_ADMIN)
 app.add_typer(administration.keys, name="key", rich_help_panel=_ADMIN)
 
 

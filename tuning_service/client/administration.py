@@ -41,6 +41,31 @@ class AdministrationCalls(ABC):
         """Make the service refuse a key from now on."""
         return self._dict("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
 
+    def whoami(self) -> JsonDict:
+        """Whom the service takes the holder of this key for: "principal" with name, role and tenant."""
+        return self._dict("GET", "/v1/session")
+
+    def create_user(self, name: str, password: str, *, role: str = "member", tenant: str | None = None) -> JsonDict:
+        """A new user, who signs in to the portal; `tenant` (id or name) is for operators."""
+        wish = {"name": name, "password": password, "role": role}
+        return self._dict("POST", "/v1/users", json=wish if tenant is None else wish | {"tenant": tenant})
+
+    def users(self, tenant: str | None = None) -> list[JsonDict]:
+        """The own tenant's users, by name; `tenant` (id or name) is for operators."""
+        return list(self._pages("/v1/users", {"tenant": tenant}))
+
+    def change_user(
+        self, user_id: str, *, role: str | None = None, password: str | None = None, disabled: bool | None = None
+    ) -> JsonDict:
+        """Change what is given. Another password, and being disabled, sign the user out everywhere."""
+        change = {"role": role, "password": password, "disabled": disabled}
+        given = {name: value for name, value in change.items() if value is not None}
+        return self._dict("PATCH", f"/v1/users/{quote(user_id, safe='')}", json=given)
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user, who is signed out everywhere; jobs stay."""
+        self._transport.send("DELETE", f"/v1/users/{quote(user_id, safe='')}")
+
     def create_tenant(self, name: str, max_parallel: int = 4, **quotas: float | None) -> JsonDict:
         """A new tenant, which runs up to `max_parallel` trials at once. For operators.
 

@@ -38,11 +38,11 @@ class InvalidRequest(TuningError):
 
 
 class Unauthenticated(TuningError):
-    """A valid API key is needed: send it as 'Authorization: Bearer <key>'."""
+    """A valid API key is needed, sent as 'Authorization: Bearer <key>', or a session."""
 
 
 class Denied(TuningError):
-    """This key's role does not allow that."""
+    """The role does not allow that."""
 
 
 class OverQuota(TuningError):
@@ -70,7 +70,7 @@ class TryAgain(TuningError):
 
 
 class TooManyRequests(TryAgain):
-    """The tenant sends more requests than its quota allows."""
+    """More requests come than are allowed."""
 
 
 class LeaseLost(TuningError):

@@ -297,8 +297,9 @@ class TuningJob:
     status: JobStatus
     target: JobTarget
     reason: str  # why it is where it is, for people; "" when there is nothing to say
-    owner: str  # id of the key that submitted it
+    owner: str  # id of the key or user that submitted it
     created_at: float
+    owner_name: str = ""  # as it was then: users may go before their jobs
     started_at: float | None = None  # when a controller first took it up
     ended_at: float | None = None
     # Seconds of running before the last resume, so that `budget.minutes` counts running time only.

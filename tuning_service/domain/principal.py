@@ -69,13 +69,38 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """The holder of a valid key. `tenant` is None for an operator."""
+class User:
+    """Somebody who signs in with a password, of which only a hash is kept."""
 
-    key_id: str
+    id: str
+    tenant_id: str | None  # None: an operator
+    name: str  # unique within the tenant
+    role: Role
+    created_at: float
+    disabled_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSession:
+    """A sign-in, by a key or by a user. The token itself is kept as a hash only, which is the id."""
+
+    id: str
+    key_id: str | None
+    user_id: str | None
+    created_at: float
+    seen_at: float
+    ends_at: float  # however much it is used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The holder of a valid key, or a user who is signed in. `tenant` is None for an operator."""
+
+    key_id: str  # a user's own id stands here too: it says who owns what this principal makes
     role: Role
     tenant: Tenant | None
     name: str = ""  # of the key or the user
+    user_id: str | None = None  # None: the holder of a key
 
     def require(self, role: Role) -> None:
         """Return quietly when this principal may do what `role` may.
@@ -84,15 +109,15 @@ class Principal:
             Denied: it may not.
         """
         if not self.role.includes(role):
-            raise Denied(f"This needs a key with role {role}; yours is {self.role}.")
+            raise Denied(f"This needs the role {role}; yours is {self.role}.")
 
     @property
     def tenant_id(self) -> str:
         """The tenant whose objects this principal works with.
 
         Raises:
-            Denied: an operator's key belongs to no tenant.
+            Denied: an operator belongs to no tenant.
         """
         if self.tenant is None:
-            raise Denied("An operator's key works on tenants and keys; use a tenant's key for jobs.")
+            raise Denied("An operator works on tenants and keys; use a tenant's key or user for jobs.")
         return self.tenant.id

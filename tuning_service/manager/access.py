@@ -13,14 +13,24 @@ from tuning_service.domain.errors import Conflict, Denied, FieldProblem, Invalid
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.principal import ApiKey, Principal, Tenant, Usage, quota_problems
 from tuning_service.domain.state import Role
-from tuning_service.storage.store import Store
+from tuning_service.storage.store import Store, Unit
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def task_token(secret: bytes, handle: str) -> str:
     """The token that lets a runner act for the task of this handle, and for nothing else."""
     return hmac.new(secret, handle.encode(), hashlib.sha256).hexdigest()
+
+
+def key_holder(unit: Unit, key: ApiKey, now: float) -> Principal:
+    """Whoever holds this key. Raises Unauthenticated when it was revoked or has expired."""
+    if key.revoked_at is not None:
+        raise Unauthenticated("This API key was revoked.")
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Unauthenticated("This API key has expired.")
+    tenant = None if key.tenant_id is None else unit.tenancy.tenant(key.tenant_id)
+    return Principal(key_id=key.id, role=key.role, tenant=tenant, name=key.name)
 
 
 class AccessMgr:
@@ -41,13 +51,7 @@ class AccessMgr:
             found = unit.tenancy.key(key_id)
             if found is None or not hmac.compare_digest(found[1], _hash(secret)):
                 raise Unauthenticated("This API key is not known.")
-            key = found[0]
-            if key.revoked_at is not None:
-                raise Unauthenticated("This API key was revoked.")
-            if key.expires_at is not None and key.expires_at <= self._clock():
-                raise Unauthenticated("This API key has expired.")
-            tenant = None if key.tenant_id is None else unit.tenancy.tenant(key.tenant_id)
-        return Principal(key_id=key.id, role=key.role, tenant=tenant)
+            return key_holder(unit, found[0], self._clock())
 
     def create_operator_key(self, name: str) -> tuple[ApiKey, str]:
         """A key for whoever runs the deployment. For the command line on the machine itself, not for REST."""
@@ -61,7 +65,7 @@ class AccessMgr:
             Conflict: the name is taken.
         """
         principal.require(Role.OPERATOR)
-        _check_name("name", name)
+        check_name("name", name)
         tenant = _checked(Tenant(id=new_id("ten"), name=name, created_at=self._clock(), **quotas))
         with self._store.write() as unit:
             unit.tenancy.add_tenant(tenant)
@@ -75,7 +79,7 @@ class AccessMgr:
         Raises:
             Denied, NotFound, InvalidRequest
         """
-        self._visible(principal, tenant)
+        visible(principal, tenant)
         principal.require(Role.OPERATOR)
         with self._store.write() as unit:
             changed = _checked(dataclasses.replace(unit.tenancy.tenant(tenant), **quotas))
@@ -84,21 +88,12 @@ class AccessMgr:
 
     def tenant(self, principal: Principal, tenant: str | None = None) -> tuple[Tenant, Usage]:
         """A tenant, the own one when none is named, and what it uses. Raises Denied, NotFound."""
-        tenant = self._visible(principal, tenant)
+        tenant = visible(principal, tenant)
         if tenant is None:
-            raise Denied("An operator's key belongs to no tenant; name one.")
+            raise Denied("An operator belongs to no tenant; name one.")
         with self._store.read() as unit:
             found = unit.tenancy.tenant(tenant)
             return found, unit.quotas.usage(found.id).all(self._clock())
-
-    def _visible(self, principal: Principal, tenant: str | None) -> str | None:
-        """The tenant that is meant, of those that the principal may know of: the own one's id, or as asked for."""
-        if principal.role is Role.OPERATOR:
-            return tenant
-        own = principal.tenant
-        if own is None or tenant not in {None, own.id, own.name}:
-            raise NotFound(f"There is no tenant {tenant!r}.")
-        return own.id
 
     def tenants(self, principal: Principal) -> Sequence[Tenant]:
         """All, by name. Raises Denied unless an operator asks."""
@@ -122,8 +117,8 @@ class AccessMgr:
         Raises:
             Denied, NotFound, InvalidRequest
         """
-        tenant_id = self._tenant_for_keys(principal, tenant)
-        _check_name("name", name)
+        tenant_id = administered(self._store, principal, tenant)
+        check_name("name", name)
         if (tenant_id is None) != (role is Role.OPERATOR):
             message = "An operator's key belongs to no tenant, and every other key to one."
             raise InvalidRequest(FieldProblem(field="role", message=message, remedy="Name a tenant or another role."))
@@ -137,7 +132,7 @@ class AccessMgr:
 
     def keys(self, principal: Principal, tenant: str | None = None) -> Sequence[ApiKey]:
         """A tenant's keys, oldest first; without a tenant, an operator sees the operators'."""
-        tenant_id = self._tenant_for_keys(principal, tenant)
+        tenant_id = administered(self._store, principal, tenant)
         with self._store.read() as unit:
             return unit.tenancy.keys(tenant_id)
 
@@ -161,14 +156,6 @@ class AccessMgr:
         assert revoked is not None
         return revoked[0]
 
-    def _tenant_for_keys(self, principal: Principal, tenant: str | None) -> str | None:
-        principal.require(Role.ADMIN)
-        tenant = self._visible(principal, tenant)
-        if tenant is None:
-            return None
-        with self._store.read() as unit:
-            return unit.tenancy.tenant(tenant).id
-
     def _add_key(self, tenant_id: str | None, name: str, role: Role, expires_at: float | None) -> tuple[ApiKey, str]:
         key = ApiKey(
             id=new_id("key"),
@@ -189,6 +176,29 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def visible(principal: Principal, tenant: str | None) -> str | None:
+    """The tenant that is meant, of those that the principal may know of: the own one's id, or as asked for."""
+    if principal.role is Role.OPERATOR:
+        return tenant
+    own = principal.tenant
+    if own is None or tenant not in {None, own.id, own.name}:
+        raise NotFound(f"There is no tenant {tenant!r}.")
+    return own.id
+
+
+def administered(store: Store, principal: Principal, tenant: str | None) -> str | None:
+    """Id of the tenant whose keys and users the principal works on: the own one, or for operators the one named.
+
+    None: the operators' own. Raises Denied, NotFound.
+    """
+    principal.require(Role.ADMIN)
+    tenant = visible(principal, tenant)
+    if tenant is None:
+        return None
+    with store.read() as unit:
+        return unit.tenancy.tenant(tenant).id
+
+
 def _checked(tenant: Tenant) -> Tenant:
     problems = quota_problems(tenant)
     if problems:
@@ -196,8 +206,9 @@ def _checked(tenant: Tenant) -> Tenant:
     return tenant
 
 
-def _check_name(field: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
+def check_name(field: str, name: str) -> None:
+    """Return quietly when a tenant, key or user may be called so. Raises InvalidRequest."""
+    if not NAME.fullmatch(name):
         message = f"{name!r} cannot be a name."
         remedy = "Use up to 63 lower-case letters, digits, dots, dashes and underscores."
         raise InvalidRequest(FieldProblem(field=field, message=message, remedy=remedy))

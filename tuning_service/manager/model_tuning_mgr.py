@@ -155,6 +155,7 @@ class ModelTuningMgr:
                 target=JobTarget.RUNNING,
                 reason="",
                 owner=principal.key_id,
+                owner_name=principal.name,
                 created_at=self._clock(),
                 warm_start_report=warm.report,
             )

@@ -94,9 +94,9 @@ _POINTS = (
     .limit(bindparam("most"))
 )
 # Columns of a job that a controller leaves alone.
-_OF_SUBMISSION = frozenset(
-    {"id", "tenant_id", "spec", "program", "pool", "name", "target", "owner", "created_at", "warm_start_report"}
-)
+_OF_SUBMISSION = {"owner", "owner_name"} | {
+    *("id", "tenant_id", "spec", "program", "pool", "name", "target", "created_at", "warm_start_report")
+}
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
 

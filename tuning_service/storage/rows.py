@@ -67,6 +67,7 @@ def job_from(row: AnyRow) -> TuningJob:
         target=JobTarget(row.target),
         reason=row.reason,
         owner=row.owner,
+        owner_name=row.owner_name,
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
@@ -83,7 +84,7 @@ def job_from(row: AnyRow) -> TuningJob:
 def job_values(job: TuningJob) -> dict[str, Any]:
     return {
         name: getattr(job, name)
-        for name in ("id", "tenant_id", "reason", "owner", "created_at", "started_at", "ended_at")
+        for name in ("id", "tenant_id", "reason", "owner", "owner_name", "created_at", "started_at", "ended_at")
     } | {
         "name": job.spec.name,
         "spec": orjson.dumps(job.spec.to_dict()).decode(),

@@ -19,6 +19,7 @@ from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
 from tuning_service.storage.usage import QuotaRows
+from tuning_service.storage.users import SessionRows, UserRows
 
 
 class Unit:
@@ -57,6 +58,16 @@ class Unit:
     def cordons(self) -> CordonRows:
         """Executors that are left out."""
         return CordonRows(self._connection)
+
+    @property
+    def users(self) -> UserRows:
+        """People who sign in with a password."""
+        return UserRows(self._connection)
+
+    @property
+    def sessions(self) -> SessionRows:
+        """Who is signed in."""
+        return SessionRows(self._connection)
 
     def ping(self) -> None:
         """Return quietly when the database answers."""

@@ -193,6 +193,7 @@ tuning_jobs = Table(
     Column("target", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("owner", String(40), nullable=False),
+    Column("owner_name", String(64), nullable=False, server_default=text("''")),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
