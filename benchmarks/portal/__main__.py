@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/portal.json"))
     parser.add_argument("--plot", type=Path, default=Path("docs/images/portal_bench.png"))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and browser end with this process
     results: dict[str, Any] = {"machine": _machine(), "seed": _described(options)}
     with tempfile.TemporaryDirectory() as folder, launched() as browser:
         results["browser"] = browser.version
