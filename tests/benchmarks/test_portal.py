@@ -1,7 +1,5 @@
 """What the portal is measured with is there as if it had been run, on both sides the same."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -46,11 +44,10 @@ def test_the_same_seed_gives_the_same_trials(service: Service):
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_the_peers_study_has_the_same_shape(tmp_path: Path):
+def test_the_peers_study_has_the_same_shape(tmp_path: Path, monkeypatch):
     file = tmp_path / "optuna.db"
-    command = [sys.executable, str(Path(seed_optuna.__file__)), str(file)]
-    shape = ["--trials", "6", "--points", "40", "--studies", "3"]
-    subprocess.run([*command, *shape], check=True, capture_output=True)
+    monkeypatch.setattr("sys.argv", ["seed", str(file), "--trials", "6", "--points", "40", "--studies", "3"])
+    seed_optuna.main()
     storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
     study = optuna.load_study(study_name="digits", storage=storage)
     assert len(study.trials) == 6
