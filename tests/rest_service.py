@@ -28,12 +28,23 @@ from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.curve_keeper import CurveKeeper
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
+from tuning_service.manager.listing_mgr import ListingMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.session_mgr import SessionMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.usage_mgr import UsageMgr
 from tuning_service.manager.user_mgr import UserMgr
+from tuning_service.manager.watch_mgr import WatchMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
 from tuning_service.search.plugins.cache import PluginCache
@@ -104,7 +115,11 @@ class Service:
             environments=ENVIRONMENTS,
         )
         self.access = AccessMgr(self.store)
-        self.desk = TaskDesk(self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS)
+        keeper = CurveKeeper(self.store)
+        self.analysis = AnalysisMgr(self.store, keeper=keeper)
+        self.desk = TaskDesk(
+            self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS, keeper=keeper
+        )
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
@@ -112,14 +127,24 @@ class Service:
         self.pools = PoolMgr(self.store)
         self.sessions = SessionMgr(self.store)
         self.users = UserMgr(self.store)
-        managers = Managers(
+        managers = self.managers = Managers(
             tuning=self.tuning,
+            listing=ListingMgr(self.store),
+            steering=SteeringMgr(self.store, notify=self.notified.append),
+            watching=WatchMgr(self.store),
             access=self.access,
             desk=self.desk,
             plugins=self.plugins,
             pools=self.pools,
             sessions=self.sessions,
             users=self.users,
+            plugin_checks=PluginCheckMgr(self.plugins, artifacts, cache, limits=limits),
+            previews=PreviewMgr(self.store, artifacts, environments=ENVIRONMENTS),
+            programs=ProgramMgr(self.store, artifacts),
+            log_search=LogSearchMgr(self.store, artifacts),
+            usage=UsageMgr(self.store),
+            overview=JobOverviewMgr(self.store),
+            analysis=self.analysis,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)
@@ -331,6 +356,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     with service.served():
         yield service
     service.plugins.close()
+    service.analysis.close()
     service.store.close()
 
 

@@ -16,6 +16,7 @@ from tuning_service.domain.trial import Observation, Trial
 from tuning_service.frameworks import base as frameworks_base
 from tuning_service.logs import FORMATS_FOR, build_parser
 from tuning_service.manager.job_file import JobFile, parse_job_file
+from tuning_service.manager.listing_mgr import JobQuery
 from tuning_service.search import base as search_base
 from tuning_service.search.child import build
 from tuning_service.search.messages import AlgorithmSetup
@@ -122,14 +123,14 @@ def vision(tmp_path_factory):
 def test_refusals_read_as_documented(vision, change, answer):
     service, principal, program = vision
     document = job_file(program) | yaml.safe_load(change)
-    before = len(service.tuning.jobs(principal, before=None, limit=100))
+    before = len(service.managers.listing.jobs(principal, JobQuery(), limit=100).views)
     if answer == "ok":
         service.tuning.start(principal, parse_job_file(document))
         return
     with pytest.raises(InvalidRequest) as refused:
         service.tuning.start(principal, parse_job_file(document))
     assert answer in [str(problem) for problem in refused.value.problems]
-    assert len(service.tuning.jobs(principal, before=None, limit=100)) == before
+    assert len(service.managers.listing.jobs(principal, JobQuery(), limit=100).views) == before
 
 
 def shown(readings) -> str:

@@ -24,20 +24,14 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
-from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
-from tuning_service.manager.plugin_mgr import PluginMgr
-from tuning_service.manager.pool_mgr import PoolMgr
-from tuning_service.manager.session_mgr import SessionMgr
-from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.task_desk import ticket_token
 from tuning_service.manager.user_mgr import UserMgr
-from tuning_service.runner.bundle import BundleLimits
-from tuning_service.search.plugins.cache import PluginCache
-from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.clock import DatabaseClock
 from tuning_service.storage.engine import check_schema, upgrade_schema
 from tuning_service.storage.store import Store
+from tuning_service.wiring import managers_of, plugin_cache, plugin_limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -56,9 +50,9 @@ def serve(settings: Settings, *, ready_file: str | None = None) -> None:
         url = settings.service_url or _url(listener)
         controller = _Controller(settings, store, url, alone=True)
         interface = _interface(settings, store, controller.notify)
-        key = _first_key(interface.access, store, ready_file)
+        key = _first_key(interface.managers.access, store, ready_file)
         with controller.running():
-            interface.plugins.start(Path(settings.plugins_dir), alone=True)
+            interface.managers.plugins.start(Path(settings.plugins_dir), alone=True)
             _serve_until_told(interface, listener, ready_file, {"url": url, "operator_key": key})
 
 
@@ -72,7 +66,7 @@ def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
     with _listener(settings) as listener, _store(settings) as store:
         # Controllers are other processes: they find what changed in the database.
         interface = _interface(settings, store, lambda _job_id: None)
-        interface.plugins.start(Path(settings.plugins_dir), alone=False)
+        interface.managers.plugins.start(Path(settings.plugins_dir), alone=False)
         _serve_until_told(interface, listener, ready_file, {"url": settings.service_url or _url(listener)})
 
 
@@ -127,10 +121,10 @@ class _Controller:
         self._algorithms = AlgorithmHost(
             children=settings.algorithm_processes,
             timeout_s=settings.algorithm_timeout_s,
-            plugin_limits=_plugin_limits(settings),
+            plugin_limits=plugin_limits(settings),
         )
         self._store = store
-        self._plugins = _plugin_cache(settings)
+        self._plugins = plugin_cache(settings)
         folder = Path(settings.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
         pool = _pool(settings, store, alone=alone)
@@ -215,56 +209,16 @@ def _pool(settings: Settings, store: Store, *, alone: bool) -> Pool:
 class _Interface:
     """The HTTP side, until it is told to end."""
 
-    access: AccessMgr
-    plugins: PluginMgr
+    managers: Managers
     server: uvicorn.Server
     clock: DatabaseClock
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
 
 
 def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> _Interface:
-    artifacts = ArtifactStore(settings.artifacts)
     clock = DatabaseClock(store.engine)
-    access = AccessMgr(store, clock)
-    tuning = ModelTuningMgr(
-        store,
-        artifacts,
-        clock=clock,
-        notify=notify,
-        bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
-        max_upload_bytes=settings.max_upload_bytes,
-        environments=settings.environments,
-    )
-    desk = TaskDesk(
-        store,
-        artifacts,
-        notify=notify,
-        heartbeat_s=settings.heartbeat_s,
-        log_limit_bytes=settings.log_limit_bytes,
-        data_dir=settings.training_data_dir,
-        clock=clock,
-        environments=settings.environments,
-    )
-
-    plugins = PluginMgr(
-        store,
-        artifacts,
-        _plugin_cache(settings),
-        limits=_plugin_limits(settings),
-        install_s=settings.plugin_install_s,
-        clock=clock,
-    )
-    sessions = SessionMgr(store, clock, idle_s=settings.session_idle_s, lifetime_s=settings.session_lifetime_s)
-    managers = Managers(
-        tuning=tuning,
-        access=access,
-        desk=desk,
-        plugins=plugins,
-        pools=PoolMgr(store, clock),
-        sessions=sessions,
-        users=UserMgr(store, clock),
-    )
-    app = create_app(managers, is_ready=tuning.ready)
+    managers = managers_of(settings, store, clock, notify)
+    app = create_app(managers, is_ready=managers.tuning.ready)
     portal.install(app)
     config = uvicorn.Config(
         app,
@@ -275,21 +229,7 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
     )
-    return _Interface(
-        access=access,
-        plugins=plugins,
-        server=uvicorn.Server(config),
-        clock=clock,
-        streams_end=app.state.stopping,
-    )
-
-
-def _plugin_cache(settings: Settings) -> PluginCache:
-    return PluginCache(Path(settings.data_dir).absolute() / "plugin-cache", install_s=settings.plugin_install_s)
-
-
-def _plugin_limits(settings: Settings) -> PluginLimits:
-    return PluginLimits(memory_bytes=settings.plugin_memory_bytes, answer_s=settings.plugin_timeout_s)
+    return _Interface(managers=managers, server=uvicorn.Server(config), clock=clock, streams_end=app.state.stopping)
 
 
 def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> str | None:
@@ -372,9 +312,10 @@ def _serve_until_told(
     finally:
         log.info("stopping")
         interface.streams_end.set()
-        interface.plugins.close()
+        interface.managers.plugins.close()
         server.should_exit = True
         thread.join()
+        interface.managers.analysis.close()
 
 
 def _told_to_end() -> threading.Event:

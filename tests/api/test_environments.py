@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.rest_service import ENVIRONMENTS, Driver, Service, archive, job_file
-from tuning_service.client.job_files import job_file_of, job_file_text, load_job_file
+from tuning_service.client.job_files import load_job_file
 from tuning_service.domain.state import JobStatus
 
 FILES = {"train.py": b"print('val_accuracy=0.5')", "conf/requirements.txt": b"numpy", "requirements.txt": b"numpy"}
@@ -48,7 +48,8 @@ def test_the_environment_of_a_job_file_reaches_the_runner(service: Service, tmp_
     assert job["spec"]["environment"] == stored
     # What is shown as a job file makes the same job again.
     path = tmp_path / "job.yaml"
-    path.write_text(job_file_text(job_file_of(job)))
+    with service.client() as client:
+        path.write_text(client.job_file(job["id"]))
     assert load_job_file(path).get("environment", {}) == stored
     assert interpreter_of(service, job) == plan
 

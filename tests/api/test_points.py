@@ -173,7 +173,7 @@ def test_points_are_added_while_a_job_runs(service: Service, driver: Driver) -> 
         driver.set_status(JobStatus.COMPLETED)
         ended = http.post(path, json={"points": [{"lr": 0.1}]})
         assert ended.status_code == 409
-        assert "has completed; submit a new one" in ended.json()["detail"]
+        assert "has completed; raise budget.trials" in ended.json()["detail"]
     with service.http(service.keys["vision/viewer"]) as viewer:
         assert viewer.post(path, json={"points": [{"lr": 0.1}]}).status_code == 403
         assert len(viewer.get(path).json()["items"]) == 2

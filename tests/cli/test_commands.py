@@ -82,6 +82,19 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     assert shell.run("logs", job_id).stdout == "val_accuracy=0.5\n"
     assert shell.run("logs", job_id, "0", "--follow").stdout == "val_accuracy=0.5\n"
     assert shell.json("logs", job_id, "0") == {"trial": 0, "log": "val_accuracy=0.5\n"}
+    assert shell.json("list", "--search", "FROM", "--sort", "-name", "--limit", "3")[0]["id"] == job_id
+    assert shell.json("list", "--algorithm", "tpe") == []
+    assert shell.run("trials", job_id, "--csv").stdout.startswith("number,status,value,values.val_accuracy,params.lr")
+    changed = shell.json("change", job_id, "--trials", "3", "--minutes", "2.5", "--name", "longer")
+    assert (changed["name"], changed["spec"]["budget"]["trials"], changed["spec"]["budget"]["minutes"]) == (
+        *("longer", 3, 2.5),
+    )
+    assert "'minutes': None" in shell.run("change", job_id, "--minutes", "none").stdout
+    assert "neither a number nor none" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
+    assert "at least one thing" in shell.run("change", job_id, code=2).stderr
+    driver.add_trial(2).claim()
+    assert shell.json("stop", job_id, "2")["stop_requested"]
+    assert "has ended" in shell.run("stop", job_id, "0", code=5).stderr
     assert shell.json("stop", job_id)["target"] == "stopped"
     assert "goes on" in shell.run("resume", job_id).stdout
     shell.run("delete", job_id, input="n\n", code=2)
@@ -449,3 +462,30 @@ def test_a_trial_that_could_not_be_trained_says_so(shell: "Shell", driver: Drive
     assert "infeasible" in shell.run("trials", driver.job_id).stdout
     assert "layer conv1" in shell.run("trials", driver.job_id, "0").stdout
     assert "infeasible" not in shell.run("trials", driver.job_id, "1").stdout
+
+
+def test_a_job_file_is_checked_without_being_submitted(shell: Shell, job_yaml: Path) -> None:
+    right = shell.run("job", "check", str(job_yaml), "--samples", "3").stdout
+    assert right.startswith("Nothing is wrong.\n")
+    assert right.count("  lr=") == 3
+    job_yaml.write_text(JOB.replace("max: 0.3", "max: 1e-5").replace("random", "randm"))
+    wrong = shell.run("job", "check", str(job_yaml), code=2).stdout
+    assert "line 6: space.lr.min: min 0.0001 is greater than max 1e-05. Swap them." in wrong
+    problems = shell.json("job", "check", str(job_yaml), code=2)["problems"]
+    assert [(problem["field"], problem["line"]) for problem in problems] == [("space.lr.min", 6)]
+    job_yaml.write_text(JOB + "name: again\n")
+    assert "name stands here again" in shell.run("job", "check", str(job_yaml), code=2).stderr
+    assert shell.json("list") == []
+
+
+def test_usage_and_a_search_in_a_log(shell: Shell, service: Service, driver: Driver) -> None:
+    driver.add_trial(0).complete(0.5, log="epoch 1\nloss=NaN\nepoch 2\n")
+    assert shell.run("logs", "search", driver.job_id, "0", "EPOCH").stdout == "1: epoch 1\n3: epoch 2\n"
+    assert shell.run("logs", "search", driver.job_id, "0", "EPOCH", "--case").stdout == ""
+    limited = shell.run("logs", "search", driver.job_id, "0", "epoch", "--limit", "1")
+    assert "1 of 2 lines." in limited.stderr
+    assert shell.json("logs", "search", driver.job_id, "0", "nan")["matches"][0]["line"] == 2
+    (own,) = shell.json("usage", "--months", "1")
+    assert own["tenant"]["name"] == "vision"
+    assert Shell(service, service.operator_key).json("usage", "--tenant", "speech")[0]["tenant"]["name"] == "speech"
+    shell.run("usage")

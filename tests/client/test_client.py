@@ -11,7 +11,7 @@ import yaml
 
 from tests.rest_service import TRAIN, Driver, Service, job_file, wait_until
 from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient
-from tuning_service.client.job_files import job_file_of, job_file_text, load_job_file
+from tuning_service.client.job_files import load_job_file
 from tuning_service.domain.state import JobStatus
 
 JOB_YAML = """
@@ -92,7 +92,15 @@ def test_from_job_file_to_best_trial(service: Service, yaml_file: Path) -> None:
         kinds = [event["event"] for event in client.events(job["id"])]
         assert kinds[-1] == "progress"
         assert kinds.count("job") == 3
-        assert [item["id"] for item in client.jobs(status="completed")] == [job["id"]]
+        assert [item["id"] for item in client.jobs(status="completed", search=job["name"])] == [job["id"]]
+        assert client.job_counts(framework="pytorch")["completed"] == 1
+        assert len("".join(client.trials_csv(job["id"])).splitlines()) == 3
+        assert client.change(job["id"], trials=3, minutes=None)["progress"]["total"] == 3
+        changes = client.changes()
+        assert next(changes) is None
+        assert client.resume(job["id"])["target"] == "running"
+        assert next(changes) == [job["id"]]
+        changes.close()
         assert client.delete(job["id"])["target"] == "deleted"
 
 
@@ -260,7 +268,7 @@ def test_a_job_is_written_as_a_job_file_that_makes_the_same_job(service: Service
     with service.client() as client:
         first = client.submit(document, yaml_file.parent / "code")
         written = yaml_file.parent / "again.yaml"
-        written.write_text(job_file_text(job_file_of(first)))
+        written.write_text(client.job_file(first["id"]))
         second = client.submit(written)
         assert json.dumps(second["spec"]) == json.dumps(first["spec"])
         assert load_job_file(written)["space"] == document["space"]

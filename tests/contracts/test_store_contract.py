@@ -13,6 +13,7 @@ from tuning_service.domain.principal import ApiKey, Principal, Tenant
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Observation, Outcome
+from tuning_service.storage.job_list import JobQuery
 from tuning_service.storage.tables import metadata
 from tuning_service.storage.tenant_scope import Program, TrialOrder
 
@@ -163,9 +164,11 @@ def test_jobs_are_paged_newest_first(store, alice):
     jobs = [stored_job(store, alice, status=s) for s in (JobStatus.CREATED, JobStatus.STOPPED, JobStatus.CREATED)]
     with store.read() as unit:
         scope = unit.for_tenant(alice)
-        assert scope.jobs(before=None, limit=2) == [jobs[2], jobs[1]]
-        assert scope.jobs(before=jobs[1].id, limit=2) == [jobs[0]]
-        assert scope.jobs(before=None, limit=9, statuses=[JobStatus.CREATED]) == [jobs[2], jobs[0]]
+        first = scope.listing.jobs(JobQuery(), limit=2)
+        assert [job for job, _ in first] == [jobs[2], jobs[1]]
+        assert [job for job, _ in scope.listing.jobs(JobQuery(), after=first[-1][1], limit=2)] == [jobs[0]]
+        created = scope.listing.jobs(JobQuery(statuses=[JobStatus.CREATED]), limit=9)
+        assert [job for job, _ in created] == [jobs[2], jobs[0]]
 
 
 def test_a_request_changes_the_target_and_nothing_else(store, alice):
@@ -289,7 +292,8 @@ def test_values_of_feasible_trials_are_read_once_each(store, alice, bob):
 
     def read(after, who=alice):
         with store.read() as unit:
-            return unit.for_tenant(who).feasible_values(job.id, after=after)
+            found = unit.for_tenant(who).listing.feasible_values({job.id: after})[job.id]
+            return list(found.values.items()), found.after
 
     with store.write() as unit:
         unit.control.add_trials(made)
@@ -350,7 +354,7 @@ def test_the_mean_time_is_that_of_completed_trials(store, alice):
             ]
         )
     with store.read() as unit:
-        assert unit.for_tenant(alice).mean_trial_seconds([job.id, idle.id]) == {job.id: 4.0}
+        assert unit.for_tenant(alice).listing.mean_trial_seconds([job.id, idle.id]) == {job.id: 4.0}
 
 
 def test_a_trials_metrics_keep_what_json_cannot_write(store, alice):
@@ -448,12 +452,15 @@ def test_whoever_is_another_tenant_sees_and_changes_nothing(store, alice, bob):
         for see in (
             lambda s: s.program("1" * 64) is not None,
             lambda s: any(p.digest == "1" * 64 for p in s.programs(after="", limit=9)),
-            lambda s: s.jobs(before=None, limit=9),
+            lambda s: s.listing.jobs(JobQuery(), limit=9),
+            lambda s: s.listing.counts(JobQuery()),
+            lambda s: s.listing.best({job.id: Goal.MINIMIZE}),
+            lambda s: any(used.cpu_hours for used in s.listing.usage([job.id], 9.0).values()),
             lambda s: s.trial_counts([job.id])[job.id],
-            lambda s: s.mean_trial_seconds([job.id]),
+            lambda s: s.listing.mean_trial_seconds([job.id]),
             lambda s: s.best_trials(job.id, Goal.MINIMIZE, 9),
             lambda s: s.numbered_trials(job.id, [0]),
-            lambda s: s.feasible_values(job.id, after=-1)[0],
+            lambda s: s.listing.feasible_values({job.id: -1})[job.id].values,
             lambda s: s.trials(job.id, order=TrialOrder(), after=None, limit=9),
             lambda s: s.tasks(trial.id),
             lambda s: s.measurements(task.id, metric=None, after=None, limit=9),

@@ -4,10 +4,12 @@ import dataclasses
 
 import pytest
 
-from tests.samples import a_task, a_tenant, a_trial, stored_job
+from tests.samples import a_spec, a_task, a_tenant, a_trial, stored_job
 from tuning_service.domain.errors import Conflict, LeaseLost, NotFound
+from tuning_service.domain.job import Budget
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Outcome, QueuedPoint
+from tuning_service.storage.tenant_scope import TrialOrder
 
 LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
 
@@ -121,7 +123,8 @@ def test_a_released_job_is_free_at_once_but_not_by_a_former_holder(store, alice)
         (JobStatus.STOPPED, JobTarget.RUNNING, True),
         (JobStatus.FAILED, JobTarget.STOPPED, False),
         (JobStatus.FAILED, JobTarget.RUNNING, True),
-        (JobStatus.COMPLETED, JobTarget.RUNNING, False),
+        (JobStatus.COMPLETED, JobTarget.STOPPED, False),
+        (JobStatus.COMPLETED, JobTarget.RUNNING, True),
         (JobStatus.COMPLETED, JobTarget.DELETED, True),
     ],
 )
@@ -342,18 +345,66 @@ def test_points_belong_to_their_tenant_and_go_with_their_job(store, alice):
         assert unit.control.queued_points(job.id, 9) == []
 
 
-def test_the_fence_tells_when_points_came_in_between(store, alice):
+def test_the_fence_tells_when_points_or_another_budget_came_in_between(store, alice):
     job = stored_job(store, alice)
     [lease] = take(store, "me", 0.0)
     with store.write() as unit:
-        assert unit.control.fence(lease, points=0)
-        unit.for_tenant(alice).add_points(job.id, queued(job, 0.1))
-        assert not unit.control.fence(lease, points=0)
-        assert unit.control.fence(lease, points=1)
+        scope = unit.for_tenant(alice)
+        assert unit.control.fence(lease, seen=job)
+        scope.add_points(job.id, queued(job, 0.1))
+        assert not unit.control.fence(lease, seen=job)
+        with_points = scope.job(job.id)
+        assert unit.control.fence(lease, seen=with_points)
+        scope.change_job(job, a_spec(name="longer", budget=Budget(trials=9)), {"budget": {"trials": 9}}, 2.0)
+        assert not unit.control.fence(lease, seen=with_points)
+        changed = scope.job(job.id)
+        assert unit.control.fence(lease, seen=changed)
         assert unit.control.fence(lease)
     take(store, "another", 10.0)
     with store.write() as unit, pytest.raises(LeaseLost):
-        unit.control.fence(lease, points=1)
+        unit.control.fence(lease, seen=changed)
+
+
+def test_another_budget_outlives_what_a_controller_stores_of_the_job(store, alice):
+    job = stored_job(store, alice)
+    with store.write() as unit:
+        scope = unit.for_tenant(alice)
+        scope.change_job(job, a_spec(name="longer", budget=Budget(trials=9)), {"name": "longer"}, 2.0)
+        unit.control.set_job(dataclasses.replace(job, reason="waits"), 3.0)
+        after = scope.job(job.id)
+        told = scope.events(job.id, after=0, limit=9)
+    assert (after.spec.name, after.spec.budget.trials, after.edits, after.reason) == ("longer", 9, 1, "waits")
+    assert {"name": "longer"} in [event.data.get("changed") for event in told]
+
+
+def test_a_job_that_has_completed_rests_until_it_is_resumed(store, alice):
+    job = stored_job(store, alice)
+    with store.write() as unit:
+        unit.control.set_job(dataclasses.replace(job, status=JobStatus.COMPLETED), 1.0)
+        assert unit.control.job(job.id).target is JobTarget.STOPPED
+
+
+def test_a_trial_that_was_stopped_by_itself_is_not_run_again(store, alice, bob):
+    job = stored_job(store, alice)
+    open_, ended, shelved = (a_trial(job, n, status=s) for n, s in enumerate(_STOPPING))
+    with store.write() as unit:
+        unit.control.add_trials([open_, ended, shelved])
+        assert not unit.for_tenant(bob).request_trial_stop(open_, 1.0)
+        assert unit.for_tenant(alice).request_trial_stop(open_, 1.0)
+        assert not unit.for_tenant(alice).request_trial_stop(ended, 1.0)
+        asked = unit.for_tenant(alice).trial(job.id, 0)
+        assert asked.stop_requested
+        # A controller that has not seen the wish does not undo it.
+        unit.control.set_trial(dataclasses.replace(open_, status=TrialStatus.RUNNING), 2.0)
+        assert unit.for_tenant(alice).trial(job.id, 0).stop_requested
+        unit.control.set_trial(dataclasses.replace(asked, status=TrialStatus.STOPPED), 3.0, settled=0)
+        unit.control.requeue_stopped(job.id)
+        after = [t.status for t, _ in unit.for_tenant(alice).trials(job.id, order=TrialOrder(), after=None, limit=9)]
+        assert unit.for_tenant(alice).stopped_for_good(job.id) == 1
+    assert after == [TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.QUEUED]
+
+
+_STOPPING = (TrialStatus.QUEUED, TrialStatus.COMPLETED, TrialStatus.STOPPED)
 
 
 def test_storing_where_a_job_is_leaves_its_queue_alone(store, alice):

@@ -6,7 +6,8 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import MOST_INFEASIBLE, STOP_GRACE_S, decide, wanted
+from tuning_service.control.decide import MOST_INFEASIBLE, decide, wanted
+from tuning_service.control.ends import STOP_GRACE_S
 from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
@@ -60,7 +61,8 @@ def suggestions(count):
         (JobStatus.RUNNING, JobTarget.RUNNING, None),
         (JobStatus.STOPPED, JobTarget.STOPPED, None),
         (JobStatus.FAILED, JobTarget.STOPPED, None),
-        (JobStatus.COMPLETED, JobTarget.RUNNING, None),
+        (JobStatus.COMPLETED, JobTarget.RUNNING, JobStatus.RUNNING),
+        (JobStatus.COMPLETED, JobTarget.STOPPED, None),
         (JobStatus.DELETING, JobTarget.DELETED, None),
     ],
 )

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.samples import a_job, a_spec
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import busy, decide, end_of, wanted
+from tuning_service.control.decide import busy, decide, wanted
+from tuning_service.control.ends import end_of
 from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget
 from tuning_service.domain.state import OPEN_TASKS, OPEN_TRIALS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
@@ -32,6 +33,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def begin(self, trials, parallel, failures, minutes):
         self.budget = Budget(trials=trials, parallel=parallel, failures=failures, minutes=minutes)
         self.job = a_job(spec=a_spec(budget=self.budget))
+        self.most_trials = trials
         self.now = 1000.0
         self.ids = itertools.count()
         self.trials, self.tasks, self.settled, self.values = {}, {}, set(), {}
@@ -51,6 +53,7 @@ class ClusterMachine(RuleBasedStateMachine):
             now=self.now,
             job=self.job,
             counts=counts,
+            cut=sum(1 for t in self.trials.values() if t.status is TrialStatus.STOPPED and self.ended[t.id]),
             trials=[t for t in self.trials.values() if t.status in OPEN_TRIALS],
             tasks=tasks,
             results={},
@@ -88,6 +91,10 @@ class ClusterMachine(RuleBasedStateMachine):
             self.conclude(conclusion)
         for trial in actions.shelve:
             self.store(trial)
+        for trial in actions.dropped:
+            assert trial.stop_requested
+            self.store(trial)
+            self.ended[trial.id] += 1
         for task in actions.stop:
             self.tasks[task.id] = dataclasses.replace(self.tasks[task.id], stop_requested=True)
         for trial in actions.store:
@@ -107,7 +114,7 @@ class ClusterMachine(RuleBasedStateMachine):
         del self.ready[: len(actions.store)]
         if actions.requeue_stopped:
             for trial in list(self.trials.values()):
-                if trial.status is TrialStatus.STOPPED:
+                if trial.status is TrialStatus.STOPPED and not self.ended[trial.id]:
                     self.store(dataclasses.replace(trial, status=TrialStatus.QUEUED))
         if actions.job is not None:
             self.store_job(actions.job)
@@ -129,6 +136,9 @@ class ClusterMachine(RuleBasedStateMachine):
         self.store(conclusion.trial)
         if conclusion.final:
             self.ended[conclusion.trial.id] += 1
+            if conclusion.trial.status is TrialStatus.STOPPED:
+                assert conclusion.trial.stop_requested, "only its user ends a trial for good"
+                return
             failed = conclusion.trial.status is TrialStatus.FAILED
             self.in_row = self.in_row + 1 if failed else 0
             self.last_failure = conclusion.trial.reason
@@ -140,7 +150,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def store_job(self, job):
         move(self.job.status, job.status)
         target = self.job.target
-        if job.status is JobStatus.FAILED and target is JobTarget.RUNNING:
+        if job.status in {JobStatus.FAILED, JobStatus.COMPLETED} and target is JobTarget.RUNNING:
             target = JobTarget.STOPPED
         if job.forgiven != self.job.forgiven:
             self.in_row = 0
@@ -151,10 +161,7 @@ class ClusterMachine(RuleBasedStateMachine):
 
     def rests(self):
         """True when the job is where its tenant wants it."""
-        status, target = self.job.status, self.job.target
-        return status in RESTS and (
-            target is JobTarget.STOPPED or (target is JobTarget.RUNNING and status is JobStatus.COMPLETED)
-        )
+        return self.job.status in RESTS and self.job.target is JobTarget.STOPPED
 
     def open_tasks(self):
         return [t for t in self.tasks.values() if t.status in OPEN_TASKS]
@@ -226,8 +233,22 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @rule()
     def the_tenant_resumes(self):
-        if self.job.target is JobTarget.STOPPED and self.job.status is not JobStatus.COMPLETED:
+        if self.job.target is JobTarget.STOPPED:
             self.job = dataclasses.replace(self.job, target=JobTarget.RUNNING)
+
+    @rule(trials=st.integers(1, 9), parallel=st.integers(1, 4), failures=st.integers(1, 4))
+    def the_tenant_changes_the_budget(self, trials, parallel, failures):
+        if self.job.status is not JobStatus.STOPPING and self.job.target is not JobTarget.DELETED:
+            changes = {"trials": trials, "parallel": parallel, "failures": failures}
+            self.budget = dataclasses.replace(self.budget, **changes)
+            self.job = dataclasses.replace(self.job, spec=a_spec(budget=self.budget))
+            self.most_trials = max(self.most_trials, trials)
+
+    @precondition(lambda self: any(t.status in OPEN_TRIALS for t in self.trials.values()))
+    @rule(data=st.data())
+    def the_tenant_stops_a_trial(self, data):
+        trial = data.draw(st.sampled_from([t for t in self.trials.values() if t.status in OPEN_TRIALS]))
+        self.trials[trial.id] = dataclasses.replace(trial, stop_requested=True)
 
     @rule(really=st.sampled_from([False] * 7 + [True]))
     def the_tenant_deletes(self, really):
@@ -245,7 +266,7 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_budget_is_kept(self):
-        assert len(self.trials) <= self.budget.trials
+        assert len(self.trials) <= self.most_trials
         assert sorted(t.number for t in self.trials.values()) == list(range(len(self.trials)))
 
     @invariant()
@@ -256,7 +277,8 @@ class ClusterMachine(RuleBasedStateMachine):
         for trial in self.trials.values():
             unsettled = any(t.trial_id == trial.id and t.id not in self.settled for t in self.tasks.values())
             assert (trial.status is TrialStatus.RUNNING) == unsettled
-            assert self.ended[trial.id] == (trial.status in {TrialStatus.COMPLETED, TrialStatus.FAILED})
+            settled = trial.status in {TrialStatus.COMPLETED, TrialStatus.FAILED}
+            assert self.ended[trial.id] == settled or (trial.status is TrialStatus.STOPPED and trial.stop_requested)
 
     @invariant()
     def whoever_rests_runs_nothing(self):
@@ -268,8 +290,8 @@ class ClusterMachine(RuleBasedStateMachine):
         """From wherever this led, the job comes to its end, when its tasks come to theirs."""
         if not hasattr(self, "job"):
             return
-        if self.job.target is JobTarget.STOPPED and self.job.status in RESTS - {JobStatus.COMPLETED}:
-            self.job = dataclasses.replace(self.job, target=JobTarget.RUNNING)  # stopped, resumed: it goes on
+        if self.job.target is JobTarget.STOPPED and self.job.status in RESTS:
+            self.job = dataclasses.replace(self.job, target=JobTarget.RUNNING)  # ended, resumed: it goes on
         for _ in range(200):
             self.step(5)
             if self.deleted or self.rests():
@@ -284,7 +306,7 @@ class ClusterMachine(RuleBasedStateMachine):
             raise AssertionError(f"does not come to its end: {self.job}")
         assert self.deleted == (self.job.target is JobTarget.DELETED)
         if self.job.status is JobStatus.COMPLETED and not self.job.reason:
-            assert len(self.trials) == self.budget.trials
+            assert len(self.trials) >= self.budget.trials
 
 
 ClusterMachine.TestCase.settings = settings(

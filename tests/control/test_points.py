@@ -104,7 +104,7 @@ def test_a_job_that_does_not_run_takes_no_points_and_says_why(house):
     house.controller(cluster(house))
     done = submit(house, budget=Budget(trials=1))
     house.until_status(done, JobStatus.COMPLETED)
-    with pytest.raises(Conflict, match="has completed; submit a new one"):
+    with pytest.raises(Conflict, match=r"has completed; raise budget\.trials"):
         add(house, done, [{"lr": 0.1}])
     stopped = submit(house, budget=Budget(trials=1000))
     house.aim(stopped, JobTarget.STOPPED)

@@ -13,28 +13,38 @@ from prometheus_client import CollectorRegistry
 
 from tuning_service import __version__
 from tuning_service.api import (
+    analysis,
     best,
     catalogue,
     errors,
     events,
+    examples,
+    failures,
     health,
+    job_files,
     keys,
+    log_search,
     logs,
+    plugin_checks,
     plugins,
     points,
     pools,
+    program_files,
     programs,
     sessions,
     tenants,
     trials,
     tuning_jobs,
+    usage,
     users,
 )
 from tuning_service.api.deps import Managers
 from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
+from tuning_service.api.reading import Readings
 from tuning_service.api.senders import Senders
 from tuning_service.api.tasks import runner_routes
+from tuning_service.api.watching import Watch
 
 # Each waits for the database or the artifact store most of its time.
 _THREADS = 64
@@ -72,25 +82,36 @@ def create_app(
     metrics = Metrics(registry)
     app.state.managers, app.state.metrics = managers, metrics
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
+    app.state.watch = Watch(managers.watching, app.state.stopping)
+    app.state.readings = Readings(managers.tuning)
     app.router.routes[:0] = runner_routes(managers.desk, metrics)
     for module in (
         programs,
+        program_files,
+        examples,
+        job_files,
         tuning_jobs,
         best,
+        analysis,
         points,
         trials,
+        log_search,
+        failures,
         logs,
         events,
         catalogue,
         plugins,
+        plugin_checks,
         keys,
         sessions,
         users,
         tenants,
+        usage,
         pools,
         health,
     ):
         app.include_router(module.router)
+    app.include_router(trials.table)
     errors.install(app)
     # The last one added is the outermost.
     senders = Senders(managers.access, managers.sessions)

@@ -10,16 +10,28 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 
 from tuning_service.api import cookies
 from tuning_service.api.metrics import Metrics
+from tuning_service.api.reading import Readings
+from tuning_service.api.watching import Watch
 from tuning_service.api.welcome import Welcome
 from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.job_overview_mgr import JobOverviewMgr
+from tuning_service.manager.listing_mgr import ListingMgr
+from tuning_service.manager.log_search import LogSearchMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.preview_mgr import PreviewMgr
+from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.session_mgr import SessionMgr
+from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk
+from tuning_service.manager.usage_mgr import UsageMgr
 from tuning_service.manager.user_mgr import UserMgr
+from tuning_service.manager.watch_mgr import WatchMgr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +39,22 @@ class Managers:
     """All use cases that the interface offers."""
 
     tuning: ModelTuningMgr
+    listing: ListingMgr
+    steering: SteeringMgr
+    watching: WatchMgr
     access: AccessMgr
     desk: TaskDesk
     plugins: PluginMgr
+    plugin_checks: PluginCheckMgr
     pools: PoolMgr
     sessions: SessionMgr
     users: UserMgr
+    previews: PreviewMgr
+    programs: ProgramMgr
+    log_search: LogSearchMgr
+    usage: UsageMgr
+    overview: JobOverviewMgr
+    analysis: AnalysisMgr
 
 
 # Key and session were checked before (middleware.Entrance); these are here so that OpenAPI tells of them.
@@ -83,6 +105,10 @@ async def _plugins(request: Request) -> PluginMgr:
     return managers(request).plugins
 
 
+async def _plugin_checks(request: Request) -> PluginCheckMgr:
+    return managers(request).plugin_checks
+
+
 async def _pools(request: Request) -> PoolMgr:
     return managers(request).pools
 
@@ -99,6 +125,44 @@ async def _welcome(request: Request) -> Welcome:
     return Welcome(request.state.still_welcome)
 
 
+async def _listing(request: Request) -> ListingMgr:
+    return managers(request).listing
+
+
+async def _steering(request: Request) -> SteeringMgr:
+    return managers(request).steering
+
+
+async def _watch(request: Request) -> Watch:
+    watch: Watch = request.app.state.watch
+    return watch
+
+
+async def _readings(request: Request) -> Readings:
+    readings: Readings = request.app.state.readings
+    return readings
+
+
+async def _previews(request: Request) -> PreviewMgr:
+    return managers(request).previews
+
+
+async def _programs(request: Request) -> ProgramMgr:
+    return managers(request).programs
+
+
+async def _log_search(request: Request) -> LogSearchMgr:
+    return managers(request).log_search
+
+
+async def _usage(request: Request) -> UsageMgr:
+    return managers(request).usage
+
+
+async def _analysis(request: Request) -> AnalysisMgr:
+    return managers(request).analysis
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -106,12 +170,22 @@ async def _stopping(request: Request) -> threading.Event:
 
 Who = Annotated[Principal, Depends(_principal)]
 Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
+Listing = Annotated[ListingMgr, Depends(_listing)]
+Steering = Annotated[SteeringMgr, Depends(_steering)]
+Watcher = Annotated[Watch, Depends(_watch)]
+Reads = Annotated[Readings, Depends(_readings)]
 Access = Annotated[AccessMgr, Depends(_access)]
 Plugins = Annotated[PluginMgr, Depends(_plugins)]
+PluginChecks = Annotated[PluginCheckMgr, Depends(_plugin_checks)]
 Pools = Annotated[PoolMgr, Depends(_pools)]
 Sessions = Annotated[SessionMgr, Depends(_sessions)]
 Users = Annotated[UserMgr, Depends(_users)]
 Reader = Annotated[Welcome, Depends(_welcome)]  # for streams, after `Who`
+Previews = Annotated[PreviewMgr, Depends(_previews)]
+Programs = Annotated[ProgramMgr, Depends(_programs)]
+LogSearch = Annotated[LogSearchMgr, Depends(_log_search)]
+UsageHistory = Annotated[UsageMgr, Depends(_usage)]
+Analysis = Annotated[AnalysisMgr, Depends(_analysis)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

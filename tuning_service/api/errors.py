@@ -23,6 +23,7 @@ from tuning_service.domain.errors import (
     InvalidRequest,
     LeaseLost,
     NotFound,
+    NotText,
     OverQuota,
     TooLarge,
     TooManyRequests,
@@ -31,6 +32,7 @@ from tuning_service.domain.errors import (
     Unauthenticated,
 )
 from tuning_service.manager.job_file import problems_from
+from tuning_service.runner.protocol import number_to_json
 
 log = structlog.stdlib.get_logger("tuning_service.api")
 
@@ -46,6 +48,7 @@ _KINDS: dict[type[TuningError], tuple[int, str, str]] = {
     NotFound: (404, "not-found", "Not found"),
     Conflict: (409, "conflict", "The object's state does not allow this"),
     TooLarge: (413, "too-large", "Too large"),
+    NotText: (415, "not-text", "Not a text"),
     TooManyRequests: (429, "too-many-requests", "More requests than are allowed"),
     TryAgain: (503, "try-again", "Try again later"),
     LeaseLost: (503, "try-again", "Try again later"),
@@ -97,17 +100,20 @@ def _document(
     if errors:
         body["errors"] = errors
     # "replace": what a user sent may hold halves of surrogate pairs, which are quoted in messages.
-    content = orjson.dumps(_storable(body))
+    content = orjson.dumps(storable(body))
     return Response(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
+    """`value` as JSON can be written: without halves of surrogate pairs, "nan" and "inf" as texts."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return number_to_json(value)
     if isinstance(value, dict):
-        return {key: _storable(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value
 
 
@@ -193,6 +199,7 @@ _EXAMPLES: dict[int, tuple[str, TuningError]] = {
     409: ("The object is not in a state that allows this", Conflict("This job has completed.")),
     413: ("The upload is too large", TooLarge()),
     429: ("Too many requests; Retry-After says when the next is welcome", TooManyRequests()),
+    415: ("What was asked for as a text is none", NotText("model.bin is no text in UTF-8.")),
     422: (
         "A field is wrong; `errors` names each",
         InvalidRequest(
@@ -217,4 +224,4 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-__all__ = ["Problem", "install", "internal_error", "malformed", "problem_response", "responses"]
+__all__ = ["Problem", "install", "internal_error", "malformed", "problem_response", "responses", "storable"]

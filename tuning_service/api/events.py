@@ -1,34 +1,30 @@
-"""/v1/tuning-jobs/{job}/events: what happens to a job, as server-sent events."""
+"""/v1/tuning-jobs/{job}/events and /v1/events: what happens to a job, and to which jobs, as server-sent events."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from threading import Event as Flag
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import anyio
 import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
 
-from tuning_service.api.deps import Counts, Reader, Stopping, Tuning, Who
+from tuning_service.api.deps import Counts, Reader, Reads, Tuning, Watcher, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.schemas import moment, progress_out
-from tuning_service.api.welcome import Welcome
+from tuning_service.api.metrics import Metrics
+from tuning_service.api.reading import Following, is_over
+from tuning_service.api.schemas import moment
+from tuning_service.api.watching import Watch, Watching
+from tuning_service.api.welcome import CHECK_S, Welcome
 from tuning_service.domain.errors import NotFound
-from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Principal
-from tuning_service.domain.state import JobStatus, JobTarget
-from tuning_service.manager.model_tuning_mgr import Event, JobView, ModelTuningMgr
+from tuning_service.manager.model_tuning_mgr import Event
 
-router = APIRouter(prefix="/v1/tuning-jobs/{job_id}/events", tags=["events"])
+router = APIRouter(tags=["events"])
 
 HEARTBEAT_S = 15.0
-_POLL_S = 0.3
-_PAGE = 1000
-# An event's id is given when it is written, not when that is committed: a lower id may turn up after a higher one, by
-# as long as a transaction lasts. So the last seconds are read again each time.
-_OVERLAP_S = 5.0
+# What changes by itself is shown after so long: that a job's pool has no controller any more, say.
+_STALE_S = 2.0
 
 _EXAMPLE = """event: progress
 data: {"status":"running","target":"running","reason":"","progress":{"total":24,"done":10,"running":2,"failed":1}}
@@ -38,9 +34,16 @@ event: trial
 data: {"number":9,"status":"completed","value":0.983,"reason":"","at":"2031-01-01T10:00:00Z"}
 """
 
+_LIST_EXAMPLE = """event: changed
+data: {"jobs":[],"all":true}
+
+event: changed
+data: {"jobs":["job_01k9b0m3r1x5v7t2c4n6p8q0sw"],"all":false}
+"""
+
 
 @router.get(
-    "",
+    "/v1/tuning-jobs/{job_id}/events",
     response_class=StreamingResponse,
     responses={
         **responses(404, 422),
@@ -56,8 +59,9 @@ async def follow_events(
     job_id: str,
     who: Who,
     tuning: Tuning,
-    reader: Reader,
-    stopping: Stopping,
+    welcome: Reader,
+    watch: Watcher,
+    readings: Reads,
     counts: Counts,
     follow: Annotated[bool, Query(description="Go on after the job has ended: it may be resumed")] = False,
     last_event_id: Annotated[
@@ -67,13 +71,34 @@ async def follow_events(
     """Follow a job live. Ends when the job has ended, unless `follow=true`."""
     await anyio.to_thread.run_sync(tuning.job, who, job_id)  # so that what is not found is a 404, not a broken stream
     request.state.stream = True
-    feed = _Feed(tuning, who, job_id, last_event_id)
-    sender = _Sender(feed, reader, stopping, follow=follow)
+    reader = readings.of(who, job_id, last_event_id)
+    texts = _job_texts(watch, Following(reader, last_event_id), who, welcome, follow=follow)
+    return _streamed(texts, counts)
 
+
+@router.get(
+    "/v1/events",
+    response_class=StreamingResponse,
+    responses={
+        **responses(403),
+        200: {
+            "description": "Events `changed`: at first, and when jobs have changed in what a list of them shows",
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _LIST_EXAMPLE}},
+        },
+    },
+)
+async def follow_jobs(request: Request, who: Who, welcome: Reader, watch: Watcher, counts: Counts) -> StreamingResponse:
+    """Follow which of the tenant's jobs change. `all`: any may have, at first and when jobs were deleted."""
+    watching = watch.tenant(who)  # so that an operator's key is a 403, not a broken stream
+    request.state.stream = True
+    return _streamed(_list_texts(watching, welcome), counts)
+
+
+def _streamed(texts: AsyncIterator[bytes], counts: Metrics) -> StreamingResponse:
     async def stream() -> AsyncIterator[bytes]:
         counts.open_streams.inc()
         try:
-            async for text in sender.texts():
+            async for text in texts:
                 yield text
         finally:
             counts.open_streams.dec()
@@ -82,86 +107,62 @@ async def follow_events(
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
 
-def is_over(job: TuningJob) -> bool:
-    """True when nothing more happens unless somebody asks for it."""
-    if job.status is JobStatus.COMPLETED:
-        return job.target is not JobTarget.DELETED
-    # A job that stopped or failed is wanted to rest, until somebody resumes or deletes it.
-    return job.status in {JobStatus.FAILED, JobStatus.STOPPED} and job.target is JobTarget.STOPPED
+class _Silence:
+    """Since when nothing was sent."""
 
-
-class _Feed:
-    """A job's news since the last time."""
-
-    def __init__(self, tuning: ModelTuningMgr, who: Principal, job_id: str, after: int) -> None:
-        self._tuning = tuning
-        self._who = who
-        self._job_id = job_id
-        self._floor = after  # nothing at or below this will turn up any more
-        self._sent: set[int] = set()  # ids above the floor
-
-    def news(self) -> tuple[JobView, list[Event]]:
-        """The job, and the events that were not in an earlier answer. Raises NotFound once it is deleted.
-
-        The job is read first: when it is over, all of its events are among these.
-        """
-        view = self._tuning.job(self._who, self._job_id)
-        fresh: list[Event] = []
-        after = self._floor
-        while True:
-            page = self._tuning.events(self._who, self._job_id, after=after, limit=_PAGE)
-            fresh += [event for event in page if event.id not in self._sent]
-            self._remember(page)
-            if len(page) < _PAGE:
-                return view, fresh
-            after = page[-1].id
-
-    def _remember(self, page: Sequence[Event]) -> None:
-        self._sent.update(event.id for event in page)
-        settled = self._tuning.now() - _OVERLAP_S
-        self._floor = max((event.id for event in page if event.at < settled), default=self._floor)
-        self._sent = {event_id for event_id in self._sent if event_id > self._floor}
-
-
-class _Sender:
-    """The stream's text."""
-
-    def __init__(self, feed: _Feed, reader: Welcome, stopping: Flag, *, follow: bool) -> None:
-        self._feed = feed
-        self._reader = reader
-        self._stopping = stopping
-        self._follow = follow
-        self._shown: dict[str, Any] = {}
+    def __init__(self) -> None:
         self._spoke_at = time.monotonic()
 
-    async def texts(self) -> AsyncIterator[bytes]:
-        while not self._stopping.is_set() and await self._reader.lasts():
+    def broken(self) -> None:
+        """Something was."""
+        self._spoke_at = time.monotonic()
+
+    @property
+    def is_long(self) -> bool:
+        """True when a sign of life is due."""
+        return time.monotonic() - self._spoke_at >= HEARTBEAT_S
+
+
+async def _job_texts(
+    watch: Watch, following: Following, who: Principal, welcome: Welcome, *, follow: bool
+) -> AsyncIterator[bytes]:
+    shown: dict[str, Any] = {}
+    silence = _Silence()
+    async with watch.job(who, following.job_id) as seen:
+        while True:
+            await seen.next(timeout_s=min(_STALE_S, HEARTBEAT_S))
+            if watch.is_stopping or not await welcome.lasts():
+                return
             try:
-                view, fresh = await anyio.to_thread.run_sync(self._feed.news)
+                reading, fresh = await following.news(seen.version, within_s=_STALE_S)
             except NotFound:
                 yield _text("deleted", {})
                 return
-            text = b"".join(_event_text(event) for event in fresh) + self._progress(view)
+            text = b"".join(_event_text(event) for event in fresh)
+            if reading.told != shown:
+                shown = reading.told
+                text += _text("progress", reading.shown)
             if text:
-                self._spoke_at = time.monotonic()
+                silence.broken()
                 yield text
-            if is_over(view.job) and not self._follow:
+            if is_over(reading.view.job) and not follow:
                 return
-            if time.monotonic() - self._spoke_at >= HEARTBEAT_S:
-                self._spoke_at = time.monotonic()
+            if silence.is_long:
+                silence.broken()
                 yield b": alive\n\n"
-            await anyio.sleep(_POLL_S)
 
-    def _progress(self, view: JobView) -> bytes:
-        progress = progress_out(view).model_dump(mode="json")
-        job = view.job
-        shown = {"status": job.status, "target": job.target, "reason": job.reason, "progress": progress}
-        # The estimate alone changes all the time.
-        told = shown | {"progress": progress | {"seconds_left": None}}
-        if told == self._shown:
-            return b""
-        self._shown = told
-        return _text("progress", shown)
+
+async def _list_texts(watching: Watching, welcome: Welcome) -> AsyncIterator[bytes]:
+    silence = _Silence()
+    async with watching as seen:
+        while not seen.over and await welcome.lasts():
+            # No longer than until it is asked again whether the reader is welcome.
+            if await seen.next(timeout_s=CHECK_S) is not None:
+                silence.broken()
+                yield _text("changed", {"jobs": sorted(seen.jobs or ()), "all": seen.jobs is None})
+            elif silence.is_long and not seen.over:
+                silence.broken()
+                yield b": alive\n\n"
 
 
 def _event_text(event: Event) -> bytes:

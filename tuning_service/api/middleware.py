@@ -98,7 +98,7 @@ def _named(path: str) -> dict[str, str]:
     """The job, trial and task that a path names."""
     parts = path.split("/")
     names: dict[str, str] = {}
-    if len(parts) > 3 and parts[2] == "tuning-jobs":
+    if len(parts) > 3 and parts[2] == "tuning-jobs" and parts[3] != "preview":
         names["job"] = parts[3]
         if len(parts) > 5 and parts[4] == "trials":
             names["trial"] = parts[5]

@@ -131,6 +131,9 @@ class JobOut(Out):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    cost: float = Field(description="Of its GPU-hours so far, at the prices of its pool", examples=[3.75])
+    gpu_hours: float = Field(description="So far, what runs included")
+    cpu_hours: float = Field(description="The same for CPUs")
     spec: dict[str, Any] = Field(description="The job file, with all defaults")
     progress: ProgressOut
     queued_points: int = Field(description="Points that are tried next, before what the algorithm suggests")
@@ -152,6 +155,9 @@ class JobOut(Out):
             created_at=moment(job.created_at),
             started_at=moment_or_none(job.started_at),
             ended_at=moment_or_none(job.ended_at),
+            cost=view.used.cost,
+            gpu_hours=view.used.gpu_hours,
+            cpu_hours=view.used.cpu_hours,
             spec=job.spec.to_dict(),
             progress=progress_out(view),
             queued_points=job.queued_points,
@@ -176,6 +182,7 @@ class _TrialBase(Out):
     number: int = Field(description="Counts from 0 within the job")
     id: str
     status: TrialStatus
+    stop_requested: bool = Field(description="It shall end, for good, while its job goes on")
     params: dict[str, bool | int | float | str] = Field(examples=[{"lr": 0.0123, "optimizer": "sgd"}])
     value: Number | None = Field(description="The objective; of several the first")
     values: dict[str, Number] = Field(
@@ -260,6 +267,7 @@ def _trial_fields(trial: Trial) -> dict[str, Any]:
         elapsed = max(0.0, end - trial.started_at)
     same = ("number", "id", "status", "value", "feasible", "reason", "fault", "failure", "explanation", "source")
     return {name: getattr(trial, name) for name in same} | {
+        "stop_requested": trial.stop_requested,
         "params": dict(trial.params),
         "values": dict(trial.values),
         "metrics": dict(trial.metrics),

@@ -3,9 +3,10 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
+from starlette.responses import StreamingResponse
 
 from tuning_service.api import paging
-from tuning_service.api.deps import Tuning, Who
+from tuning_service.api.deps import Listing, Steering, Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.schemas import MeasurementOut, Page, TrialDetail, TrialOut
 from tuning_service.domain.job import Goal
@@ -14,12 +15,14 @@ from tuning_service.domain.state import TrialStatus
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr, TrialOrder
 
 router = APIRouter(prefix="/v1/tuning-jobs/{job_id}/trials", tags=["trials"])
+table = APIRouter(prefix="/v1/tuning-jobs/{job_id}/trials.csv", tags=["trials"])
 
 Number = Annotated[int, Path(ge=0, lt=2**31, description="The trial's number within the job")]
 TaskNumber = Annotated[
     int | None, Query(alias="task", ge=0, lt=2**31, description="Which execution of the trial; default: the newest")
 ]
 _SORT = "`-`: descending; `best`: by the first objective, those first that meet the metric constraints"
+_CSV_EXAMPLE = "number,status,value,values.acc,params.lr,reason,started,ended,elapsed\n0,completed,0.98,0.98,0.01,,…\n"
 Sort = Literal["number", "-number", "value", "-value", "ended_at", "-ended_at", "best"]
 
 
@@ -63,6 +66,34 @@ def _order(tuning: ModelTuningMgr, who: Principal, job_id: str, sort: Sort) -> T
 def get_trial(job_id: str, number: Number, who: Who, tuning: Tuning) -> TrialDetail:
     """Get one trial with all its executions."""
     return TrialDetail.of(tuning.trial(who, job_id, number))
+
+
+@router.post("/{number}/stop", responses=responses(403, 404, 409, 422))
+def stop_trial(job_id: str, number: Number, who: Who, steering: Steering) -> TrialOut:
+    """Stop one trial, for good, while its job goes on. What it measured is kept, and it counts as one of the budget.
+
+    The algorithm learns of what it measured; it is never the best.
+    """
+    return TrialOut.of(steering.stop_trial(who, job_id, number))
+
+
+@table.get(
+    "",
+    response_class=StreamingResponse,
+    responses={
+        **responses(404),
+        200: {
+            "description": "A line for each trial, by number. Texts that a spreadsheet would run as a formula begin"
+            " with an apostrophe",
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": _CSV_EXAMPLE}},
+        },
+    },
+)
+def trials_as_csv(job_id: str, who: Who, listing: Listing) -> StreamingResponse:
+    """All trials as comma-separated values: parameters, values and metrics in columns of their own."""
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-trials.csv"'}
+    lines = listing.trials_csv(who, job_id)
+    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.get("/{number}/measurements", responses=responses(404, 422))

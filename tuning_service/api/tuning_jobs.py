@@ -1,18 +1,41 @@
-"""/v1/tuning-jobs: start, list, look at, stop, resume and delete."""
+"""/v1/tuning-jobs: start, list, look at, change, stop, resume and delete."""
 
-from typing import Annotated
+import dataclasses
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Depends, Query, Response, status
 
 from tuning_service.api import paging
-from tuning_service.api.deps import Counts, IdempotencyKey, Tuning, Who
+from tuning_service.api.deps import Counts, IdempotencyKey, Listing, Steering, Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.idempotency import answered_once
+from tuning_service.api.job_schemas import JobCountsOut
 from tuning_service.api.schemas import JobOut, Page
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.job_file import JobFile
+from tuning_service.manager.listing_mgr import JobQuery, Position
+from tuning_service.manager.steering_mgr import JobChange
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
+
+Order = Literal["created_at", "name", "status", "ended_at", "cost"]
+Sort = Literal[Order, "-created_at", "-name", "-status", "-ended_at", "-cost"]
+_Name = Annotated[str, Query(max_length=64)]
+
+
+async def _filters(
+    status: Annotated[list[JobStatus] | None, Query(description="Only these; may be repeated")] = None,
+    search: Annotated[
+        str, Query(max_length=200, description="Part of the job's name or id, or of its key's name, in either case")
+    ] = "",
+    framework: _Name = "",
+    algorithm: _Name = "",
+    pool: _Name = "",
+) -> JobQuery:
+    return JobQuery(statuses=status or (), search=search, framework=framework, algorithm=algorithm, pool=pool)
+
+
+Filters = Annotated[JobQuery, Depends(_filters)]
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, response_model=JobOut, responses=responses(403, 409, 422))
@@ -36,24 +59,54 @@ def start_job(
 @router.get("", responses=responses(422))
 def list_jobs(
     who: Who,
-    tuning: Tuning,
-    status: Annotated[list[JobStatus] | None, Query(description="Only these; may be repeated")] = None,
+    listing: Listing,
+    query: Filters,
+    sort: Annotated[Sort, Query(description="`-`: descending; `ended_at`: those that have not ended come last")] = (
+        "-created_at"
+    ),
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Page[JobOut]:
-    """List the tenant's jobs, newest first."""
-    position = paging.decode(cursor, str)
-    found = tuning.jobs(who, before=position[0] if position else None, limit=limit + 1, statuses=status or ())
-    views, last = paging.split(found, limit)
+    """List the tenant's jobs, newest first unless sorted otherwise."""
+    order, descending = sort.removeprefix("-"), sort.startswith("-")
+    query = dataclasses.replace(query, order=order, descending=descending)
+    page = listing.jobs(who, query, after=_position(cursor, sort), limit=limit)
     return Page(
-        items=[JobOut.of(view) for view in views],
-        next_cursor=None if last is None else paging.encode(last.job.id),
+        items=[JobOut.of(view) for view in page.views],
+        next_cursor=None if page.next is None else paging.encode(sort, int(page.next[0]), *page.next[1:]),
     )
+
+
+def _position(cursor: str | None, sort: str) -> Position | None:
+    of_text = sort.removeprefix("-") in {"name", "status"}
+    found = paging.decode(cursor, str, int, str if of_text else float, str)
+    if found is None:
+        return None
+    if found[0] != sort:
+        raise paging.bad_cursor()
+    return bool(found[1]), found[2], found[3]
+
+
+@router.get("/counts", responses=responses(422))
+def count_jobs(who: Who, listing: Listing, query: Filters) -> JobCountsOut:
+    """Count the tenant's jobs by status, with the same filters as the list."""
+    counts = listing.job_counts(who, query)
+    return JobCountsOut(counts={str(status): count for status, count in counts.items()}, total=sum(counts.values()))
 
 
 @router.get("/{job_id}", responses=responses(404))
 def get_job(job_id: str, who: Who, tuning: Tuning) -> JobOut:
     """Get one job with its progress."""
+    return JobOut.of(tuning.job(who, job_id))
+
+
+@router.patch("/{job_id}", responses=responses(403, 404, 409, 422))
+def change_job(job_id: str, change: JobChange, who: Who, tuning: Tuning, steering: Steering) -> JobOut:
+    """Change a job's name or budget, while it runs or once it has ended; `resume` then goes on with it.
+
+    With fewer trials than it has, it ends when those that run have ended.
+    """
+    steering.change(who, job_id, change)
     return JobOut.of(tuning.job(who, job_id))
 
 
@@ -65,7 +118,7 @@ def stop_job(job_id: str, who: Who, tuning: Tuning) -> JobOut:
 
 @router.post("/{job_id}/resume", responses=responses(403, 404, 409))
 def resume_job(job_id: str, who: Who, tuning: Tuning) -> JobOut:
-    """Resume a stopped or failed job where it was. Resuming a running one changes nothing."""
+    """Resume a job that has ended where it was; one that completed, with a larger budget. A running one goes on."""
     return JobOut.of(tuning.resume(who, job_id))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, exits, jobs, plugins, pools, serving, tenants, trials, users
+from tuning_service.cli import administration, drafts, exits, jobs, plugins, pools, serving, tenants, trials, users
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(
@@ -31,14 +31,17 @@ _add("show", jobs.show, _JOBS, "show job_01… --json | jq .progress")
 _add("trials", trials.trials, _JOBS, "trials job_01… --sort best --limit 10")
 _add("best", trials.best, _JOBS, "best job_01… --json | jq .by_observation.params")
 _add("add-points", jobs.add_points, _JOBS, "add-points job_01… --param lr=0.1 --param optimizer=adam")
+_add("change", jobs.change, _JOBS, "change job_01… --trials 48 --minutes none")
 _add("stop", jobs.stop, _JOBS, "stop job_01…")
 _add("resume", jobs.resume, _JOBS, "resume job_01…")
 _add("delete", jobs.delete, _JOBS, "delete job_01… --yes")
 _add("algorithms", administration.algorithms, _JOBS, "algorithms tpe")
 _add("frameworks", administration.frameworks, _JOBS, "frameworks")
+_add("usage", tenants.usage, _JOBS, "usage --months 3")
 _add("serve", serving.serve, _RUN, "serve --data-dir ./data --port 8765")
 _add("manager", serving.manager, _RUN, "manager --database-url postgresql://tuning@db/tuning")
 _add("controller", serving.controller, _RUN, "controller --master spark://spark:7077 --service-url http://tuning:8765")
+app.add_typer(drafts.job, name="job", rich_help_panel=_JOBS)
 app.add_typer(trials.logs, name="logs", rich_help_panel=_JOBS)
 app.add_typer(plugins.plugin, name="plugin", rich_help_panel=_JOBS)
 app.add_typer(serving.database, name="db", rich_help_panel=_RUN)

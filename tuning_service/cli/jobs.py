@@ -1,4 +1,4 @@
-"""Commands about jobs: submit, list, show, stop, resume, delete."""
+"""Commands about jobs: submit, list, show, change, stop, resume, delete."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ _HEADING = {
     "running": {"running"},
     "stopping": {"stopped", "running"},
     "stopped": {"stopped"},
-    "completed": {"running", "stopped"},
+    "completed": {"stopped"},
     "failed": {"stopped"},
 }
 
@@ -78,13 +78,25 @@ def submit(
 
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="Only these: running, completed, failed, stopped …")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="Part of the job's name or id, or of the name of the key that submitted it.")
+    ] = None,
+    framework: Annotated[str | None, typer.Option(help="Only jobs of this framework.")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="Only jobs with this algorithm.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Only jobs in this pool.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="created_at, name, status, ended_at or cost, with - before it for descending.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """List the tenant's jobs, newest first."""
     with connect(url, key) as client:
-        jobs = client.jobs(status)
+        jobs = client.jobs(
+            status, search=search, framework=framework, algorithm=algorithm, pool=pool, sort=sort, limit=limit
+        )
     columns = ("id", "name", "status", "done", "failed", "best", "created")
     rows = (
         (
@@ -120,12 +132,11 @@ def show(
     """Show one job: where it is, how far, and what was asked."""
     with connect(url, key) as client:
         job = client.job(job_id)
+        text = client.job_file(job_id) if as_yaml else ""
     if as_json:
         output.print_json(job)
     elif as_yaml:
-        from tuning_service.client.job_files import job_file_of, job_file_text
-
-        output.say(job_file_text(job_file_of(job)).rstrip("\n"))
+        output.say(text.rstrip("\n"))
     else:
         spec = job["spec"]
         status = job["status"]
@@ -194,15 +205,62 @@ def _by_model(job: output.JsonDict) -> list[tuple[str, object]]:
     return [("best by model", f"{output.cell(by_model['value'])} (trial {by_model['trial']}), which allows for noise")]
 
 
-def stop(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Stop a job. Its trainings end within seconds; finished trials stay, and it can be resumed."""
+def change(
+    job_id: JobId,
+    trials: Annotated[int | None, typer.Option(help="How many configurations are tried in all.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="How many run at once.")] = None,
+    minutes: Annotated[str | None, typer.Option(help="Of running in all; none: no limit.")] = None,
+    trial_minutes: Annotated[str | None, typer.Option(help="Of each trial that begins now; none: no limit.")] = None,
+    failures: Annotated[int | None, typer.Option(help="Failed trials in a row after which the job gives up.")] = None,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a job's budget or name while it runs, or once it has ended, to resume it then."""
+    counts = {"trials": trials, "parallel": parallel, "failures": failures}
+    budget: dict[str, float | None] = {field: value for field, value in counts.items() if value is not None}
+    for field, text in (("minutes", minutes), ("trial_minutes", trial_minutes)):
+        if text is not None:
+            budget[field] = _minutes(text, field)
+    if not budget and name is None:
+        raise typer.BadParameter("Name at least one thing to change.")
     with connect(url, key) as client:
+        job = client.change(job_id, name=name, **budget)
+    output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget {job['spec']['budget']}.")
+
+
+def _minutes(text: str, field: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        option = f"--{field.replace('_', '-')}"
+        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=option) from error
+
+
+def stop(
+    job_id: JobId,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="TRIAL", min=0, help="Stop this trial alone, for good.", show_default=False)
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a job, which can be resumed, or one of its trials. Trainings end within seconds; finished trials stay."""
+    with connect(url, key) as client:
+        if trial is not None:
+            stopped = client.stop_trial(job_id, trial)
+            output.print_json(stopped) if as_json else output.say(f"Trial {trial} is being stopped.")
+            return
         job = client.stop(job_id)
     output.print_json(job) if as_json else output.say(f"{job_id} is being stopped.")
 
 
 def resume(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Resume a stopped or failed job where it was."""
+    """Resume a job that has ended where it was; one that completed, after change has raised its budget."""
     with connect(url, key) as client:
         job = client.resume(job_id)
     output.print_json(job) if as_json else output.say(f"{job_id} goes on.")

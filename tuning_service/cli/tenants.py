@@ -9,6 +9,7 @@ from tuning_service.cli.options import AsJson, Key, Url, connect
 
 tenant = typer.Typer(no_args_is_help=True, help="Tenants: their weights, quotas and usage. For operators.")
 
+_USED = ("tasks", "cpu_hours", "gpu_hours", "cost")
 _LIMITS = {
     "gpus": ("max_gpus", "GPUs at once"),
     "gpu_hours": ("max_gpu_hours", "GPU-hours a month"),
@@ -152,3 +153,25 @@ def _number(name: str, text: str) -> float:
         option = "--" + name.replace("_", "-")
         raise typer.BadParameter(f"{option} takes a number or 'none', not {text!r}") from None
     return int(number) if number.is_integer() else number
+
+
+def usage(
+    months: Annotated[int, typer.Option(min=1, max=120, help="The last so many, this one included.")] = 12,
+    tenant_name: Annotated[
+        str | None, typer.Option("--tenant", help="One tenant, by name or id; for operators. Default: all of them.")
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was used in each month and pool. Operators see all tenants."""
+    with connect(url, key) as client:
+        found = client.usage(months, tenant_name)
+    rows = (
+        (one["tenant"]["name"], month["month"], pool["pool"], *(pool[name] for name in _USED))
+        for one in found
+        for month in one["months"]
+        for pool in month["pools"]
+    )
+    columns = ("tenant", "month", "pool", "tasks", "CPU-hours", "GPU-hours", "cost")
+    output.listing(found, as_json=as_json, show=lambda: output.table(columns, rows, "Nothing was used."))

@@ -37,6 +37,7 @@ def trials(
     ] = "number",
     status: Annotated[str | None, typer.Option(help="queued, running, completed, failed or stopped.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all as comma-separated values.")] = False,
     log: Annotated[bool, typer.Option(help="With a trial: the last lines of each execution.")] = True,
     url: Url = None,
     key: Key = None,
@@ -44,6 +45,10 @@ def trials(
 ) -> None:
     """List a job's trials, or show one of them."""
     with connect(url, key) as client:
+        if as_csv:
+            for piece in client.trials_csv(job_id):
+                sys.stdout.write(piece.replace("\r\n", "\n"))
+            return
         if number is not None:
             trial = client.trial(job_id, number)
             output.print_json(trial) if as_json else _show_trial(trial, log=log)
@@ -155,3 +160,29 @@ def show_log(
         for piece in pieces or [client.log(job_id, number, task=task, start=start)]:
             sys.stdout.write(piece)
             sys.stdout.flush()
+
+
+@logs.command("search", epilog="Example: tuning-service logs search job_01… 3 nan")
+def search_log(
+    job_id: JobId,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")],
+    text: Annotated[str, typer.Argument(help="What to look for, as it is; within one line.")],
+    task: Annotated[int | None, typer.Option(min=0, help="Which execution of it; default: the newest.")] = None,
+    match_case: Annotated[bool, typer.Option("--case", help="Capitals count.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many lines.")] = 100,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the lines of a trial's log that hold a text, with their numbers."""
+    with connect(url, key) as client:
+        found = client.search_log(job_id, number, text, task=task, match_case=match_case, limit=limit)
+    if as_json:
+        output.print_json(found)
+        return
+    for match in found["matches"]:
+        output.say(f"{match['line']}: {match['text']}")
+    if found["total"] > len(found["matches"]):
+        output.hint(f"{len(found['matches'])} of {found['total']} lines.")
+    if found["stopped_early"]:
+        output.hint(f"Only the first {found['searched']} of {found['size']} bytes were searched.")

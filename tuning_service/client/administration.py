@@ -81,6 +81,11 @@ class AdministrationCalls(ABC):
         """The own tenant with its quotas and its `usage`; `tenant` (id or name) is for operators."""
         return self._dict("GET", "/v1/tenant" if tenant is None else f"/v1/tenants/{quote(tenant, safe='')}")
 
+    def usage(self, months: int = 12, tenant: str | None = None) -> list[JsonDict]:
+        """What was used in each of the last months, by pool: of the own tenant, for operators of all or of `tenant`."""
+        params = {"months": months} | ({} if tenant is None else {"tenant": tenant})
+        return list(self._dict("GET", "/v1/usage", params=params)["tenants"])
+
     def pools(self) -> list[JsonDict]:
         """The compute pools that jobs may name; operators see all, with their controllers."""
         return list(self._pages("/v1/pools", {}))

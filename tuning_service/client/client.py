@@ -10,10 +10,12 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tuning_service.client.administration import AdministrationCalls
+from tuning_service.client.drafts import DraftCalls
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
 from tuning_service.client.plugins import PluginCalls
-from tuning_service.client.transport import Transport
+from tuning_service.client.steering import SteeringCalls
+from tuning_service.client.transport import Transport, parse_events
 
 JsonDict = dict[str, Any]
 _PAGE = 500
@@ -21,7 +23,7 @@ _PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that
 _PAUSE_S = 0.5
 
 
-class TuningClient(PluginCalls, AdministrationCalls):
+class TuningClient(SteeringCalls, DraftCalls, PluginCalls, AdministrationCalls):
     """Talks to a tuning service. Usable from several threads, and as a context manager.
 
     From a notebook:
@@ -100,10 +102,6 @@ class TuningClient(PluginCalls, AdministrationCalls):
             raise BadJobFile("job", f"cannot be written as JSON: {error}.", "Use plain numbers and texts.") from error
         return self._dict("POST", "/v1/tuning-jobs", content=content, headers={"Content-Type": "application/json"})
 
-    def jobs(self, status: str | None = None) -> list[JsonDict]:
-        """All jobs, newest first."""
-        return list(self._pages("/v1/tuning-jobs", {"status": status}))
-
     def job(self, job_id: str) -> JsonDict:
         """One job with its progress."""
         return self._dict("GET", _job(job_id))
@@ -154,7 +152,7 @@ class TuningClient(PluginCalls, AdministrationCalls):
         return self._dict("POST", f"{_job(job_id)}/stop")
 
     def resume(self, job_id: str) -> JsonDict:
-        """Ask a stopped or failed job to go on."""
+        """Ask a job that has ended to go on; one that completed, after `change` has raised its budget."""
         return self._dict("POST", f"{_job(job_id)}/resume")
 
     def delete(self, job_id: str) -> JsonDict:
@@ -191,7 +189,7 @@ class TuningClient(PluginCalls, AdministrationCalls):
                 with self._transport.stream(
                     f"{_job(job_id)}/events", {"follow": follow}, {"Last-Event-ID": str(last)}
                 ) as answer:
-                    for event in _parse_events(answer.iter_lines()):
+                    for event in parse_events(answer.iter_lines()):
                         last = event["id"] or last
                         yield event
                         if event["event"] == "deleted":
@@ -248,6 +246,16 @@ class TuningClient(PluginCalls, AdministrationCalls):
             if not answer.content or start >= int(answer.headers["X-Log-Total"]):
                 break
         return pieces.decode("utf-8", "replace")
+
+    def search_log(
+        self, job_id: str, number: int, text: str, *, task: int | None = None, match_case: bool = False, **range_: int
+    ) -> JsonDict:
+        """Lines of a log that hold `text`: {"matches": [{"line", "offset", "text", …}], "total", …}.
+
+        `range_`: limit, after, before, as GET …/log/search takes them.
+        """
+        params = {"q": text, "task": task, "match_case": match_case, **range_}
+        return self._dict("GET", f"{_trial(job_id, number)}/log/search", params=_given(params))
 
     def follow_log(self, job_id: str, number: int, *, task: int | None = None, start: int = 0) -> Iterator[str]:
         """What a trial prints, as it comes, until its execution has ended."""
@@ -320,24 +328,5 @@ def _given(params: Mapping[str, Any]) -> JsonDict:
 
 
 def _is_over(job: JsonDict) -> bool:
-    """As api.events.is_over says it: ended, and nobody has asked for more since."""
-    if job["status"] == "completed":
-        return bool(job["target"] != "deleted")
-    return job["status"] in {"failed", "stopped"} and job["target"] == "stopped"
-
-
-def _parse_events(lines: Iterator[str]) -> Iterator[JsonDict]:
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            if name:
-                fields[name] = value.removeprefix(" ")
-        elif fields:
-            if "data" in fields:
-                yield {
-                    "id": int(fields["id"]) if "id" in fields else None,
-                    "event": fields.get("event", "message"),
-                    "data": json.loads(fields["data"]),
-                }
-            fields = {}
+    """As api.reading.is_over says it: ended, and nobody has asked for more since."""
+    return job["status"] in {"completed", "failed", "stopped"} and job["target"] == "stopped"

@@ -77,6 +77,14 @@ class PluginCalls(ABC):
                 raise TimeoutError(f"Plug-in {name} {version} is still being installed after {timeout_s} s.")
             time.sleep(poll_s)
 
+    def check_plugin(self, name: str, version: str, timeout_s: float = 600.0) -> JsonDict:
+        """Run the suite of the service's own algorithms over a plug-in: {"passed", "results": [{"name", "ok", …}]}."""
+        return self._dict("POST", f"{_plugin(name, version)}/check", timeout=timeout_s)
+
+    def plugin_check(self, name: str, version: str) -> JsonDict:
+        """What the last check said."""
+        return self._dict("GET", f"{_plugin(name, version)}/check")
+
     def delete_plugin(self, name: str, version: str) -> None:
         """Delete a version that no unfinished job uses."""
         self._transport.send("DELETE", _plugin(name, version))

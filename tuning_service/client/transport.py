@@ -1,5 +1,6 @@
 """Requests that survive a service that is restarting."""
 
+import json
 import os
 import time
 import uuid
@@ -101,3 +102,21 @@ def _retry_after(response: httpx.Response) -> float:
         return float(response.headers.get("Retry-After", "0"))
     except ValueError:
         return 0.0
+
+
+def parse_events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Server-sent events: {"id", "event", "data"}."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+        elif fields:
+            if "data" in fields:
+                yield {
+                    "id": int(fields["id"]) if "id" in fields else None,
+                    "event": fields.get("event", "message"),
+                    "data": json.loads(fields["data"]),
+                }
+            fields = {}

@@ -49,6 +49,7 @@ class Search:
     last_failure: str = ""  # reason of the last trial that failed
     warm: int = 0  # observations of earlier jobs
     ended: Counter[TrialStatus] = field(default_factory=Counter)  # trials of this job that ended for good
+    cut: set[int] = field(default_factory=set)  # numbers of those that their user stopped
     points: Sequence[QueuedPoint] = ()  # the user's that are tried next, as of the last look
     ready: list[Suggestion] = field(default_factory=list)
     asked: int = 0
@@ -90,6 +91,9 @@ class Search:
         self._count_failure(trial)
 
     def _count_failure(self, trial: Trial) -> None:
+        if trial.status is TrialStatus.STOPPED:
+            self.cut.add(trial.number)
+            return  # its user's doing
         if trial.fault is FaultKind.INFEASIBLE:
             self.infeasible += 1
             self.last_failure = trial.reason
@@ -170,9 +174,11 @@ class Search:
         """`job` with the last opinion on its best trial, when a new one was given."""
         given = self._opinion_given
         self._opinion_given = None
-        # Rubbish from a plug-in must not be stored: only a trial that ended, and met the metric constraints, is best.
+        # Rubbish from a plug-in must not be stored: only a trial that was trained to its end, and met the metric
+        # constraints, is best.
         if given is None or not any(
-            o.number == given.number and o.losses is not None and o.is_feasible for o in self.history[self.warm :]
+            o.number == given.number and o.losses is not None and o.is_feasible and o.number not in self.cut
+            for o in self.history[self.warm :]
         ):
             return job
         value = job.spec.objective.loss(given.loss) + 0.0  # twice turned is as it was; and no -0
@@ -240,9 +246,12 @@ class Search:
 
 
 def observation(trial: Trial, job: TuningJob) -> Observation:
-    """What the algorithm learns of a trial that ended for good."""
+    """What the algorithm learns of a trial that ended for good.
+
+    Of one that its user stopped: what it had measured by then, or else only that it was tried.
+    """
     if not trial.values:
-        telling = trial.fault not in NOT_ITS_OWN
+        telling = trial.fault not in NOT_ITS_OWN and trial.status is not TrialStatus.STOPPED
         return Observation(number=trial.number, params=trial.params, losses=None, telling=telling)
     spec = job.spec
     return Observation(

@@ -3,16 +3,15 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from tuning_service.compute.base import HandleStatus
-from tuning_service.control.job_state import Actions, Conclusion, JobState, Result
+from tuning_service.control.ends import conclusions_of, end_of
+from tuning_service.control.job_state import Actions, Conclusion, JobState
 from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
-from tuning_service.domain.trial import MOST_LOST, Failure, FaultKind, Outcome, Trial, TuningTask
+from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 
-# A stopped runner that has said nothing for this long is ended by force.
-STOP_GRACE_S = 10.0
+_ENDED = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
 # A job whose algorithm suggests so many configurations in a row that cannot be trained will not find one that can.
 MOST_INFEASIBLE = 100
 
@@ -24,7 +23,7 @@ def wanted(state: JobState) -> int:
     resting = _resting(state)
     ended = (task for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
     lost = sum(1 for task in ended if task.trial_id not in resting)
-    queued = sum(1 for t in state.trials if t.status is TrialStatus.QUEUED and t.id not in resting)
+    queued = sum(1 for t in state.trials if _waits(t) and t.id not in resting)
     new = min(_untried(state), len(state.ready)) if state.exhausted else _untried(state)
     return max(0, min(state.job.spec.budget.parallel - busy(state), queued + lost + new))
 
@@ -60,11 +59,9 @@ def busy(state: JobState) -> int:
 def decide(state: JobState, make_id: Callable[[str], str] = new_id) -> Actions:
     """What to do next. Called again after each change, so it may leave for the next time what depends on this."""
     job = state.job
-    if job.status is JobStatus.CREATED or (
-        job.status in {JobStatus.STOPPED, JobStatus.FAILED} and job.target is JobTarget.RUNNING
-    ):
+    if job.status is JobStatus.CREATED or (job.status in _ENDED and job.target is JobTarget.RUNNING):
         return _begin(state)
-    conclusions = _conclusions(state)
+    conclusions = conclusions_of(state, goes_on=_searching(state))
     concluded = {c.task.id for c in conclusions}
     still_open = [t for t in state.tasks if t.status in OPEN_TASKS and t.id not in concluded]
     if job.status is JobStatus.RUNNING and _searching(state):
@@ -78,7 +75,7 @@ def _begin(state: JobState) -> Actions:
         return Actions(job=_at(job, JobStatus.DELETING))
     if job.target is JobTarget.STOPPED:
         return Actions(job=_at(job, JobStatus.STOPPED, ended_at=now))
-    settled = state.counts.get(TrialStatus.COMPLETED, 0) + state.counts.get(TrialStatus.FAILED, 0)
+    settled = state.counts.get(TrialStatus.COMPLETED, 0) + state.counts.get(TrialStatus.FAILED, 0) + state.cut
     running = _at(
         job,
         JobStatus.RUNNING,
@@ -119,8 +116,9 @@ def _failures_after(state: JobState, conclusions: Sequence[Conclusion]) -> int:
     """How many trials will have failed in a row once the conclusions are stored."""
     count = state.failed_in_row
     for conclusion in conclusions:
-        # What cannot be trained is neither for nor against the program.
-        if conclusion.final and conclusion.trial.fault is not FaultKind.INFEASIBLE:
+        # What cannot be trained, or was stopped, is neither for nor against the program.
+        silent = conclusion.trial.fault is FaultKind.INFEASIBLE or conclusion.trial.status is TrialStatus.STOPPED
+        if conclusion.final and not silent:
             count = count + 1 if conclusion.trial.status is TrialStatus.FAILED else 0
     return count
 
@@ -132,103 +130,31 @@ def _out_of_time(state: JobState) -> bool:
 
 
 def _queued(state: JobState) -> int:
-    """Trials that wait for a task."""
+    """Trials that wait for a task, or for being dropped."""
     return sum(1 for t in state.trials if t.status is TrialStatus.QUEUED)
 
 
+def _waits(trial: Trial) -> bool:
+    """True of a trial that a task is wanted for."""
+    return trial.status is TrialStatus.QUEUED and not trial.stop_requested
+
+
+def _dropped(state: JobState) -> list[Trial]:
+    """Queued trials that their user has stopped, as they are from now on."""
+    return [
+        dataclasses.replace(trial, status=TrialStatus.STOPPED, reason="Stopped on request.", ended_at=state.now)
+        for trial in state.trials
+        if trial.status is TrialStatus.QUEUED and trial.stop_requested
+    ]
+
+
 def _untried(state: JobState) -> int:
-    """Trials of the budget that are not stored yet."""
-    return max(0, state.job.spec.budget.trials - sum(state.counts.values()))
+    return untried(state.job, state.counts)
 
 
-# -- what the ends of tasks mean
-
-
-def end_of(task: TuningTask, state: JobState) -> Outcome | None:
-    """How the task ended, by its runner's word or because nothing more will come from it; None while it goes on."""
-    if task.status not in OPEN_TASKS:
-        return task.outcome
-    handle = state.handles.get(task.handle)
-    silent = state.now - max(task.heartbeat_at or state.now, state.hearing_since)
-    end: Outcome | None = None
-    if handle is HandleStatus.LOST:
-        # After a restart of the service: the Spark application that ran it is gone.
-        reason = "lost: the service was restarted, or lost its connection to Spark"
-        end = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason=reason)
-    elif handle is HandleStatus.ENDED:
-        reason = "lost: its Spark task ended without a report"
-        end = _lost(Failure.LOST, reason)
-    elif task.stop_requested and task.status is not TaskStatus.CLAIMED:
-        end = Outcome(status=TaskStatus.STOPPED, reason="stopped before it began")
-    elif task.stop_requested and silent > STOP_GRACE_S:
-        end = Outcome(status=TaskStatus.STOPPED, reason="stopped; its runner did not answer")
-    elif silent > state.silent_s:
-        reason = f"lost: its runner on {task.host} has been silent for {silent:.0f} s"
-        end = _lost(Failure.SILENT, reason)
-    return end
-
-
-def _lost(failure: Failure, reason: str) -> Outcome:
-    return Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, failure=str(failure), reason=reason)
-
-
-def _conclusions(state: JobState) -> list[Conclusion]:
-    trials = {trial.id: trial for trial in state.trials}
-    found = []
-    for task in sorted(state.tasks, key=lambda t: (t.ended_at or state.now, t.trial_number)):
-        outcome = end_of(task, state)
-        trial = trials.get(task.trial_id)
-        if outcome is None or trial is None:
-            continue
-        by_runner = task.status not in OPEN_TASKS
-        result = state.results.get(task.id, Result(values={}, metrics={}))
-        after, final = _after(trial, outcome, result, state)
-        found.append(Conclusion(task=task, trial=after, outcome=None if by_runner else outcome, final=final))
-    return found
-
-
-def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState) -> tuple[Trial, bool]:
-    """The trial after a task of it ended so, and whether that is its end for good."""
-    spec = state.job.spec
-    missing = [name for name in spec.required_metrics if name not in result.values]
-
-    def at(
-        status: TrialStatus, *, reason: str = outcome.reason, explanation: str = "", failure: str = outcome.failure
-    ) -> Trial:
-        counts = status in {TrialStatus.COMPLETED, TrialStatus.STOPPED}
-        return dataclasses.replace(
-            trial,
-            status=move(trial.status, status),
-            value=result.values.get(spec.objective.metric) if counts else None,
-            values=result.values if counts and not missing else {},
-            violation=spec.excess(result.values) if counts and not missing else 0.0,
-            metrics=result.metrics,
-            reason=reason,
-            fault=_fault(outcome) if status is TrialStatus.FAILED else FaultKind.NONE,
-            failure=failure if status is TrialStatus.FAILED else "",
-            explanation=explanation,
-            ended_at=None if status is TrialStatus.QUEUED else state.now,
-        )
-
-    if outcome.status is TaskStatus.SUCCEEDED and not missing:
-        return at(TrialStatus.COMPLETED, reason=""), True
-    if outcome.status is TaskStatus.SUCCEEDED:
-        verb = "has" if len(missing) == 1 else "have"
-        reason = f"{', '.join(missing)} {verb} no finite value to count."
-        return at(TrialStatus.FAILED, reason=reason, failure=str(Failure.NAN)), True
-    if outcome.status is TaskStatus.FAILED:
-        return at(TrialStatus.FAILED, explanation=outcome.explanation), True
-    environment = outcome.fault is FaultKind.ENVIRONMENT
-    if outcome.status is TaskStatus.LOST and result.lost >= MOST_LOST and not environment:
-        return at(TrialStatus.FAILED, reason=f"Lost {result.lost} times; the last time: {outcome.reason}"), True
-    if outcome.status is TaskStatus.LOST and _searching(state):
-        return at(TrialStatus.QUEUED, reason=outcome.reason), False
-    return at(TrialStatus.STOPPED), False
-
-
-def _fault(outcome: Outcome) -> FaultKind:
-    """Of a trial that failed; a program's where nobody said another."""
-    return FaultKind.PROGRAM if outcome.fault is FaultKind.NONE else outcome.fault
+def untried(job: TuningJob, counts: Mapping[TrialStatus, int]) -> int:
+    """Trials of the budget that are not stored yet: none when there are more than a lowered budget has."""
+    return max(0, job.spec.budget.trials - sum(counts.values()))
 
 
 # -- going on
@@ -242,7 +168,7 @@ def _search(
     if _failures_after(state, conclusions) >= budget.failures:
         room = 0  # what was started now would be stopped by the next decision
     again = [c.trial for c in conclusions if c.trial.status is TrialStatus.QUEUED]
-    queued = [t for t in state.trials if t.status is TrialStatus.QUEUED] + again
+    queued = [t for t in state.trials if _waits(t)] + again
     resting = _resting(state)
     queued = sorted((t for t in queued if t.id not in resting), key=lambda t: t.number)[: max(0, room)]
     fresh = _fresh(state, room - len(queued), make_id)
@@ -264,12 +190,20 @@ def _search(
     return Actions(
         job=after if after is not job else None,
         conclusions=conclusions,
+        dropped=_dropped(state),
+        stop=_to_stop(state, still_open),
         store=fresh,
         launch=launch,
         cancel=_to_cancel(conclusions),
         # One question at a time: a second would take the place of the first, whose answer would be lost.
         ask=0 if state.exhausted or state.asked else max(0, ask),
     )
+
+
+def _to_stop(state: JobState, still_open: Sequence[TuningTask]) -> list[TuningTask]:
+    """Tasks of trials that their user has stopped, which do not know it yet."""
+    unwanted = {trial.id for trial in state.trials if trial.stop_requested}
+    return [task for task in still_open if task.trial_id in unwanted and not task.stop_requested]
 
 
 def _fresh(state: JobState, room: int, make_id: Callable[[str], str]) -> list[Trial]:
@@ -323,11 +257,7 @@ def _task_of(trial: Trial, state: JobState, make_id: Callable[[str], str]) -> Tu
 
 def _wind_down(state: JobState, conclusions: list[Conclusion], still_open: list[TuningTask]) -> Actions:
     job = state.job
-    shelve = [
-        dataclasses.replace(t, status=TrialStatus.STOPPED, ended_at=state.now)
-        for t in state.trials
-        if t.status is TrialStatus.QUEUED
-    ]
+    shelve = [dataclasses.replace(t, status=TrialStatus.STOPPED, ended_at=state.now) for t in state.trials if _waits(t)]
     after = job
     if job.status is JobStatus.DELETING:
         pass
@@ -340,6 +270,7 @@ def _wind_down(state: JobState, conclusions: list[Conclusion], still_open: list[
     return Actions(
         job=after if after is not job else None,
         conclusions=conclusions,
+        dropped=_dropped(state),
         stop=[task for task in still_open if not task.stop_requested],
         shelve=shelve,
         cancel=_to_cancel(conclusions),

@@ -9,7 +9,8 @@ import structlog
 
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.control.asking import Search
-from tuning_service.control.decide import busy, decide, end_of, wanted
+from tuning_service.control.decide import busy, decide, untried, wanted
+from tuning_service.control.ends import end_of
 from tuning_service.control.feasibility import Feasibility
 from tuning_service.control.hearing import Hearing
 from tuning_service.control.job_state import Actions, JobState, Result
@@ -116,7 +117,7 @@ class TuningJobCtrl:
         assert self._search is not None
         if not self._search.has_news:
             self._search.wonder(state.job, self._open, self._tools.notify)
-        return actions.job is not None or bool(actions.infeasible) or self._search.has_news
+        return actions.job is not None or bool(actions.unrun) or self._search.has_news
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
@@ -156,6 +157,7 @@ class TuningJobCtrl:
             hearing_since=self._hearing.at(tools.clock()),
             job=job,
             counts=counts,
+            cut=search.ended[TrialStatus.STOPPED],
             trials=work.trials,
             tasks=work.tasks,
             results={},
@@ -167,7 +169,7 @@ class TuningJobCtrl:
             losses=losses,
             retry_pause_s=tools.retry_pause_s,
             price=self._standing.price,
-            **search.state(_left(job, counts)),
+            **search.state(untried(job, counts)),
         )
         state = dataclasses.replace(state, results=self._results(state))
         self.demand = Demand(
@@ -225,14 +227,14 @@ class TuningJobCtrl:
         tools, search, job = self._tools, self._search, state.job
         assert search is not None
         ended = {c.trial.id: c.trial for c in actions.conclusions if c.final}
-        ended |= {trial.id: trial for trial in actions.infeasible}
+        ended |= {trial.id: trial for trial in actions.unrun}
         open_trials = [t for t in [*state.trials, *actions.store] if t.id not in ended]
         pending = [PendingTrial(number=t.number, params=t.params) for t in open_trials]
         first = sum(state.counts.values()) + len(actions.store)
         rest = state.ready[len(actions.store) :]
         pending += [PendingTrial(number=first + i, params=s.params) for i, s in enumerate(rest)]
         search.ask(job, actions.ask, list(ended.values()), pending, self._open, tools.notify)
-        return dataclasses.replace(state, **search.state(_left(job, state.counts)))
+        return dataclasses.replace(state, **search.state(untried(job, state.counts)))
 
     def _open(self, job: TuningJob) -> AlgorithmSession:
         tools, spec = self._tools, job.spec
@@ -251,7 +253,7 @@ class TuningJobCtrl:
         if after is None or after.status not in _ENDED or state.job.status not in _AT_WORK:
             return actions
         assert search is not None
-        ended = [*(c.trial for c in actions.conclusions if c.final), *actions.infeasible]
+        ended = [*(c.trial for c in actions.conclusions if c.final), *actions.unrun]
         if not search.considers_end(state.job, ended, self._open, self._tools.notify):
             return actions
         return dataclasses.replace(actions, job=None)
@@ -263,14 +265,16 @@ class TuningJobCtrl:
         assert self._search is not None
         with self._tools.store.write() as unit:
             rows = unit.control
-            if not rows.fence(self.lease, points=state.job.queued_points):
-                raise StaleError  # points came in between, and may have been counted upon to be tried
+            if not rows.fence(self.lease, seen=state.job):
+                raise StaleError  # points or another budget came in between, and may have been counted upon
             place = self._conclude(rows, actions, now)
             for trial in actions.shelve:
                 rows.set_trial(trial, now)
             rows.mark_submitted(self._unmarked)
             rows.request_stop([task.id for task in actions.stop])
-            _add_trials(rows, actions, now, place)
+            rows.add_trials(actions.store)
+            for number, trial in enumerate(actions.unrun):
+                rows.set_trial(trial, now, settled=place + number)
             rows.take_points(
                 state.job.id,
                 {p.position: t.number for p, t in zip(self._search.points, actions.store, strict=False)},
@@ -328,7 +332,7 @@ class TuningJobCtrl:
                 status=str(trial.status),
                 **_given(value=trial.value, reason=trial.reason),
             )
-        for trial in actions.infeasible:
+        for trial in actions.unrun:
             search.take(trial, state.job)
             log.info("trial ended", trial=trial.number, status=str(trial.status), reason=trial.reason)
         if actions.job is not None:
@@ -369,18 +373,6 @@ class TuningJobCtrl:
         return bool(self._unmarked) and time.monotonic() - self._launched_at >= _MARK_S
 
 
-def _add_trials(rows: ControlRows, actions: Actions, now: float, place: int) -> None:
-    """Store new trials; those that have failed at once take `place` in the history, and what follows it."""
-    rows.add_trials(actions.store)
-    for number, trial in enumerate(actions.infeasible):
-        rows.set_trial(trial, now, settled=place + number)
-
-
 def _given(**values: object) -> dict[str, object]:
     """Those that say something: a log line without a reason has no field for it."""
     return {name: value for name, value in values.items() if value not in {None, ""}}
-
-
-def _left(job: TuningJob, counts: Mapping[TrialStatus, int]) -> int:
-    """Trials of the budget that are not stored yet."""
-    return max(0, job.spec.budget.trials - sum(counts.values()))

@@ -29,6 +29,7 @@ class JobState:
     hearing_since: float = 0.0  # silence from before does not count: nobody could have heard
     job: TuningJob
     counts: Mapping[TrialStatus, int]
+    cut: int = 0  # of the stopped ones, those that were stopped by themselves, for good
     trials: Sequence[Trial]  # queued and running
     tasks: Sequence[TuningTask]  # open, and ended but unsettled
     results: Mapping[str, Result]  # by id of an ended, unsettled task
@@ -69,6 +70,7 @@ class Actions:
     conclusions: Sequence[Conclusion] = ()
     stop: Sequence[TuningTask] = ()
     shelve: Sequence[Trial] = ()  # queued trials that will not run now
+    dropped: Sequence[Trial] = ()  # queued trials that will never run, since their user stopped them
     store: Sequence[Trial] = ()  # new ones: queued, and failed when their configuration is infeasible
     launch: Sequence[TuningTask] = ()
     cancel: Sequence[str] = ()  # handles
@@ -82,6 +84,11 @@ class Actions:
         return [trial for trial in self.store if trial.status is TrialStatus.FAILED]
 
     @property
+    def unrun(self) -> list[Trial]:
+        """Trials that enter the history, after those of `conclusions`, without a task's end."""
+        return [*self.dropped, *self.infeasible]
+
+    @property
     def writes(self) -> bool:
         """True when there is anything to store."""
         return bool(
@@ -89,6 +96,7 @@ class Actions:
             or self.conclusions
             or self.stop
             or self.shelve
+            or self.dropped
             or self.store
             or self.launch
             or self.requeue_stopped

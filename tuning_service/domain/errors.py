@@ -61,6 +61,10 @@ class TooLarge(TuningError):
     """The upload is larger than this service accepts."""
 
 
+class NotText(TuningError):
+    """What was asked for as a text is none."""
+
+
 class TryAgain(TuningError):
     """The service cannot do this right now; the same request may succeed later."""
 

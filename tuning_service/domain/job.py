@@ -306,6 +306,7 @@ class TuningJob:
     used_s: float = 0.0
     running_since: float | None = None
     forgiven: int = 0  # ended trials before the last resume: their failures are not held against the job
+    edits: int = 0  # how often its name or budget was changed
     queued_points: int = 0  # the user's points that have no trial yet
     # The trial that is best by the algorithm's model, which allows for noise, and the value expected of it, in the
     # user's own sign; None without a model, or before it was asked.

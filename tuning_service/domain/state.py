@@ -14,7 +14,7 @@ class JobStatus(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"  # its tasks are being ended
     STOPPED = "stopped"  # by request; can be resumed
-    COMPLETED = "completed"  # budget used or space exhausted, with at least one completed trial
+    COMPLETED = "completed"  # budget used or space exhausted, with a completed trial; can be resumed
     FAILED = "failed"  # gave up; `reason` says why; can be resumed
     DELETING = "deleting"  # its tasks are being ended, then its rows and files go
 
@@ -30,7 +30,7 @@ class TrialStatus(StrEnum):
     RUNNING = "running"  # one task of it is open
     COMPLETED = "completed"  # trained to its end, with a finite objective
     FAILED = "failed"  # the program's own failure; `reason` and `explanation` say why
-    STOPPED = "stopped"  # ended by a decision, a stop of the job or the end of its time; may be queued again
+    STOPPED = "stopped"  # by a stop of the job or the end of its time: may be queued again; or by itself: not
 
 
 class TaskStatus(StrEnum):
@@ -71,7 +71,7 @@ JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     # FAILED and COMPLETED through STOPPING: what still runs is ended first, `reason` is already known.
     JobStatus.STOPPING: frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.DELETING}),
     JobStatus.STOPPED: frozenset({JobStatus.RUNNING, JobStatus.DELETING}),
-    JobStatus.COMPLETED: frozenset({JobStatus.DELETING}),
+    JobStatus.COMPLETED: frozenset({JobStatus.RUNNING, JobStatus.DELETING}),
     JobStatus.FAILED: frozenset({JobStatus.RUNNING, JobStatus.DELETING}),
     JobStatus.DELETING: frozenset(),
 }

@@ -95,6 +95,7 @@ class Trial:
     failure: str = ""  # a `Failure`: in a word, how it failed
     explanation: str = ""  # many lines: what was looked for in the log, and what came near
     tasks: int = 0  # tasks so far
+    stop_requested: bool = False  # it shall end, for good, while its job goes on
     created_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None

@@ -31,3 +31,22 @@ def read_program(data: bytes, names: Collection[str], patterns: Collection[str])
             except UnicodeDecodeError:
                 continue
     return ProgramFiles(names=frozenset(names), texts=texts)
+
+
+def read_file(data: bytes, name: str, most: int) -> bytes | None:
+    """The first `most` bytes of a file of the archive `data`; None when there is no ordinary file of that name.
+
+    Raises BadBundle.
+    """
+    for entry in entries(data, _AS_ACCEPTED):
+        if entry.name != name:
+            continue
+        if entry.kind != "file":
+            return None
+        content = bytearray()
+        for chunk in entry.chunks():
+            content += chunk
+            if len(content) >= most:
+                break
+        return bytes(content[:most])
+    return None

@@ -2,13 +2,14 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tuning_service.domain import pareto
 from tuning_service.domain.job import TuningJob
 from tuning_service.storage.tenant_scope import TenantScope
 
-_MOST_JOBS = 200
+_MOST_JOBS = 500
 
 
 @dataclass(slots=True)
@@ -31,18 +32,26 @@ class Fronts:
 
         `completed` is how many trials have completed: nothing is read while that is as it was.
         """
+        return self.of_all(scope, [job], {job.id: completed})[job.id]
+
+    def of_all(
+        self, scope: TenantScope, jobs: Iterable[TuningJob], completed: Mapping[str, int]
+    ) -> dict[str, list[int]]:
+        """The same of several jobs, `completed` being by job; what is not remembered is read at once."""
+        by_id = {job.id: job for job in jobs}
         with self._lock:
-            known = self._fronts.get(job.id) or _Front()
-        if known.completed == completed:
-            return known.numbers
-        fresh, after = scope.feasible_values(job.id, after=known.after)
-        known = _joined(known, [(number, job.spec.losses(values)) for number, values in fresh], after, completed)
+            known = {job_id: self._fronts.get(job_id) or _Front() for job_id in by_id}
+        stale = {job_id: front for job_id, front in known.items() if front.completed != completed[job_id]}
+        for job_id, fresh in scope.listing.feasible_values({i: front.after for i, front in stale.items()}).items():
+            losses = [(number, by_id[job_id].spec.losses(values)) for number, values in fresh.values.items()]
+            known[job_id] = _joined(stale[job_id], losses, fresh.after, completed[job_id])
         with self._lock:
-            self._fronts[job.id] = known
-            self._fronts.move_to_end(job.id)
+            for job_id in stale:
+                self._fronts[job_id] = known[job_id]
+                self._fronts.move_to_end(job_id)
             while len(self._fronts) > _MOST_JOBS:
                 self._fronts.popitem(last=False)
-        return known.numbers
+        return {job_id: front.numbers for job_id, front in known.items()}
 
 
 def _joined(known: _Front, fresh: list[tuple[int, tuple[float, ...]]], after: int, completed: int) -> _Front:

@@ -18,6 +18,7 @@ from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.progress import views_of, with_pool_trouble
 from tuning_service.manager.quotas import check_jobs, check_storage
+from tuning_service.manager.steering_mgr import check_resumable
 from tuning_service.manager.submission import checked, inspected_texts
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
 from tuning_service.manager.warm_start import warm_start
@@ -169,14 +170,6 @@ class ModelTuningMgr:
         with self._store.read() as unit:
             return with_pool_trouble([view], unit.pools.controllers, self._clock())[0]
 
-    def jobs(
-        self, principal: Principal, *, before: str | None, limit: int, statuses: Collection[JobStatus] = ()
-    ) -> Sequence[JobView]:
-        """Newest first; `before` is the id of the last one seen."""
-        with self._store.read() as unit:
-            jobs = unit.for_tenant(principal).jobs(before=before, limit=limit, statuses=statuses)
-            return self._views(unit, principal, jobs)
-
     def job(self, principal: Principal, job_id: str) -> JobView:
         """Raises NotFound."""
         with self._store.read() as unit:
@@ -191,10 +184,10 @@ class ModelTuningMgr:
         return self._aim(principal, job_id, JobTarget.STOPPED)
 
     def resume(self, principal: Principal, job_id: str) -> JobView:
-        """A stopped or failed job goes on where it was. Resuming a running job changes nothing.
+        """A job that has ended goes on where it was, within its budget. Resuming a running job changes nothing.
 
         Raises:
-            Conflict: it has completed.
+            Conflict: it has completed, and its budget leaves nothing to do.
         """
         return self._aim(principal, job_id, JobTarget.RUNNING)
 
@@ -234,8 +227,10 @@ class ModelTuningMgr:
             job = scope.job(job_id)
             if job.target is JobTarget.DELETED and target is not JobTarget.DELETED:
                 raise Conflict("This job is being deleted.")
-            if target is not JobTarget.DELETED and job.status is JobStatus.COMPLETED:
-                raise Conflict("This job has completed; submit a new one to try more.")
+            if target is JobTarget.STOPPED and job.status is JobStatus.COMPLETED and job.target is target:
+                raise Conflict("This job has completed; it can be resumed with a larger budget, or deleted.")
+            if target is JobTarget.RUNNING and job.status is JobStatus.COMPLETED:
+                check_resumable(scope, job)
             if target is JobTarget.STOPPED and job.status is JobStatus.FAILED:
                 raise Conflict("This job has failed already; it can be resumed or deleted.")
             if target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
@@ -292,12 +287,13 @@ class ModelTuningMgr:
         after: Sequence[float] | None,
         limit: int,
         statuses: Collection[TrialStatus] = (),
+        offset: int = 0,
     ) -> list[tuple[Trial, list[float]]]:
         """Trials with their sort keys; `after` is the key of the last one seen. Raises NotFound."""
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
             scope.job(job_id)
-            return scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses)
+            return scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses, offset=offset)
 
     def trial(self, principal: Principal, job_id: str, number: int) -> TrialView:
         """Raises NotFound."""
@@ -320,7 +316,7 @@ class ModelTuningMgr:
     ) -> Sequence[Measurement]:
         """Of one execution of the trial, the newest unless `task` numbers another. Raises NotFound."""
         with self._store.read() as unit:
-            found = _chosen_task(unit, principal, job_id, number, task)
+            found = chosen_task(unit, principal, job_id, number, task)
             if found is None:
                 return []
             return unit.for_tenant(principal).measurements(found.id, metric=metric, after=after, limit=limit)
@@ -330,7 +326,7 @@ class ModelTuningMgr:
     ) -> LogPiece:
         """A piece of one execution's log; a negative `start` counts from the end. Raises NotFound."""
         with self._store.read() as unit:
-            found = _chosen_task(unit, principal, job_id, number, task)
+            found = chosen_task(unit, principal, job_id, number, task)
         if found is None:
             return LogPiece(data=b"", start=0, total=0, complete=False)
         begin = max(0, found.log_bytes + start) if start < 0 else start
@@ -367,7 +363,8 @@ class ModelTuningMgr:
             unit.ping()
 
 
-def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
+def chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
+    """One execution of a trial, the newest unless `task` numbers another; None before the first. Raises NotFound."""
     scope = unit.for_tenant(principal)
     tasks = scope.tasks(scope.trial(job_id, number).id)
     if task is None:
@@ -389,4 +386,5 @@ __all__ = [
     "Program",
     "TrialOrder",
     "TrialView",
+    "chosen_task",
 ]

@@ -94,10 +94,10 @@ def check_feasible(spec: JobSpec) -> None:
 def enqueue(scope: TenantScope, job_id: str, written: Sequence[Mapping[str, ParamValue]]) -> list[QueuedPoint]:
     """Put points into the queue of a job that runs, in a transaction that writes. Raises as `add_points` says."""
     job = scope.job(job_id, lock=True)
-    if job.status is JobStatus.COMPLETED:
-        raise Conflict("This job has completed; submit a new one to try more points.")
     if job.target is JobTarget.DELETED:
         raise Conflict("This job is being deleted.")
+    if job.status is JobStatus.COMPLETED and job.target is not JobTarget.RUNNING:
+        raise Conflict("This job has completed; raise budget.trials and resume it, then add points.")
     if job.target is not JobTarget.RUNNING:
         raise Conflict(f"This job is {job.status}, and goes nowhere; resume it, then add points.")
     if not written:
@@ -110,7 +110,7 @@ def enqueue(scope: TenantScope, job_id: str, written: Sequence[Mapping[str, Para
             f"points count within budget.trials, of which {left} of {total} are left: {made} are trials already"
             f" and {job.queued_points} are queued points."
         )
-        remedy = f"Send {left} at most." if left > 0 else "Submit a new job with a larger budget."
+        remedy = f"Send {left} at most, or raise budget.trials." if left > 0 else "Raise budget.trials first."
         raise InvalidRequest(FieldProblem(field="points", message=message, remedy=remedy))
     first = scope.last_position(job_id) + 1
     queued = [_queued(first + i, point) for i, point in enumerate(points)]

@@ -6,26 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
-from tuning_service.domain.trial import Trial
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.pool_mgr import trouble
 from tuning_service.manager.views import JobView
+from tuning_service.storage.job_list import Best
 from tuning_service.storage.tenant_scope import TenantScope
 
 
 def views_of(scope: TenantScope, jobs: Sequence[TuningJob], fronts: Fronts, now: float) -> list[JobView]:
     """The jobs, each with its numbers."""
-    counts = scope.trial_counts([job.id for job in jobs])
-    seconds = scope.mean_trial_seconds([job.id for job in jobs])
+    if not jobs:
+        return []
+    ids = [job.id for job in jobs]
+    counts = scope.trial_counts(ids)
+    seconds = scope.listing.mean_trial_seconds([job.id for job in jobs if job.status is JobStatus.RUNNING])
+    best = scope.listing.best({job.id: job.spec.objective.goal for job in jobs if len(job.spec.objectives) == 1})
+    several = {job.id: job for job in jobs if len(job.spec.objectives) > 1}
+    completed = {job_id: counts[job_id].get(TrialStatus.COMPLETED, 0) for job_id in several}
+    sizes = {job_id: len(front) for job_id, front in fronts.of_all(scope, several.values(), completed).items()}
+    used = scope.listing.usage(ids, now)
     views = []
     for job in jobs:
-        several = len(job.spec.objectives) > 1
-        best = [] if several else scope.best_trials(job.id, job.spec.objective.goal, limit=1)
-        progress = progress_of(job, counts[job.id], best[0] if best else None, seconds.get(job.id), now)
-        if several:
-            front = fronts.of(scope, job, progress.completed)
-            progress = dataclasses.replace(progress, front_size=len(front))
-        views.append(JobView(job=job, progress=progress))
+        progress = progress_of(job, counts[job.id], best.get(job.id), seconds.get(job.id), now)
+        progress = dataclasses.replace(progress, front_size=sizes.get(job.id))
+        views.append(JobView(job=job, progress=progress, used=used[job.id]))
     return views
 
 
@@ -52,7 +56,7 @@ def with_pool_trouble(
 
 
 def progress_of(
-    job: TuningJob, counts: Mapping[TrialStatus, int], best: Trial | None, mean_s: float | None, now: float
+    job: TuningJob, counts: Mapping[TrialStatus, int], best: Best | None, mean_s: float | None, now: float
 ) -> Progress:
     """The job's counts, with an estimate of the time left from the `mean_s` seconds that a completed trial took."""
     total = job.spec.budget.trials

@@ -18,6 +18,7 @@ from tuning_service.domain.texts import storable
 from tuning_service.domain.trial import MOST_LOST, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.access import task_token
+from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.parking import parked, taken_over
 from tuning_service.runner.protocol import Answer, Claim, Park, Report
 from tuning_service.storage.artifacts import ArtifactStore
@@ -42,12 +43,14 @@ class TaskDesk:
         environments: Mapping[str, str] | None = None,
         clock: Clock = system_clock,
         log_patience_s: float = 10.0,
+        keeper: CurveKeeper | None = None,
     ) -> None:
         """`notify` is told the id of the job each time one of its tasks has ended, after that is stored.
 
         `data_dir` is where executors have the data of trainings; "" when that is not the same on all of them.
         `environments` are the deployment's by name: the path of each one's interpreter on the executors.
         After `log_patience_s` of refusals by the artifact store, reports are taken without their logs.
+        `keeper` is told of ends; without one, learning curves are reduced when somebody first looks at them.
         """
         self._store = store
         self._artifacts = artifacts
@@ -58,6 +61,7 @@ class TaskDesk:
         self._environments = dict(environments or {})
         self._clock = clock
         self._log_patience_s = log_patience_s
+        self._keeper = keeper
         self._refusing_since: float | None = None  # since when the artifact store takes no logs
         with store.write() as unit:
             self._secret = unit.tenancy.secret("task-tokens")
@@ -212,6 +216,8 @@ class TaskDesk:
                 reason=report.outcome.reason,
             )
             self._notify(task.job_id)
+            if self._keeper is not None:
+                self._keeper.ended(task.id)
         return Answer(decision=decision)
 
     def _keep_log(self, task_id: str, offset: int, log: bytes) -> str:

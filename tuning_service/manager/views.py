@@ -1,9 +1,10 @@
 """What the use cases of tuning answer with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuning_service.domain.job import JobSpec, Progress, TuningJob
+from tuning_service.domain.principal import Usage
 from tuning_service.domain.trial import Trial, TuningTask
 
 
@@ -13,6 +14,7 @@ class JobView:
 
     job: TuningJob
     progress: Progress
+    used: Usage = field(default_factory=Usage)  # `cpu_hours`, `gpu_hours` and `cost`, of all time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

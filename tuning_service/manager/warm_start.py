@@ -27,14 +27,7 @@ class WarmStart:
 
 def warm_start(scope: TenantScope, spec: JobSpec) -> WarmStart:
     """What `spec.warm_start` names, as it is now: the history of the new job must not change with the earlier ones."""
-    jobs: list[TuningJob] = []
-    problems: list[FieldProblem] = []
-    for i, job_id in enumerate(spec.warm_start):
-        try:
-            jobs.append(scope.job(job_id))
-        except NotFound as error:
-            remedy = "Name jobs of your own that were not deleted; 'tuning-service list' shows them."
-            problems.append(FieldProblem(field=f"warm_start.{i}", message=_lowered(error.message), remedy=remedy))
+    jobs, problems = named_jobs(scope, spec)
     if problems:
         return WarmStart(problems=problems)
     algorithm = algorithms().get(spec.algorithm.name)  # None: a plug-in, of which nobody knows
@@ -53,6 +46,19 @@ def warm_start(scope: TenantScope, spec: JobSpec) -> WarmStart:
         observations=[observation for part in parts for observation in part.observations],
         report=[part.report for part in parts],
     )
+
+
+def named_jobs(scope: TenantScope, spec: JobSpec) -> tuple[list[TuningJob], list[FieldProblem]]:
+    """The jobs that `spec.warm_start` names, and a problem for each that there is not."""
+    jobs: list[TuningJob] = []
+    problems: list[FieldProblem] = []
+    for i, job_id in enumerate(spec.warm_start):
+        try:
+            jobs.append(scope.job(job_id))
+        except NotFound as error:
+            remedy = "Name jobs of your own that were not deleted; 'tuning-service list' shows them."
+            problems.append(FieldProblem(field=f"warm_start.{i}", message=_lowered(error.message), remedy=remedy))
+    return jobs, problems
 
 
 def _part(scope: TenantScope, spec: JobSpec, job: TuningJob, ended: int, *, most: int) -> Learned:

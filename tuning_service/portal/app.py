@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tuning_service.api.errors import problem_response
 from tuning_service.domain.errors import Denied, InvalidRequest, NotFound, TooManyRequests, TryAgain, TuningError
 from tuning_service.portal import live, static
-from tuning_service.portal.pages import algorithms, jobs, operation, sign_in, submit, trial
+from tuning_service.portal.pages import algorithms, job, job_charts, job_trials, jobs, operation, sign_in, submit, trial
 from tuning_service.portal.render import HEADERS, live_part, tag_of, whole
 from tuning_service.portal.rendered import Rendered
 from tuning_service.portal.view import Page, PageFunction, View, chosen_theme
@@ -24,6 +24,9 @@ log = structlog.stdlib.get_logger("tuning_service.portal")
 
 PAGES: tuple[tuple[str, PageFunction], ...] = (
     *jobs.PAGES,
+    *job_charts.PAGES,
+    *job_trials.PAGES,
+    *job.PAGES,
     *algorithms.PAGES,
     *operation.PAGES,
     *trial.PAGES,
@@ -84,7 +87,7 @@ def _view(request: Request) -> View | None:
     principal = request.state.principal
     if principal is None:
         return None
-    session = getattr(request.state, "session", None)
+    session = request.state.session
     return View(request=request, principal=principal, csrf="" if session is None else session.csrf)
 
 

@@ -19,6 +19,7 @@ ENUM_FIELDS = frozenset(
 )
 _FIELD_BEFORE = re.compile(r"(\w+)\s*:\s*$")
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_ANY_WORD = re.compile(f"{_SKIPPED}|{_ALONE.format(_WORD.pattern)}")
 
 
 def substitute(text: str, values: Mapping[str, ParamValue]) -> str:
@@ -33,6 +34,11 @@ def substitute(text: str, values: Mapping[str, ParamValue]) -> str:
 def placeholders(text: str, names: Collection[str]) -> list[tuple[str, int, int]]:
     """Where `names` stand in `text`, in the order of the text: name, line and column, counted from 1."""
     return [(match["name"], *place(text, match.start())) for match in _matches(text, names)]
+
+
+def words(text: str) -> list[tuple[str, int]]:
+    """All words of `text` that would be replaced if they were parameters, with their offsets."""
+    return [(match["name"], match.start()) for match in _ANY_WORD.finditer(text) if match["name"]]
 
 
 def place(text: str, offset: int) -> tuple[int, int]:

@@ -1,17 +1,14 @@
 """What a controller reads and writes: leases, and the rows of the job that a lease is for."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
 
 from tuning_service.domain.errors import LeaseLost
 from tuning_service.domain.job import TuningJob
-from tuning_service.domain.pool import DEFAULT_POOL
 from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import (
-    OPEN_JOBS,
     OPEN_TASKS,
     OPEN_TRIALS,
     JobStatus,
@@ -28,6 +25,7 @@ from tuning_service.domain.trial import (
     Trial,
     TuningTask,
 )
+from tuning_service.storage.leases import Lease, LeaseRows
 from tuning_service.storage.rows import (
     job_from,
     job_values,
@@ -52,6 +50,8 @@ from tuning_service.storage.tables import (
 )
 from tuning_service.storage.usage import account
 from tuning_service.storage.writes import add_event
+
+__all__ = ["ControlRows", "Lease", "OpenWork"]
 
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
@@ -86,7 +86,9 @@ _FENCE = (
     .where(tuning_jobs.c.id == bindparam("job"), tuning_jobs.c.lease_epoch == bindparam("epoch"))
     .values(lease_epoch=bindparam("epoch"))
 )
-_FENCE_POINTS = _FENCE.where(tuning_jobs.c.queued_points == bindparam("points"))
+_FENCE_AS_SEEN = _FENCE.where(
+    tuning_jobs.c.queued_points == bindparam("points"), tuning_jobs.c.edits == bindparam("edit")
+)
 _POINTS = (
     select(queued_points)
     .where(queued_points.c.job_id == bindparam("job"), queued_points.c.trial.is_(None))
@@ -94,20 +96,18 @@ _POINTS = (
     .limit(bindparam("most"))
 )
 # Columns of a job that a controller leaves alone.
-_OF_SUBMISSION = {"owner", "owner_name"} | {
-    *("id", "tenant_id", "spec", "program", "pool", "name", "target", "created_at", "warm_start_report")
-}
+_OF_SUBMISSION = frozenset(
+    {
+        *("id", "tenant_id", "spec", "program", "pool", "framework", "algorithm", "name", "target", "owner"),
+        *("owner_name", "created_at", "warm_start_report"),
+    }
+)
+# The same of a trial.
+_OF_ITS_START = (
+    *("id", "job_id", "tenant_id", "number", "params", "source", "tasks", "stop_requested", "created_at", "started_at"),
+)
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right to drive one job. Every write for the job carries the epoch."""
-
-    job_id: str
-    tenant_id: str
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,81 +119,25 @@ class OpenWork:
     open_counts: Mapping[TrialStatus, int]  # trials that have not ended for good: queued, running, stopped
 
 
-class ControlRows:
+class ControlRows(LeaseRows):
     """Rows for controllers. Methods that write a job's rows come after `fence` in the same transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def fence(self, lease: Lease, *, seen: TuningJob | None = None) -> bool:
+        """Lock the job until the transaction ends. False when its tenant has changed it since it was `seen`.
 
-    # -- leases
-
-    def claimable_jobs(self, now: float, *, held: Collection[str], pool: str = DEFAULT_POOL) -> list[Lease]:
-        """The pool's jobs that have work and whose lease ran out, as the leases they would be; `held` are left out."""
-        due = or_(
-            tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
-            # Ended jobs have work when their target moved on.
-            tuning_jobs.c.target == str(JobTarget.DELETED),
-            (tuning_jobs.c.target == str(JobTarget.RUNNING))
-            & tuning_jobs.c.status.in_([str(JobStatus.STOPPED), str(JobStatus.FAILED)]),
-        )
-        rows = self._connection.execute(
-            select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
-            .where(
-                due,
-                tuning_jobs.c.pool == pool,
-                tuning_jobs.c.lease_until <= now,
-                tuning_jobs.c.id.not_in(list(held)),
-            )
-            # In one order for all, so that two controllers that claim at once do not wait for each other.
-            .order_by(tuning_jobs.c.id)
-        )
-        return [Lease(job_id=row.id, tenant_id=row.tenant_id, epoch=row.lease_epoch + 1) for row in rows]
-
-    def claim_jobs(self, wanted: Iterable[Lease], owner: str, now: float, ttl_s: float) -> list[Lease]:
-        """Those of `wanted` that nobody took meanwhile; they are ours until `now + ttl_s`."""
-        leases = []
-        for lease in wanted:
-            taken = self._connection.execute(
-                update(tuning_jobs)
-                .where(
-                    tuning_jobs.c.id == lease.job_id,
-                    tuning_jobs.c.lease_epoch == lease.epoch - 1,
-                    tuning_jobs.c.lease_until <= now,
-                )
-                .values(lease_owner=owner, lease_epoch=lease.epoch, lease_until=now + ttl_s)
-            )
-            if taken.rowcount:
-                leases.append(lease)
-        return leases
-
-    def renew(self, lease: Lease, now: float, ttl_s: float) -> bool:
-        """False when the lease is somebody else's by now, or the job is gone."""
-        renewed = self._connection.execute(self._held(lease).values(lease_until=now + ttl_s))
-        return bool(renewed.rowcount)
-
-    def release(self, lease: Lease) -> None:
-        """Let another controller take the job at once."""
-        self._connection.execute(self._held(lease).values(lease_owner=None, lease_until=0))
-
-    def release_all(self) -> None:
-        """End all leases: for a controller that knows that it is the only one left."""
-        self._connection.execute(update(tuning_jobs).values(lease_owner=None, lease_until=0))
-
-    def fence(self, lease: Lease, *, points: int | None = None) -> bool:
-        """Lock the job until the transaction ends. False when it has not `points` queued points any more.
+        That is: its budget or name, or how many points are queued.
 
         Raises:
             LeaseLost: another controller took it, or it was deleted.
         """
         held = {"job": lease.job_id, "epoch": lease.epoch}
-        if points is not None and self._connection.execute(_FENCE_POINTS, held | {"points": points}).rowcount:
-            return True
+        if seen is not None:
+            as_seen = held | {"points": seen.queued_points, "edit": seen.edits}
+            if self._connection.execute(_FENCE_AS_SEEN, as_seen).rowcount:
+                return True
         if not self._connection.execute(_FENCE, held).rowcount:
             raise LeaseLost
-        return points is None
-
-    def _held(self, lease: Lease) -> Any:
-        return update(tuning_jobs).where(tuning_jobs.c.id == lease.job_id, tuning_jobs.c.lease_epoch == lease.epoch)
+        return seen is None
 
     # -- reading
 
@@ -273,13 +217,13 @@ class ControlRows:
     def set_job(self, job: TuningJob, now: float) -> None:
         """Store where the job is now. Its target is the tenant's and stays as it is, with one exception.
 
-        A job that failed by itself is wanted to rest, so that a later resume is a change of its target.
+        A job that ended by itself is wanted to rest, so that a later resume is a change of its target.
         """
         values = job_values(job)
         for name in _OF_SUBMISSION:
             del values[name]
         self._connection.execute(update(tuning_jobs).where(tuning_jobs.c.id == job.id).values(**values))
-        if job.status is JobStatus.FAILED:
+        if job.status in {JobStatus.FAILED, JobStatus.COMPLETED}:
             self._connection.execute(
                 update(tuning_jobs)
                 .where(tuning_jobs.c.id == job.id, tuning_jobs.c.target == str(JobTarget.RUNNING))
@@ -377,17 +321,17 @@ class ControlRows:
     def set_trial(self, trial: Trial, now: float, *, settled: int | None = None) -> None:
         """Store where the trial is now; `settled` is its place in the history when it ended for good."""
         values = trial_values(trial)
-        for name in ("id", "job_id", "tenant_id", "number", "params", "source", "tasks", "created_at", "started_at"):
+        for name in _OF_ITS_START:
             del values[name]
         self._connection.execute(_SET_TRIAL, {"trial": trial.id, **values, "settled": settled})
         data = {"number": trial.number, "status": str(trial.status), "value": trial.value, "reason": trial.reason}
         add_event(self._connection, trial.job_id, "trial", data, now)
 
     def requeue_stopped(self, job_id: str) -> None:
-        """Trials that a stop ended are to be run again."""
+        """Trials that a stop of the job ended are to be run again."""
         self._connection.execute(
             update(trials)
-            .where(trials.c.job_id == job_id, trials.c.status == str(TrialStatus.STOPPED))
+            .where(trials.c.job_id == job_id, trials.c.status == str(TrialStatus.STOPPED), trials.c.settled.is_(None))
             .values(status=str(TrialStatus.QUEUED), reason="", ended_at=None)
         )
 

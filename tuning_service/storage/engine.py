@@ -39,6 +39,8 @@ def _open_sqlite(url: str) -> Engine:
         # The driver's own transaction handling begins too late (at the first write), so that a transaction that
         # reads and then writes could fail with "database is locked". We begin ourselves, see below.
         connection.isolation_level = None
+        # SQLite's own knows the letters of ASCII alone.
+        connection.create_function("lower", 1, _lower, deterministic=True)
         # WAL: readers and the one writer do not wait for each other. NORMAL loses nothing when a process dies,
         # and at most the last transactions when the machine does.
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-8000"):
@@ -50,6 +52,10 @@ def _open_sqlite(url: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _lower(value: str | bytes | float | None) -> str | bytes | float | None:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _alembic(engine: Engine) -> Config:

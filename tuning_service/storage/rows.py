@@ -54,7 +54,7 @@ def params_key(params: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=512)
 def _spec_from(text: str) -> JobSpec:
-    # A spec never changes and its job is loaded many times a second, so each is built once.
+    # A spec seldom changes and its job is loaded many times a second, so each text is built once.
     return JobSpec.from_dict(orjson.loads(text))
 
 
@@ -74,6 +74,7 @@ def job_from(row: AnyRow) -> TuningJob:
         used_s=row.used_s,
         running_since=row.running_since,
         forgiven=row.forgiven,
+        edits=row.edits,
         queued_points=row.queued_points,
         model_best_trial=row.model_best_trial,
         model_best_value=row.model_best_value,
@@ -81,15 +82,21 @@ def job_from(row: AnyRow) -> TuningJob:
     )
 
 
+def spec_values(spec: JobSpec) -> dict[str, Any]:
+    """The columns that follow a change of name or budget."""
+    return {"name": spec.name, "spec": orjson.dumps(spec.to_dict()).decode()}
+
+
 def job_values(job: TuningJob) -> dict[str, Any]:
     return {
         name: getattr(job, name)
         for name in ("id", "tenant_id", "reason", "owner", "owner_name", "created_at", "started_at", "ended_at")
     } | {
-        "name": job.spec.name,
-        "spec": orjson.dumps(job.spec.to_dict()).decode(),
+        **spec_values(job.spec),
         "program": job.spec.program,
         "pool": job.spec.pool,
+        "framework": job.spec.framework,
+        "algorithm": job.spec.algorithm.name,
         "status": str(job.status),
         "target": str(job.target),
         "used_s": job.used_s,
@@ -123,6 +130,7 @@ def trial_from(row: AnyRow) -> Trial:
         failure=row.failure,
         explanation=row.explanation,
         tasks=row.tasks,
+        stop_requested=row.stop_requested,
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,

@@ -143,7 +143,9 @@ class RunnerRows:
                 for point in points
             ],
         )
-        told = {"log_problem": log_problem} if log_problem else {}
+        told: dict[str, Any] = {"log_problem": log_problem} if log_problem else {}
+        if points or withdrawn:
+            told["measured_at"] = now
         self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes), **told)
 
     def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:

@@ -13,13 +13,16 @@ from tuning_service.storage.control import ControlRows
 from tuning_service.storage.cordons import CordonRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
+from tuning_service.storage.outlines import CurveRows, OutlineRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.pools import PoolRows
 from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
 from tuning_service.storage.usage import QuotaRows
+from tuning_service.storage.usage_months import UsageMonths
 from tuning_service.storage.users import SessionRows, UserRows
+from tuning_service.storage.watching import WatchRows
 
 
 class Unit:
@@ -40,6 +43,15 @@ class Unit:
         """
         return TenantScope(self._connection, principal.tenant_id)
 
+    def outlines_for(self, principal: Principal) -> OutlineRows:
+        """The same rows as charts read them. Raises Denied."""
+        return OutlineRows(self._connection, principal.tenant_id)
+
+    @property
+    def curves(self) -> CurveRows:
+        """Measurements to reduce, for the service itself."""
+        return CurveRows(self._connection)
+
     def plugins_of(self, tenant_id: str | None) -> PluginRows:
         """Plug-ins as that tenant sees them, for controllers; None: the operator's own."""
         return PluginRows(self._connection, tenant_id)
@@ -50,9 +62,19 @@ class Unit:
         return QuotaRows(self._connection)
 
     @property
+    def usage_months(self) -> UsageMonths:
+        """What tenants have used, month by month."""
+        return UsageMonths(self._connection)
+
+    @property
     def pools(self) -> PoolRows:
         """Compute pools and their controllers."""
         return PoolRows(self._connection)
+
+    @property
+    def watching(self) -> WatchRows:
+        """Signs of change, over all tenants."""
+        return WatchRows(self._connection)
 
     @property
     def cordons(self) -> CordonRows:

@@ -189,6 +189,11 @@ tuning_jobs = Table(
     Column("spec", Text, nullable=False),  # JSON, see rows.py
     Column("program", String(64), nullable=False),
     Column("pool", String(64), nullable=False, server_default=text("'default'")),
+    # As in the spec, for lists that are filtered by them.
+    Column("framework", String(64), nullable=False, server_default=text("''")),
+    Column("algorithm", String(64), nullable=False, server_default=text("''")),
+    # How often the spec was changed: what was decided upon an earlier one is not stored.
+    Column("edits", Integer, nullable=False, server_default=text("0")),
     Column("status", String(16), nullable=False),
     Column("target", String(16), nullable=False),
     Column("reason", Text, nullable=False),
@@ -210,8 +215,20 @@ tuning_jobs = Table(
     Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Double, nullable=False, server_default=text("0")),
     Index("ix_tuning_jobs_tenant_id_id", "tenant_id", "id"),
+    Index("ix_tuning_jobs_list", "tenant_id", "created_at", "id", "status", "framework", "algorithm", "pool"),
     Index("ix_tuning_jobs_tenant_id_program", "tenant_id", "program"),
     Index("ix_tuning_jobs_status", "status"),
+)
+
+# What a job's executions have used, added up when they end. Not in the job's row: runners would wait there for its
+# controller, and the controller for them.
+job_usage = Table(
+    "job_usage",
+    metadata,
+    _of("job_id", "tuning_jobs.id", primary_key=True),
+    Column("cpu_s", Double, nullable=False),
+    Column("gpu_s", Double, nullable=False),
+    Column("cost", Double, nullable=False),
 )
 
 queued_points = Table(
@@ -253,6 +270,8 @@ trials = Table(
     Column("tasks", Integer, nullable=False),
     # The order in which the controller took the ends in: what an algorithm's history is sorted by.
     Column("settled", Integer),
+    # Its user wants it to end, for good.
+    Column("stop_requested", Boolean, nullable=False, server_default=false()),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
@@ -302,6 +321,7 @@ tuning_tasks = Table(
     Column("created_at", Double, nullable=False),
     Column("claimed_at", Double),
     Column("heartbeat_at", Double),
+    Column("measured_at", Double),  # when it last reported a measurement
     Column("ended_at", Double),
     UniqueConstraint("trial_id", "number"),
     Index("ix_tuning_tasks_job_id_status", "job_id", "status"),

@@ -1,6 +1,6 @@
 """One tenant's rows. Whatever is asked for here, another tenant's object is not found."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,12 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound, TryAgain
-from tuning_service.domain.job import Goal, TuningJob
+from tuning_service.domain.job import Goal, JobSpec, TuningJob
 from tuning_service.domain.principal import Tenant
-from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.state import OPEN_TRIALS, JobTarget, TrialStatus
 from tuning_service.domain.trial import NOT_ITS_OWN, Measurement, Observation, QueuedPoint, Trial, TuningTask
+from tuning_service.storage.job_list import JobListRows
+from tuning_service.storage.job_overview import JobOverviewRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.rows import (
     AnyRow,
@@ -19,6 +21,7 @@ from tuning_service.storage.rows import (
     job_values,
     measurement_from,
     point_from,
+    spec_values,
     task_from,
     trial_from,
     warm_values,
@@ -35,6 +38,8 @@ from tuning_service.storage.tables import (
 )
 from tuning_service.storage.usage import QuotaRows, UsageRows
 from tuning_service.storage.writes import add_event, insert_if_new
+
+_OPEN_TRIALS = [str(s) for s in OPEN_TRIALS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,8 @@ class TenantScope:
         self._tenant_id = tenant_id
         self.plugins = PluginRows(connection, tenant_id)
         self.usage = UsageRows(connection, tenant_id)
+        self.listing = JobListRows(connection, tenant_id)
+        self.overview = JobOverviewRows(connection, tenant_id)
 
     def lock(self) -> Tenant:
         """The tenant, whose quotas nobody else draws on until the transaction ends."""
@@ -153,16 +160,6 @@ class TenantScope:
             raise NotFound(f"There is no tuning job {job_id!r}.")
         return job_from(row)
 
-    def jobs(self, *, before: str | None, limit: int, statuses: Collection[JobStatus] = ()) -> list[TuningJob]:
-        """Newest first; `before` is the id of the last one seen."""
-        query = select(tuning_jobs).where(tuning_jobs.c.tenant_id == self._tenant_id)
-        if before is not None:
-            query = query.where(tuning_jobs.c.id < before)
-        if statuses:
-            query = query.where(tuning_jobs.c.status.in_([str(s) for s in statuses]))
-        rows = self._connection.execute(query.order_by(tuning_jobs.c.id.desc()).limit(limit))
-        return [job_from(row) for row in rows]
-
     def set_target(self, job: TuningJob, target: JobTarget, now: float) -> None:
         """What the tenant wants of the job from now on. Raises NotFound."""
         changed = self._connection.execute(
@@ -173,6 +170,30 @@ class TenantScope:
         if not changed.rowcount:
             raise NotFound(f"There is no tuning job {job.id!r}.")
         add_event(self._connection, job.id, "job", {"status": str(job.status), "target": str(target)}, now)
+
+    def change_job(self, job: TuningJob, spec: JobSpec, changed: Mapping[str, Any], now: float) -> None:
+        """Give the job another name or budget; `changed` is told to those who watch it. Raises NotFound."""
+        stored = self._connection.execute(
+            update(tuning_jobs)
+            .where(tuning_jobs.c.id == job.id, tuning_jobs.c.tenant_id == self._tenant_id)
+            .values(**spec_values(spec), edits=tuning_jobs.c.edits + 1)
+        )
+        if not stored.rowcount:
+            raise NotFound(f"There is no tuning job {job.id!r}.")
+        data = {"status": str(job.status), "target": str(job.target), "changed": dict(changed)}
+        add_event(self._connection, job.id, "job", data, now)
+
+    def request_trial_stop(self, trial: Trial, now: float) -> bool:
+        """The trial shall end, for good; False when it has ended."""
+        asked = self._connection.execute(
+            update(trials)
+            .where(trials.c.id == trial.id, trials.c.tenant_id == self._tenant_id, trials.c.status.in_(_OPEN_TRIALS))
+            .values(stop_requested=True)
+        )
+        if asked.rowcount and not trial.stop_requested:
+            data = {"number": trial.number, "status": str(trial.status), "stop_requested": True}
+            add_event(self._connection, trial.job_id, "trial", data, now)
+        return bool(asked.rowcount)
 
     def add_points(self, job_id: str, points: Sequence[QueuedPoint]) -> None:
         """Put `points` into the job's queue. Raises NotFound."""
@@ -234,18 +255,12 @@ class TenantScope:
             counts[job_id][TrialStatus(status)] = count
         return counts
 
-    def mean_trial_seconds(self, job_ids: Collection[str]) -> dict[str, float]:
-        """Per job, how long a completed trial took on average; jobs without one are missing."""
-        rows = self._connection.execute(
-            select(trials.c.job_id, func.avg(trials.c.ended_at - trials.c.started_at))
-            .where(
-                trials.c.job_id.in_(list(job_ids)),
-                trials.c.tenant_id == self._tenant_id,
-                trials.c.status == str(TrialStatus.COMPLETED),
-            )
-            .group_by(trials.c.job_id)
-        )
-        return {job_id: seconds for job_id, seconds in rows if seconds is not None}
+    def stopped_for_good(self, job_id: str) -> int:
+        """How many trials were stopped by themselves, and are not run again when the job is resumed."""
+        chosen = trials.c.job_id == job_id, trials.c.tenant_id == self._tenant_id, trials.c.settled.is_not(None)
+        return self._connection.execute(
+            select(func.count()).where(*chosen, trials.c.status == str(TrialStatus.STOPPED))
+        ).scalar_one()
 
     def best_trials(self, job_id: str, goal: Goal, limit: int) -> list[Trial]:
         """Completed trials, best first by the first objective; of equal ones the earlier.
@@ -270,19 +285,6 @@ class TenantScope:
         rows = self._connection.execute(failed.order_by(trials.c.number.desc()).limit(limit))
         return [trial_from(row) for row in rows]
 
-    def feasible_values(self, job_id: str, *, after: int) -> tuple[list[tuple[int, dict[str, float]]], int]:
-        """Number and values of trials that met all constraints, of those that ended after the `after`-th one.
-
-        And which end was the last: what to give as `after` the next time; -1 to begin with. Ends are stored one by one.
-        """
-        rows = self._connection.execute(
-            select(trials.c.number, trials.c.settled, trials.c["values"], trials.c.violation, trials.c.status).where(
-                trials.c.job_id == job_id, trials.c.tenant_id == self._tenant_id, trials.c.settled > after
-            )
-        ).all()
-        values = [(r.number, r[2]) for r in rows if r.status == str(TrialStatus.COMPLETED) and r.violation == 0]
-        return values, max((row.settled for row in rows), default=after)
-
     def numbered_trials(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
         """In the order of `numbers`; those that are not there are left out."""
         rows = self._connection.execute(self._trials(job_id).where(trials.c.number.in_(list(numbers))))
@@ -302,8 +304,9 @@ class TenantScope:
         after: Sequence[float] | None,
         limit: int,
         statuses: Collection[TrialStatus] = (),
+        offset: int = 0,
     ) -> list[tuple[Trial, list[float]]]:
-        """Trials with their sort keys; `after` is the key of the last one seen."""
+        """Trials with their sort keys; `after` is the key of the last one seen, `offset` how many are left out."""
         column = trials.c[order.column]
         sign = -1 if order.descending else 1
         keys: list[ColumnElement[Any]] = [
@@ -317,7 +320,7 @@ class TenantScope:
             query = query.where(trials.c.status.in_([str(s) for s in statuses]))
         if after is not None:
             query = query.where(tuple_(*keys) > tuple_(*after))
-        rows = self._connection.execute(query.order_by(*keys).limit(limit))
+        rows = self._connection.execute(query.order_by(*keys).limit(limit).offset(offset))
         return [(trial_from(row), [row.key_0, row.key_1, row.key_2, row.key_3]) for row in rows]
 
     def trial(self, job_id: str, number: int) -> Trial:

@@ -1,19 +1,19 @@
 """What tenants use and have used."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Insert, func, select
+from sqlalchemy import Connection, Insert, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tuning_service.domain.principal import Tenant, Usage
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS
 from tuning_service.domain.trial import TuningTask
 from tuning_service.storage.rows import tenant_from
-from tuning_service.storage.tables import plugins, programs, tenants, tuning_jobs, tuning_tasks, usage
+from tuning_service.storage.tables import job_usage, plugins, programs, tenants, tuning_jobs, tuning_tasks, usage
 
-_HOUR_S = 3600.0
+HOUR_S = 3600.0
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
 
@@ -25,24 +25,58 @@ def account(connection: Connection, task: TuningTask, now: float) -> None:
     if task.claimed_at is None:
         return
     pool = connection.execute(select(tuning_jobs.c.pool).where(tuning_jobs.c.id == task.job_id)).scalar_one()
-    parts = list(_by_month(task.claimed_at, max(now, task.claimed_at)))
+    parts = list(by_month(task.claimed_at, max(now, task.claimed_at)))
     for month, seconds in parts:
         row = {
             "tenant_id": task.tenant_id,
             "month": month,
             "pool": pool,
             "tasks": int(month == parts[-1][0]),
-            "cpu_s": seconds * task.cpus,
-            "gpu_s": seconds * task.gpu_share,
-            "cost": seconds / _HOUR_S * task.gpu_share * task.price,
+            **_used(seconds, task.cpus, task.gpu_share, task.price),
         }
-        connection.execute(_adding(connection.dialect.name).values(row))
+        connection.execute(_adding(usage, connection.dialect.name).values(row))
+    used = _used(max(now - task.claimed_at, 0.0), task.cpus, task.gpu_share, task.price)
+    connection.execute(_adding(job_usage, connection.dialect.name).values(job_id=task.job_id, **used))
 
 
-def _adding(dialect: str) -> Insert:
-    statement = sqlite.insert(usage) if dialect == "sqlite" else postgresql.insert(usage)
-    sums = {name: usage.c[name] + statement.excluded[name] for name in ("tasks", "cpu_s", "gpu_s", "cost")}
-    return statement.on_conflict_do_update(index_elements=list(usage.primary_key), set_=sums)
+def _used(seconds: float, cpus: int, gpus: float, price: float) -> dict[str, float]:
+    return {"cpu_s": seconds * cpus, "gpu_s": seconds * gpus, "cost": seconds / HOUR_S * gpus * price}
+
+
+def _adding(table: Table, dialect: str) -> Insert:
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    added = [column.name for column in table.c if column.name in {"tasks", "cpu_s", "gpu_s", "cost"}]
+    sums = {name: table.c[name] + statement.excluded[name] for name in added}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
+
+
+def used_by_jobs(connection: Connection, tenant_id: str, job_ids: Collection[str], now: float) -> dict[str, Usage]:
+    """What each of these jobs of the tenant has used, by what has ended, and up to `now` by what runs.
+
+    Of `Usage` these are set: `cpu_hours`, `gpu_hours`, `cost`.
+    """
+    sums = {job_id: dict.fromkeys(("cpu_s", "gpu_s", "cost"), 0.0) for job_id in job_ids}
+    for row in connection.execute(
+        select(job_usage)
+        .join(tuning_jobs, tuning_jobs.c.id == job_usage.c.job_id)
+        .where(job_usage.c.job_id.in_(list(job_ids)), tuning_jobs.c.tenant_id == tenant_id)
+    ):
+        sums[row.job_id] = {"cpu_s": row.cpu_s, "gpu_s": row.gpu_s, "cost": row.cost}
+    tasks = tuning_tasks.c
+    for row in connection.execute(
+        select(tasks.job_id, tasks.claimed_at, tasks.cpus, tasks.gpu_share, tasks.price).where(
+            tasks.job_id.in_(list(job_ids)),
+            tasks.tenant_id == tenant_id,
+            tasks.status.in_(_OPEN_TASKS),
+            tasks.claimed_at.is_not(None),
+        )
+    ):
+        for name, value in _used(max(now - row.claimed_at, 0.0), row.cpus, row.gpu_share, row.price).items():
+            sums[row.job_id][name] += value
+    return {
+        job_id: Usage(cpu_hours=used["cpu_s"] / HOUR_S, gpu_hours=used["gpu_s"] / HOUR_S, cost=used["cost"])
+        for job_id, used in sums.items()
+    }
 
 
 def month_of(moment: float) -> str:
@@ -50,7 +84,7 @@ def month_of(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m}"
 
 
-def _by_month(begin: float, end: float) -> Iterator[tuple[str, float]]:
+def by_month(begin: float, end: float) -> Iterator[tuple[str, float]]:
     """The months between two times, with the seconds that lie in each."""
     while True:
         date = datetime.fromtimestamp(begin, UTC)
@@ -107,10 +141,10 @@ class UsageRows:
             )
         )
         for claimed_at, cpus, gpus, price in running:
-            seconds = dict(_by_month(claimed_at, max(now, claimed_at))).get(month, 0.0)
+            seconds = dict(by_month(claimed_at, max(now, claimed_at))).get(month, 0.0)
             cpu_s, gpu_s = cpu_s + seconds * cpus, gpu_s + seconds * gpus
-            cost += seconds / _HOUR_S * gpus * price
-        return Month(tasks=tasks, cpu_hours=cpu_s / _HOUR_S, gpu_hours=gpu_s / _HOUR_S, cost=cost)
+            cost += seconds / HOUR_S * gpus * price
+        return Month(tasks=tasks, cpu_hours=cpu_s / HOUR_S, gpu_hours=gpu_s / HOUR_S, cost=cost)
 
     def jobs(self) -> int:
         """Jobs that have not ended."""

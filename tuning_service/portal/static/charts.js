@@ -1,9 +1,12 @@
 // Draws <figure data-chart="NAME" data-source="URL">: fetches its data when it comes into sight, loads the module
 // charts/NAME.js, and draws again when the page was updated or the theme changed. A module exports
 //
-//   draw(data, { colours, number, narrow, figure, set }) -> { traces, layout }   for plotly, or a DOM element of its own
-//   controls(figure, set)                                 optional, once: fills figure.querySelector(".controls");
-//                                                         set({name: value}) changes the source's query and draws again
+//   draw(data, { colours, number, narrow, figure, set, redraw }) -> { traces, layout, note }
+//                                     for plotly, or a DOM element of its own
+//   controls(figure, set, redraw)     optional, once: fills figure.querySelector(".controls");
+//                                     set({name: value}) changes the source's query and draws again;
+//                                     redraw() draws again what is there
+//   bound(box, figure)                optional, once: listens to plotly's events
 //
 // An answer of REST has `question` and `note`; the note stands below the chart. Nothing to draw: draw gives null.
 import { api } from "./core.js";
@@ -47,12 +50,12 @@ function layoutFor(layout, c) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: c.text, family: getComputedStyle(document.body).fontFamily, size: 12 },
-    margin: { l: 56, r: 12, t: 8, b: 44 },
     colorway: c.series,
     hoverlabel: { bgcolor: c.card, bordercolor: c.line, font: { color: c.text } },
     legend: { orientation: "h", y: -0.2 },
     autosize: true,
     ...layout,
+    margin: { l: 56, r: 12, t: 8, b: 44, ...layout.margin },
   };
   for (const name of Object.keys(base).filter((key) => /^[xy]axis\d*$/.test(key)).concat(["xaxis", "yaxis"])) {
     base[name] = { ...axis, ...base[name] };
@@ -134,7 +137,7 @@ async function fetchAndPaint(figure) {
     state.module ??= await import(`./charts/${figure.dataset.chart}.js`);
     if (!state.controlled) {
       state.controlled = true;
-      state.module.controls?.(figure, (query) => set(figure, query));
+      state.module.controls?.(figure, (query) => set(figure, query), () => state.data && paint(figure));
     }
     state.data = figure.dataset.source ? await api("GET", sourceOf(figure), undefined, { signal: state.asking.signal }) : {};
     state.drawnAt = performance.now();
@@ -169,8 +172,10 @@ async function paint(figure) {
   const box = figure.querySelector(".plot");
   const c = colours();
   const narrow = box.clientWidth < 480;
-  const drawn = state.module.draw(state.data, { colours: c, number, narrow, figure, set: (query) => set(figure, query) });
-  figure.querySelector(".note").textContent = state.data.note || "";
+  const began = performance.now();
+  const redraw = () => paint(figure);
+  const drawn = state.module.draw(state.data, { colours: c, number, narrow, figure, set: (query) => set(figure, query), redraw });
+  figure.querySelector(".note").textContent = [state.data.note, drawn?.note].filter(Boolean).join(" ");
   if (drawn === null) {
     message(figure, state.data.note || "Nothing to show yet.");
     figure.querySelector(".note").textContent = "";
@@ -185,5 +190,6 @@ async function paint(figure) {
       state.module.bound(box, figure);
     }
   }
+  performance.measure(`portal:draw:${figure.dataset.chart}`, { start: began });
   figure.dataset.drawn = String(Number(figure.dataset.drawn || 0) + 1);
 }

@@ -1,0 +1,169 @@
+// Pieces that several charts of a job share.
+import { number } from "../core.js";
+
+const kept = new WeakMap();
+
+// What a reader has chosen in one chart, for as long as the page is open.
+export function stateOf(figure, initial) {
+  if (!kept.has(figure)) kept.set(figure, { ...initial });
+  return kept.get(figure);
+}
+
+// A labelled choice: options are [value, label].
+export function select(label, options, value, onChange) {
+  const box = document.createElement("label");
+  box.className = "choice";
+  const input = document.createElement("select");
+  for (const [each, text] of options) input.add(new Option(text, each));
+  input.value = value;
+  input.addEventListener("change", () => onChange(input.value));
+  box.append(`${label} `, input);
+  return box;
+}
+
+export function checkbox(label, checked, onChange) {
+  const box = document.createElement("label");
+  box.className = "choice";
+  const input = document.createElement("input");
+  input.type = "checkbox";
+  input.checked = checked;
+  input.addEventListener("change", () => onChange(input.checked));
+  box.append(input, ` ${label}`);
+  return box;
+}
+
+// The page of a trial, from the address of any page of its job.
+export function trialAddress(trial) {
+  return `/jobs/${location.pathname.split("/")[2]}/trials/${trial}`;
+}
+
+// A click on a point that carries a trial's number leads to that trial.
+export function toTrials(box) {
+  box.on("plotly_click", (event) => {
+    const trial = event.points.find((point) => point.customdata !== undefined && point.customdata !== null)?.customdata;
+    if (trial !== undefined) location.assign(trialAddress(Array.isArray(trial) ? trial[0] : trial));
+  });
+}
+
+// An axis of plotly for a parameter as REST describes it: {name, kind, low, high | levels}.
+export function axisFor(parameter, extra = {}) {
+  if (parameter.kind !== "categorical") {
+    const log = parameter.kind === "log";
+    const [low, high] = [parameter.low, parameter.high].map((value) => (log ? Math.log10(value) : value));
+    const room = (high - low) * 0.03 || 0.5;
+    return {
+      title: { text: cut(parameter.name, 40) },
+      type: log ? "log" : "linear",
+      range: [low - room, high + room],
+      exponentformat: "power",
+      ...(log && high - low >= 2 ? { dtick: Math.ceil((high - low) / 6) } : {}),
+      ...extra,
+    };
+  }
+  const step = Math.max(1, Math.ceil(parameter.levels.length / 20));
+  const places = parameter.levels.map((_, place) => place).filter((place) => place % step === 0);
+  return {
+    title: { text: cut(parameter.name, 40) },
+    tickvals: places,
+    ticktext: places.map((place) => plain(cut(String(parameter.levels[place]), 18))),
+    range: [-0.5, parameter.levels.length - 0.5],
+    ...extra,
+  };
+}
+
+// A value of a parameter for people; categories come as places among their levels.
+export function shown(parameter, value) {
+  if (value === null || value === undefined) return "inactive";
+  return parameter.kind === "categorical" ? String(parameter.levels[value]) : number(value);
+}
+
+export function cut(text, length) {
+  const letters = [...text];
+  return letters.length > length ? `${letters.slice(0, length - 1).join("")}…` : text;
+}
+
+// Plotly reads some HTML in texts: names are not to be taken for it.
+export function plain(text) {
+  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+// Spans of time as words.py writes them.
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  for (const [size, unit, small, part] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {
+    if (whole >= size) {
+      const rest = Math.floor((whole % size) / small);
+      return `${Math.floor(whole / size)} ${unit}${rest ? ` ${rest} ${part}` : ""}`;
+    }
+  }
+  return `${whole} s`;
+}
+
+// A unit in which spans up to `most` seconds are read easily: [divisor, name].
+export function timeUnit(most) {
+  if (most > 3 * 86400) return [86400, "days"];
+  if (most > 3 * 3600) return [3600, "hours"];
+  if (most > 300) return [60, "minutes"];
+  return [1, "seconds"];
+}
+
+// A canvas of `width` by `height` CSS pixels, sharp on any screen: [canvas, context].
+export function canvasOf(width, height) {
+  const canvas = document.createElement("canvas");
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return [canvas, context];
+}
+
+// An element of an SVG.
+export function make(name, attributes = {}, text = "") {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text) node.textContent = text;
+  return node;
+}
+
+// Places of at most `most` of `count` points: those that `keep` wants first, the others evenly. Each point is an element
+// of the page: a thousand are drawn in a tenth of a second.
+export function thinned(count, most, keep = () => false) {
+  const all = Array.from({ length: count }, (_, i) => i);
+  if (count <= most) return all;
+  const wanted = all.filter(keep).slice(0, most);
+  const chosen = new Set(wanted);
+  const others = all.filter((i) => !chosen.has(i));
+  const room = most - wanted.length;
+  for (let k = 0; k < room; k += 1) chosen.add(others[Math.floor((k * others.length) / room)]);
+  return all.filter((i) => chosen.has(i));
+}
+
+// The same, the best values first: half of what is drawn.
+export function thinnedByValue(values, goal, most) {
+  const sign = goal === "minimize" ? 1 : -1;
+  if (values.length <= most) return thinned(values.length, most);
+  const order = values.map((_, i) => i).filter((i) => typeof values[i] === "number").sort((a, b) => sign * (values[a] - values[b]));
+  const best = new Set(order.slice(0, most / 2));
+  return thinned(values.length, most, (i) => best.has(i));
+}
+
+// What is said of points that are not drawn.
+export function left(shownCount, count) {
+  return shownCount < count ? `${number(shownCount)} of them are drawn.` : "";
+}
+
+// Draws again when the chart's width has changed.
+export function watchWidth(figure, redraw) {
+  const box = figure.querySelector(".plot");
+  let width = box.clientWidth;
+  new ResizeObserver(() => {
+    if (Math.abs(box.clientWidth - width) < 2) return;
+    width = box.clientWidth;
+    redraw();
+  }).observe(box);
+}

@@ -1,0 +1,48 @@
+// The objective over two parameters: trials as points, and what is expected between them.
+import { axisFor, left, plain, shown, thinnedByValue, toTrials } from "./common.js";
+
+const MOST = 500;
+
+export function draw(data, { colours: c, number, narrow }) {
+  const { columns, x, y } = data;
+  if (!columns.number.length) return null;
+  const listed = x.kind === "categorical" || y.kind === "categorical";
+  // The better, the darker on light ground and the brighter on dark: whichever way the goal points.
+  const reversescale = data.goal === "minimize";
+  const surface = {
+    type: listed ? "heatmap" : "contour",
+    x: x.grid,
+    y: y.grid,
+    z: data.z,
+    colorscale: c.scale,
+    reversescale,
+    hoverongaps: false,
+    connectgaps: false,
+    customdata: data.z.map((row, j) => row.map((_, i) => `${plain(x.name)} ${plain(shown(x, x.grid[i]))}<br>${plain(y.name)} ${plain(shown(y, y.grid[j]))}`)),
+    hovertemplate: `%{customdata}<br>expected %{z}<extra></extra>`,
+    colorbar: { title: { text: plain(data.objective), side: "top" }, thickness: 10, outlinewidth: 0 },
+    ...(listed ? {} : { contours: { coloring: "heatmap", showlines: true }, line: { width: 0.6, color: c.ground }, ncontours: 12 }),
+  };
+  const drawn = thinnedByValue(columns.value, data.goal, MOST);
+  const of = (values) => drawn.map((i) => values[i]);
+  const points = {
+    type: "scatter",
+    mode: "markers",
+    showlegend: false,
+    x: of(columns.x),
+    y: of(columns.y),
+    customdata: of(columns.number),
+    text: drawn.map(
+      (i) => `Trial ${columns.number[i]}<br>${plain(x.name)} ${plain(shown(x, columns.x[i]))}<br>${plain(y.name)} ${plain(shown(y, columns.y[i]))}<br>${plain(data.objective)} ${number(columns.value[i], 7)}`,
+    ),
+    hovertemplate: "%{text}<extra></extra>",
+    marker: { size: drawn.length > 200 ? 4 : 5.5, color: c.text, line: { color: c.card, width: 0.8 }, opacity: 0.75 },
+  };
+  return {
+    traces: data.z.some((row) => row.some((value) => value !== null)) ? [surface, points] : [points],
+    note: left(drawn.length, columns.number.length),
+    layout: { hovermode: "closest", xaxis: axisFor(x), yaxis: axisFor(y), height: narrow ? 340 : 420 },
+  };
+}
+
+export const bound = toTrials;

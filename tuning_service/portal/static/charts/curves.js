@@ -1,0 +1,100 @@
+// Learning curves: the best ones in colours, all others as one faint line with gaps, which is one element to draw.
+import { checkbox, plain, stateOf, timeUnit, toTrials } from "./common.js";
+
+const COLOURED = 6;
+const LAYERS = 8;
+const of = (figure) => stateOf(figure, { log: false });
+const finite = (value) => (typeof value === "number" ? value : null);
+
+export function controls(figure, _set, redraw) {
+  const state = of(figure);
+  figure.querySelector(".controls").append(
+    checkbox("Log scale", state.log, (checked) => {
+      state.log = checked;
+      redraw();
+    }),
+  );
+}
+
+export function draw(data, { colours: c, number, narrow, figure }) {
+  if (!data.curves.length) return null;
+  const byTime = data.x === "time";
+  const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
+  const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
+  // In a few lines, not in one: where they lie over each other, it gets darker.
+  const others = Array.from({ length: LAYERS }, () => ({ x: [], y: [], customdata: [] }));
+  const best = [];
+  let positive = true;
+  data.curves.forEach((curve, place) => {
+    const y = curve.y.map(finite);
+    positive &&= y.every((value) => value === null || value > 0);
+    const x = unit === 1 ? curve.x : curve.x.map((value) => value / unit);
+    if (curve.best && best.length < 40) {
+      best.push({ ...curve, x, y });
+      return;
+    }
+    const layer = others[place % LAYERS];
+    for (let i = 0; i < x.length; i += 1) {
+      layer.x.push(x[i]);
+      layer.y.push(y[i]);
+      layer.customdata.push(curve.trial);
+    }
+    layer.x.push(null);
+    layer.y.push(null);
+    layer.customdata.push(null);
+  });
+  const hover = byTime ? "Trial %{customdata}<br>%{y}<extra></extra>" : "Trial %{customdata}<br>step %{x}: %{y}<extra></extra>";
+  const single = data.curves.every((curve) => curve.x.length < 2);
+  const traces = others
+    .filter((layer) => layer.x.length)
+    .map((layer, place) => ({
+      type: "scatter",
+      mode: single ? "markers" : "lines",
+      name: "Other trials",
+      legendgroup: "others",
+      showlegend: place === 0,
+      ...layer,
+      line: { color: c.grey, width: 1 },
+      marker: { color: c.grey, size: 5 },
+      opacity: Math.max(0.3, Math.min(0.8, 40 / data.curves.length)),
+      connectgaps: false,
+      hovertemplate: hover,
+    }));
+  best.forEach((curve, place) => {
+    traces.push({
+      type: "scatter",
+      mode: curve.x.length < 2 ? "markers" : "lines",
+      name: `Trial ${curve.trial}`,
+      x: curve.x,
+      y: curve.y,
+      customdata: curve.x.map(() => curve.trial),
+      line: { color: c.series[place % COLOURED], width: 2.2, dash: place < COLOURED ? "solid" : "dot" },
+      marker: { color: c.series[place % COLOURED], size: 7 },
+      hovertemplate: hover,
+      legendrank: curve.trial,
+    });
+  });
+  const log = of(figure).log && positive;
+  return {
+    traces,
+    note: told(data, number),
+    layout: {
+      hovermode: "closest",
+      showlegend: !narrow || best.length < 6,
+      xaxis: { title: { text: byTime ? `Time, ${unitName}` : "Step" } },
+      yaxis: { title: { text: plain(data.metric ?? "") }, type: log ? "log" : "linear", exponentformat: "power" },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+      margin: { t: 40 },
+      height: narrow ? 360 : 480,
+    },
+  };
+}
+
+function told(data, number) {
+  const measured = data.total_measurements;
+  if (measured === null || measured === undefined || measured <= data.total_points) return "";
+  const curves = data.curves.length;
+  return `${number(data.total_points)} of ${number(measured)} measurements of ${number(curves)} trials are drawn, at most ${number(data.points_per_curve)} of a curve. ${data.method}`;
+}
+
+export const bound = toTrials;

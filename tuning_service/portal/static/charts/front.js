@@ -1,0 +1,72 @@
+// The Pareto front: two objectives at a time.
+import { left, plain, select, stateOf, thinned, toTrials } from "./common.js";
+
+const MOST = 1200;
+const of = (figure) => stateOf(figure, { x: 0, y: 1, made: false });
+
+export function draw(data, { colours: c, number, figure, redraw }) {
+  const { objectives } = data;
+  const count = data.number.length;
+  if (!count || objectives.length < 2) return null;
+  const state = of(figure);
+  if (!state.made && objectives.length > 2) {
+    state.made = true;
+    axes(figure, objectives, state, redraw);
+  }
+  const [x, y] = [objectives[state.x], objectives[state.y]];
+  const all = thinned(count, MOST, (i) => data.on_front[i]);
+  const text = (i) => `Trial ${data.number[i]}${objectives.map((o) => `<br>${plain(o.name)} ${o.values[i]}`).join("")}`;
+  const front = all.filter((i) => data.on_front[i]).sort((a, b) => x.values[a] - x.values[b]);
+  const points = (name, at, marker, extra = {}) => ({
+    type: "scatter",
+    mode: "markers",
+    name,
+    x: at.map((i) => x.values[i]),
+    y: at.map((i) => y.values[i]),
+    customdata: at.map((i) => data.number[i]),
+    text: at.map(text),
+    hovertemplate: "%{text}<extra></extra>",
+    marker,
+    ...extra,
+  });
+  const traces = [
+    points("Beaten by another", all.filter((i) => !data.on_front[i] && data.feasible[i]), { color: c.grey, size: count > 500 ? 4 : 6, opacity: 0.6 }),
+    points("Violates a constraint", all.filter((i) => !data.on_front[i] && !data.feasible[i]), { color: c.pink, symbol: "triangle-down-open", size: 6 }),
+    points(`Pareto front (${number(data.front_size)})`, front, { color: c.orange, symbol: "diamond", size: 9, line: { color: c.card, width: 1 } }, {
+      // With more than two objectives the front is no line in this picture.
+      mode: objectives.length === 2 ? "lines+markers" : "markers",
+      line: { color: c.orange, width: 1.5, shape: (x.goal === "minimize") === (y.goal === "minimize") ? "hv" : "vh" },
+    }),
+  ];
+  return {
+    traces: traces.filter((trace) => trace.x.length),
+    note: left(all.length, count),
+    layout: {
+      hovermode: "closest",
+      xaxis: { title: { text: `${plain(x.name)} (${better(x)})` }, exponentformat: "power" },
+      yaxis: { title: { text: `${plain(y.name)} (${better(y)})` }, exponentformat: "power" },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+      margin: { t: 34 },
+    },
+  };
+}
+
+const better = (objective) => (objective.goal === "minimize" ? "less is better" : "more is better");
+
+function axes(figure, objectives, state, redraw) {
+  const options = objectives.map((objective, place) => [String(place), objective.name]);
+  const inputs = {};
+  const choose = (mine, other) => (value) => {
+    if (Number(value) === state[other]) {
+      state[other] = state[mine];
+      inputs[other].querySelector("select").value = String(state[other]);
+    }
+    state[mine] = Number(value);
+    redraw();
+  };
+  inputs.x = select("Across", options, String(state.x), choose("x", "y"));
+  inputs.y = select("Up", options, String(state.y), choose("y", "x"));
+  figure.querySelector(".controls").append(inputs.x, inputs.y);
+}
+
+export const bound = toTrials;
