@@ -97,9 +97,11 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
             _say("ours", target.name, found["pages"][target.name])
         found["server_rss_after_visits_mib"] = round(server.rss_mib(), 1)
         reports = _MetricIsReported(Driver(server, job), options.trials)
-        step = Step(_TrialEnds(reports.driver, options.trials + 1, best))
+        ends = _TrialEnds(reports.driver, options.trials + 1, best)
+        step = Step(ends)
         found["live"] = {}
-        for target in targets[:2]:
+        for place in range(2):
+            target = pages.ours(job, _TRIAL, ends.best, values[_TRIAL])[place]
             found["live"][target.name] = follow(
                 browser, server, target, step, updates=options.updates, limit_s=options.limit_s
             )
@@ -136,13 +138,13 @@ class _TrialEnds:
     """One trial more: claimed and reported over HTTP as a runner does it, then ended as a controller does."""
 
     def __init__(self, driver: Driver, number: int, best: float) -> None:
-        self._driver, self._number, self._best = driver, number, best
+        self._driver, self._number, self.best = driver, number, best
 
     def __call__(self) -> str:
-        self._best += _BETTER
-        self._driver.add_trial(self._number, seed.params(random.Random(self._number))).complete(self._best)
+        self.best += _BETTER
+        self._driver.add_trial(self._number, seed.params(random.Random(self._number))).complete(self.best)
         self._number += 1
-        return pages.shows(self._best)
+        return pages.shows(self.best)
 
 
 def _measure_peer(browser: Browser, folder: Path, options: Options, points: int) -> dict[str, Any]:

@@ -51,4 +51,4 @@ def optuna_dashboard(study: int, trial: int) -> list[Target]:
 
 def peer_shows(trials: int) -> str:
     """True when the peer's history graph has so many trials."""
-    return f"document.querySelector('#plot-history')?.data?.[0]?.x?.length >= {trials}"
+    return f"document.querySelector('#plot-history')?.data?.some((series) => series.x?.length >= {trials})"
