@@ -29,6 +29,7 @@ from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.presence import Presence
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.runner.protocol import Claim, Report
@@ -109,6 +110,7 @@ class Service:
         managers = Managers(
             tuning=self.tuning, access=self.access, desk=self.desk, plugins=self.plugins, pools=self.pools
         )
+        self.presence = Presence(self.store, artifacts, apart=True, check_s=0.05)
         self.app = create_app(managers, is_ready=self._is_ready)
         self.operator_key = self.access.create_operator_key("root")[1]
         operator = self.access.authenticate(self.operator_key)
@@ -123,10 +125,10 @@ class Service:
         self.token = ticket_token(self.store)
         self.url = ""
 
-    def _is_ready(self) -> None:
+    def _is_ready(self) -> str:
         if self.not_ready:
             raise ConnectionError(self.not_ready[0])
-        self.tuning.ready()
+        return self.presence.ready()
 
     def http(self, key: str | None = None, **options: Any) -> httpx.Client:
         headers = {} if key == "" else {"Authorization": f"Bearer {key or self.key}"}

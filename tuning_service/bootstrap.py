@@ -27,6 +27,7 @@ from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.presence import Presence
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.search.plugins.cache import PluginCache
@@ -53,7 +54,7 @@ def serve(settings: Settings, *, ready_file: str | None = None) -> None:
     with _data_dir_lock(settings), _listener(settings) as listener, _store(settings, upgrade=True) as store:
         url = settings.service_url or _url(listener)
         controller = _Controller(settings, store, url, alone=True)
-        interface = _interface(settings, store, controller.notify)
+        interface = _interface(settings, store, controller.notify, alone=True)
         key = _first_key(interface.access, store, ready_file)
         with controller.running():
             interface.plugins.start(Path(settings.plugins_dir), alone=True)
@@ -69,7 +70,7 @@ def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
     observability.configure(settings.log_format)
     with _listener(settings) as listener, _store(settings) as store:
         # Controllers are other processes: they find what changed in the database.
-        interface = _interface(settings, store, lambda _job_id: None)
+        interface = _interface(settings, store, lambda _job_id: None, alone=False)
         interface.plugins.start(Path(settings.plugins_dir), alone=False)
         _serve_until_told(interface, listener, ready_file, {"url": settings.service_url or _url(listener)})
 
@@ -147,6 +148,7 @@ class _Controller:
             notify=self.notify,
             silent_s=settings.silent_s,
             plugins=self._plugins,
+            managers_apart=not alone,
         )
         self._reconciler = Reconciler(
             tools,
@@ -211,10 +213,11 @@ class _Interface:
     plugins: PluginMgr
     server: uvicorn.Server
     clock: DatabaseClock
+    presence: Presence
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
 
 
-def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> _Interface:
+def _interface(settings: Settings, store: Store, notify: Callable[[str], None], *, alone: bool) -> _Interface:
     artifacts = ArtifactStore(settings.artifacts)
     clock = DatabaseClock(store.engine)
     access = AccessMgr(store, clock)
@@ -247,13 +250,15 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         clock=clock,
     )
     managers = Managers(tuning=tuning, access=access, desk=desk, plugins=plugins, pools=PoolMgr(store, clock))
-    app = create_app(managers, is_ready=tuning.ready)
+    presence = Presence(store, artifacts, clock, apart=not alone)
+    app = create_app(managers, is_ready=presence.ready)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     return _Interface(
         access=access,
         plugins=plugins,
         server=uvicorn.Server(config),
         clock=clock,
+        presence=presence,
         streams_end=app.state.stopping,
     )
 
@@ -336,7 +341,7 @@ def _serve_until_told(
     told = _told_to_end()
     thread.start()
     try:
-        with interface.clock.kept():
+        with interface.clock.kept(), interface.presence.kept():
             while not (server.started or told.is_set()) and thread.is_alive():
                 told.wait(0.05)
             if server.started:

@@ -360,11 +360,6 @@ class ModelTuningMgr:
         """The time, by the clock that what is stored is dated by."""
         return self._clock()
 
-    def ready(self) -> None:
-        """Return quietly when requests can be served; raises what the database raises otherwise."""
-        with self._store.read() as unit:
-            unit.ping()
-
 
 def _chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
     scope = unit.for_tenant(principal)

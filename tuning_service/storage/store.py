@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InternalError, OperationalError
 
 from tuning_service.domain.errors import TryAgain
@@ -13,6 +13,7 @@ from tuning_service.storage.control import ControlRows
 from tuning_service.storage.cordons import CordonRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
+from tuning_service.storage.managers import ManagerRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.pools import PoolRows
 from tuning_service.storage.runner import RunnerRows
@@ -54,13 +55,14 @@ class Unit:
         return PoolRows(self._connection)
 
     @property
+    def managers(self) -> ManagerRows:
+        """Managers, as they say of themselves."""
+        return ManagerRows(self._connection)
+
+    @property
     def cordons(self) -> CordonRows:
         """Executors that are left out."""
         return CordonRows(self._connection)
-
-    def ping(self) -> None:
-        """Return quietly when the database answers."""
-        self._connection.execute(text("SELECT 1"))
 
 
 class Store:
