@@ -100,7 +100,9 @@ def test_a_controller_is_heard_of_while_its_spark_starts_and_when_spark_answers_
     until(lambda: controllers_of(house))
     first = controller_of(house)
     until(lambda: controller_of(house).seen_at > first.started_at + 2.5)  # a silent one would be gone by now
-    assert shown_reason(house, job).startswith("Waits: the pool 'default' cannot be reached: it has waited for ")
+    assert shown_reason(house, job).startswith(
+        "Waits: the pool 'default' cannot be reached: its controller has waited for "
+    )
     backend.may_start.set()
     house.until_status(job, "completed")
     until(lambda: controller_of(house).connected)

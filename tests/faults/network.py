@@ -4,11 +4,14 @@ import contextlib
 import os
 import shutil
 import subprocess
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Self
 
 _NAMES = Path("/run/netns")
 _PREFIX = "faults-"
+_NETS = 2**14  # of four addresses each, for either link
+_FIRST = int(IPv4Address("198.18.0.0"))
 
 
 class Namespace:
@@ -20,9 +23,9 @@ class Namespace:
 
     def __init__(self) -> None:
         self.name = f"{_PREFIX}{os.getpid()}"
-        net = os.getpid() % 256
-        self.spark = _Link(self.name, f"fs{os.getpid()}", f"198.18.{net}")
-        self.service = _Link(self.name, f"fm{os.getpid()}", f"198.19.{net}")
+        number = os.getpid() % _NETS
+        self.spark = _Link(self.name, f"fs{os.getpid()}", IPv4Network((_FIRST + 4 * number, 30)))
+        self.service = _Link(self.name, f"fm{os.getpid()}", IPv4Network((_FIRST + 4 * (_NETS + number), 30)))
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -54,12 +57,12 @@ class Namespace:
 
 
 class _Link:
-    """A pair of interfaces: .1 is this machine's, .2 the namespace's."""
+    """A pair of interfaces: the net's first address is this machine's, the second one the namespace's."""
 
-    def __init__(self, namespace: str, name: str, net: str) -> None:
+    def __init__(self, namespace: str, name: str, net: IPv4Network) -> None:
         self._namespace, self._here, self._there = namespace, f"{name}a", f"{name}b"
-        self._net = f"{net}.0/30"
-        self.host, self.inside = f"{net}.1", f"{net}.2"
+        self._net = str(net)
+        self.host, self.inside = map(str, net.hosts())
         self._cut = ""
 
     def make(self) -> None:

@@ -179,7 +179,10 @@ class Reconciler:
         connected, problem = self.ready.is_set(), self._problem or self._standby.problem
         stuck_s = time.monotonic() - self._round_at
         if stuck_s > max(_STUCK_S, self._lease_s):
-            connected, problem = False, problem or f"it has waited for {stuck_s:.0f} s for Spark or the database."
+            connected, problem = (
+                False,
+                problem or f"its controller has waited for {stuck_s:.0f} s for Spark or the database.",
+            )
         seen = self._seen if self.ready.is_set() else Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
         word = ControllerSeen(
             id=self._owner,

@@ -14,6 +14,7 @@ from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.managers import WORD_S
 from tuning_service.storage.store import Store
 
+_FAREWELL_S = 5.0  # a database that does not answer must not keep the process from ending
 _SILENT = "The service's artifact store does not answer."
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Presence:
         self._problem = ""
         self._checking_since: float | None = None
         self._leaving = threading.Event()
+        self._is_heard = True  # what is told is that this changes, not each word that is not heard
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -51,8 +53,7 @@ class Presence:
         finally:
             self._leaving.set()
             if self._apart:
-                word.join()
-                self._quietly(self._forget)
+                word.join(_FAREWELL_S)
 
     def ready(self) -> str:
         """What is amiss although requests are served, "" for nothing; what the database raises when it is away.
@@ -80,7 +81,8 @@ class Presence:
         while True:
             self._quietly(self._give_word)
             if self._leaving.wait(WORD_S):
-                return
+                break
+        self._quietly(self._forget)
 
     def _give_word(self) -> None:
         with self._store.write() as unit:
@@ -110,7 +112,10 @@ class Presence:
 
     def _quietly(self, action: Callable[[], None]) -> None:
         """The database may be away for a while; the thread must outlive that."""
+        was_heard, self._is_heard = self._is_heard, True
         try:
             action()
         except Exception as error:  # noqa: BLE001  # whatever it is, the next word may get through
-            _log.warning("a manager could not give its word", reason=f"{type(error).__name__}: {error}")
+            self._is_heard = False
+            if was_heard:
+                _log.warning("controllers do not hear of this manager", reason=f"{type(error).__name__}: {error}")
