@@ -19,10 +19,10 @@ LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
 class Stored:
     """The database and the records of a deployment that is not there."""
 
-    rows, _connected = World.rows, World._connected
+    rows, _connected, _hang_up = World.rows, World._connected, World._hang_up
 
     def __init__(self, url, records):
-        self.database_url, self.records = url, records
+        self.database_url, self.records, self._connection = url, records, None
 
     def change(self, statement):
         with psycopg.connect(self.database_url.replace("+psycopg", "")) as connection:
@@ -60,7 +60,9 @@ def job(postgres_store, tmp_path):
 
 @pytest.fixture
 def world(postgres_store, tmp_path):
-    return Stored(postgres_store.engine.url.render_as_string(hide_password=False), tmp_path)
+    stored = Stored(postgres_store.engine.url.render_as_string(hide_password=False), tmp_path)
+    yield stored
+    stored._hang_up()
 
 
 def problems(world, job):

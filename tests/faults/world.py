@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -63,6 +63,7 @@ class World:
         self.deployment = Deployment(folder)
         self.exits: list[str] = []  # of processes that nobody killed
         self._stack = contextlib.ExitStack()
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -79,6 +80,7 @@ class World:
         stack.callback(self.database.stop)
         self.database.start()
         self.database_url = stack.enter_context(self.database.database())
+        stack.callback(self._hang_up)
         self.has_small_disk = _mount(self.work)
         if self.has_small_disk:
             stack.callback(subprocess.run, ["umount", "-l", str(self.work)], check=False)
@@ -212,23 +214,29 @@ class World:
 
     # -- what is stored
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        url = self.database_url.replace("+psycopg", "")
-        with psycopg.connect(url, row_factory=dict_row, connect_timeout=10) as connection:
-            yield connection
+    def _connected(self) -> psycopg.Connection[dict[str, Any]]:
+        # Kept, for questions are many, and a server that starts a process for each has less time for the service.
+        if self._connection is None:
+            url = self.database_url.replace("+psycopg", "")
+            self._connection = psycopg.connect(url, row_factory=dict_row, connect_timeout=10, autocommit=True)
+        return self._connection
 
     def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """What the database holds, without the service; waits for a server that is starting."""
 
         def asked() -> list[list[dict[str, Any]]] | None:
             try:
-                with self._connected() as connection:
-                    return [connection.execute(statement, values).fetchall()]
+                return [self._connected().execute(statement, values).fetchall()]
             except psycopg.OperationalError:
+                self._hang_up()
                 return None
 
         return eventually(asked, within_s=90, what="the database")[0]
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     # -- jobs
 
