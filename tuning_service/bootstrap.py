@@ -134,6 +134,7 @@ class _Controller:
                 local_gpus=settings.local_gpus,
                 python=settings.spark_python or None,
                 output=str(folder / "spark.log"),
+                patience_s=settings.spark_patience_s,
             )
         )
         self._clock = DatabaseClock(store.engine)

@@ -34,6 +34,9 @@ class Settings:
     spark_master: str = "local[*]"
     spark_conf: Mapping[str, str] = field(default_factory=dict)  # JSON object
     spark_python: str = ""  # Python on the executors; default: the service's own in local mode, python3 elsewhere
+    # A standalone master that came back without its state has forgotten its applications. A controller that has had
+    # no executor for so long connects anew.
+    spark_patience_s: float = 60.0
     local_gpus: tuple[str, ...] = ()  # addresses to hand out in local mode: JSON list, or comma-separated
     # Python environments for programs, by name: the path of each one's interpreter on the executors. JSON object.
     environments: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +101,16 @@ _INTEGERS = frozenset(
     }
 )
 _NUMBERS = frozenset(
-    {"tick_s", "lease_s", "heartbeat_s", "silent_s", "algorithm_timeout_s", "plugin_timeout_s", "plugin_install_s"}
+    {
+        "tick_s",
+        "lease_s",
+        "heartbeat_s",
+        "silent_s",
+        "spark_patience_s",
+        "algorithm_timeout_s",
+        "plugin_timeout_s",
+        "plugin_install_s",
+    }
 )
 
 

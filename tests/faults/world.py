@@ -116,6 +116,7 @@ class World:
             "SERVICE_URL": self.inner.url,
             "LEASE_S": LEASE_S,
             "SILENT_S": SILENT_S,
+            "SPARK_PATIENCE_S": 20.0,
             "SPARK_PYTHON": sys.executable,
             "ALGORITHM_PROCESSES": 1,
         }
