@@ -87,8 +87,8 @@ class Reconciler:
 
     def start(self) -> None:
         """Begin, in threads of its own."""
-        self._thread.start()
         self._speaker.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """End, leaving all jobs for another controller to take up at once."""
@@ -179,10 +179,8 @@ class Reconciler:
         connected, problem = self.ready.is_set(), self._problem or self._standby.problem
         stuck_s = time.monotonic() - self._round_at
         if stuck_s > max(_STUCK_S, self._lease_s):
-            connected, problem = (
-                False,
-                problem or f"its controller has waited for {stuck_s:.0f} s for Spark or the database.",
-            )
+            connected = False
+            problem = problem or f"its controller has waited for {stuck_s:.0f} s for Spark or the database."
         seen = self._seen if self.ready.is_set() else Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
         word = ControllerSeen(
             id=self._owner,
@@ -329,6 +327,7 @@ class Reconciler:
     def _leave(self) -> None:
         for ctrl in list(self._jobs.values()):
             self._guarded("release", partial(self._release, ctrl))
+        self._speaker.join()  # a word after the farewell would bring this controller back
         self._guarded("forget", self._forget_me)
 
     def _guarded(self, what: str, action: Callable[[], None]) -> None:

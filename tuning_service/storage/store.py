@@ -45,6 +45,11 @@ class Unit:
         return PluginRows(self._connection, tenant_id)
 
     @property
+    def managers(self) -> ManagerRows:
+        """Managers, as they say of themselves."""
+        return ManagerRows(self._connection)
+
+    @property
     def quotas(self) -> QuotaRows:
         """What tenants use over all jobs and controllers."""
         return QuotaRows(self._connection)
@@ -53,11 +58,6 @@ class Unit:
     def pools(self) -> PoolRows:
         """Compute pools and their controllers."""
         return PoolRows(self._connection)
-
-    @property
-    def managers(self) -> ManagerRows:
-        """Managers, as they say of themselves."""
-        return ManagerRows(self._connection)
 
     @property
     def cordons(self) -> CordonRows:
