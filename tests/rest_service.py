@@ -18,6 +18,7 @@ import httpx
 import pytest
 import uvicorn
 
+from tests import databases
 from tuning_service import portal
 from tuning_service.api import create_app
 from tuning_service.api.deps import Managers
@@ -54,7 +55,6 @@ from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease
-from tuning_service.storage.engine import open_engine, upgrade_schema
 from tuning_service.storage.store import Store
 
 TRAIN = b"print('val_accuracy=0.5')\n"
@@ -102,12 +102,8 @@ def wait_until(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
 class Service:
     """One service with tenants 'vision' (the usual one) and 'speech' (somebody else)."""
 
-    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD, database: str = "") -> None:
-        url = database or f"sqlite:///{folder / 'tuning.db'}"
-        engine = open_engine(url)
-        upgrade_schema(engine)
-        engine.dispose()
-        self.store = Store.open(url)
+    def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD) -> None:
+        self.store = Store.open(databases.sqlite_in(folder))
         self.notified: list[str] = []
         artifacts = self.artifacts = ArtifactStore(str(folder / "artifacts"))
         self.tuning = ModelTuningMgr(
