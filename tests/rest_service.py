@@ -165,6 +165,12 @@ class Service:
         self.token = ticket_token(self.store)
         self.url = ""
 
+    def close(self) -> None:
+        """No thread, process or connection of it is left."""
+        self.plugins.close()
+        self.analysis.close()
+        self.store.close()
+
     def _is_ready(self) -> None:
         if self.not_ready:
             raise ConnectionError(self.not_ready[0])
@@ -359,9 +365,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service = Service(tmp_path)
     with service.served():
         yield service
-    service.plugins.close()
-    service.analysis.close()
-    service.store.close()
+    service.close()
 
 
 @pytest.fixture

@@ -68,8 +68,7 @@ def portal(tmp_path: Path) -> Iterator[Portal]:
     service = Service(tmp_path)
     with service.served():
         yield Portal(service)
-    service.plugins.close()
-    service.store.close()
+    service.close()
 
 
 @pytest.fixture
