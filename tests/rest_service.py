@@ -179,12 +179,6 @@ class Service:
         self.token = ticket_token(self.store)
         self.url = ""
 
-    def close(self) -> None:
-        """No thread, process or connection of it is left."""
-        self.plugins.close()
-        self.analysis.close()
-        self.store.close()
-
     def _is_ready(self) -> None:
         if self.not_ready:
             raise ConnectionError(self.not_ready[0])
@@ -216,6 +210,12 @@ class Service:
             thread.join(20)
             assert not thread.is_alive()
             self.app.state.stopping.clear()
+
+    def close(self) -> None:
+        """No thread, process or connection of it is left."""
+        self.plugins.close()
+        self.analysis.close()
+        self.store.close()
 
 
 PASSWORD = "correct horse battery"

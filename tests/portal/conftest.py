@@ -68,7 +68,8 @@ def portal(tmp_path: Path) -> Iterator[Portal]:
     service = Service(tmp_path)
     with service.served():
         yield Portal(service)
-    service.close()
+    service.plugins.close()
+    service.store.close()
 
 
 @pytest.fixture
