@@ -29,6 +29,8 @@ from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
+from tuning_service.manager.artifact_mgr import ArtifactMgr
 from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.listing_mgr import ListingMgr
@@ -39,6 +41,7 @@ from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.preview_mgr import PreviewMgr
 from tuning_service.manager.program_mgr import ProgramMgr
+from tuning_service.manager.resource_mgr import ResourceMgr
 from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk, ticket_token
@@ -56,6 +59,7 @@ from tuning_service.storage.store import Store
 
 TRAIN = b"print('val_accuracy=0.5')\n"
 MAX_UPLOAD = 200_000
+ARTIFACT_LIMIT = 40_000_000
 ENVIRONMENTS = {"tf-2.21": "/opt/tf-2.21/bin/python", "lts": "/opt/lts/bin/python"}
 
 
@@ -120,6 +124,7 @@ class Service:
         self.desk = TaskDesk(
             self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS, keeper=keeper
         )
+        self.desk_of_artifacts = ArtifactDesk(self.store, artifacts, limit_bytes=ARTIFACT_LIMIT)
         self.not_ready: list[str] = []
         cache = PluginCache(folder / "plugin-cache", install_s=120)
         limits = PluginLimits(answer_s=20, memory_bytes=2**31)
@@ -136,7 +141,6 @@ class Service:
             desk=self.desk,
             plugins=self.plugins,
             pools=self.pools,
-            overview=JobOverviewMgr(self.store),
             sessions=self.sessions,
             users=self.users,
             plugin_checks=PluginCheckMgr(self.plugins, artifacts, cache, limits=limits),
@@ -144,7 +148,11 @@ class Service:
             programs=ProgramMgr(self.store, artifacts),
             log_search=LogSearchMgr(self.store, artifacts),
             usage=UsageMgr(self.store),
+            overview=JobOverviewMgr(self.store),
             analysis=self.analysis,
+            resources=ResourceMgr(self.store),
+            artifacts=ArtifactMgr(self.store, artifacts),
+            artifact_desk=self.desk_of_artifacts,
         )
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)

@@ -44,6 +44,7 @@ class Settings:
     silent_s: float = 60.0  # a claimed task that is silent for longer is lost
     training_data_dir: str = ""  # on executors: DATA_DIR of trainings; an executor's own TUNING_DATA_DIR goes before it
     log_limit_bytes: int = 4 * 2**20  # of one task's log that is kept: the first and the last half of this
+    artifact_limit_bytes: int = 256 * 2**20  # of the files that one trial leaves; 0: none are kept
     max_upload_bytes: int = 256 * 2**20
     max_unpacked_bytes: int = 1024 * 2**20
     max_unpacked_files: int = 20_000
@@ -95,6 +96,7 @@ _INTEGERS = frozenset(
     {
         "port",
         "log_limit_bytes",
+        "artifact_limit_bytes",
         "max_upload_bytes",
         "max_unpacked_bytes",
         "max_unpacked_files",

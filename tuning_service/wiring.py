@@ -7,6 +7,8 @@ from tuning_service.api.deps import Managers
 from tuning_service.domain.clock import Clock
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
+from tuning_service.manager.artifact_mgr import ArtifactMgr
 from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.listing_mgr import ListingMgr
@@ -17,6 +19,7 @@ from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.preview_mgr import PreviewMgr
 from tuning_service.manager.program_mgr import ProgramMgr
+from tuning_service.manager.resource_mgr import ResourceMgr
 from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk
@@ -72,6 +75,9 @@ def managers_of(settings: Settings, store: Store, clock: Clock, notify: Callable
         programs=ProgramMgr(store, artifacts),
         log_search=LogSearchMgr(store, artifacts),
         usage=UsageMgr(store, clock),
+        resources=ResourceMgr(store),
+        artifacts=ArtifactMgr(store, artifacts),
+        artifact_desk=ArtifactDesk(store, artifacts, limit_bytes=settings.artifact_limit_bytes, clock=clock),
         analysis=AnalysisMgr(store, clock, keeper=keeper),
     )
 

@@ -204,4 +204,4 @@ def test_a_tasks_token_opens_that_task_alone(service: Service, driver: Driver) -
 
 def test_routes_of_runners_are_plain_ones(service: Service) -> None:
     lean = [route for route in service.app.routes if type(route) is Route and "/v1/tasks" in route.path]
-    assert len(lean) == 3
+    assert len(lean) == 5

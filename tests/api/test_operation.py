@@ -126,7 +126,7 @@ def test_an_unexpected_error_shows_an_id_that_is_in_the_log(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service.tuning, "jobs", broken)
+    monkeypatch.setattr(service.managers.listing, "jobs", broken)
     with service.http() as http:
         answer = http.get("/v1/tuning-jobs")
     assert answer.status_code == 500

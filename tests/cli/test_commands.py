@@ -9,13 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from tests.rest_service import TRAIN, Driver, Service, wait_until
 from tuning_service.cli.app import app
+from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind
+from tuning_service.runner.protocol import Report
 
 JOB = """
 name: from-yaml
@@ -489,3 +492,27 @@ def test_usage_and_a_search_in_a_log(shell: Shell, service: Service, driver: Dri
     assert own["tenant"]["name"] == "vision"
     assert Shell(service, service.operator_key).json("usage", "--tenant", "speech")[0]["tenant"]["name"] == "speech"
     shell.run("usage")
+
+
+def test_a_trials_files_and_use_are_shown_and_downloaded(
+    service: Service, shell: Shell, driver: Driver, tmp_path: Path
+) -> None:
+    run = driver.add_trial(0)
+    run.claim()
+    assert "left no files" in shell.run("trial", "artifacts", driver.job_id, "0").stderr
+    url = f"{service.url}/v1/tasks/{run.task_id}/artifacts/deep/model.pt"
+    headers = {"Authorization": f"Bearer {service.token(run.task_id)}"}
+    assert httpx.put(url, content=b"x" * 3000, headers=headers).status_code == 200
+    sample = ResourceSample(elapsed_s=65.0, cpu=1.5, memory_bytes=3 * 2**30, threads=7)
+    use = ResourceUse(samples=(sample,), peak_memory_bytes=4 * 2**30, cpu_s=90.0)
+    assert run.post("report", Report(resources=use).to_json()).status_code == 200
+    listed = shell.run("trial", "artifacts", driver.job_id, "0", "--download", str(tmp_path / "out")).stdout
+    assert "deep/model.pt" in listed
+    assert "2.9 KiB" in listed
+    assert (tmp_path / "out/deep/model.pt").read_bytes() == b"x" * 3000
+    assert shell.json("trial", "artifacts", driver.job_id, "0")[0]["bytes"] == 3000
+    shown = shell.run("trial", "resources", driver.job_id, "0").stdout
+    assert "4.0 GiB" in shown
+    assert "1 min 30 s" in shown
+    assert "3.0 GiB" in shown
+    assert shell.json("trial", "resources", driver.job_id, "0")["threads"] == [7]

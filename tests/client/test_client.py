@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -288,3 +289,37 @@ def test_points_are_added_and_listed(service: Service, driver: Driver) -> None:
             client.add_points(driver.job_id, [{"lr": 7}])
         with pytest.raises(BadJobFile, match="cannot be written as JSON"):
             client.add_points(driver.job_id, [{"lr": float("nan")}])
+
+
+def test_what_a_trial_left_is_downloaded_as_it_was_stored(service: Service, driver: Driver, tmp_path: Path) -> None:
+    run = driver.add_trial(0)
+    run.claim()
+    headers = {"Authorization": f"Bearer {service.token(run.task_id)}"}
+    for path, data in (("model.pt", b"x" * 3_000_000), ("a/b/ü%20.txt", b"y")):
+        url = f"{service.url}/v1/tasks/{run.task_id}/artifacts/{quote(path)}"
+        assert httpx.put(url, content=data, headers=headers).status_code == 200
+    folder = tmp_path / "down"
+    (folder / "model.pt").parent.mkdir()
+    (folder / "model.pt").write_text("older")
+    with service.client() as client:
+        made = client.download_artifacts(driver.job_id, 0, folder)
+        assert client.resources(driver.job_id, 0)["elapsed_s"] == []
+        assert [item["bytes"] for item in client.artifacts(driver.job_id, 0, task=0)] == [1, 3_000_000]
+    assert made == [folder / "a/b/ü%20.txt", folder / "model.pt"]
+    assert sorted(p for p in folder.rglob("*") if p.is_file()) == sorted(made)
+    assert (folder / "model.pt").read_bytes() == b"x" * 3_000_000
+
+
+@pytest.mark.parametrize(("path", "told"), [("../up", "leads elsewhere"), ("model.pt", "not as it was stored")])
+def test_a_download_that_is_not_what_was_announced_is_not_kept(
+    service: Service, driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, told: str
+) -> None:
+    run = driver.add_trial(0)
+    run.claim()
+    url = f"{service.url}/v1/tasks/{run.task_id}/artifacts/model.pt"
+    httpx.put(url, content=b"x", headers={"Authorization": f"Bearer {service.token(run.task_id)}"})
+    with service.client() as client:
+        monkeypatch.setattr(client, "artifacts", lambda *_, **__: [{"path": path, "sha256": "0" * 64}])
+        with pytest.raises(TuningApiError, match=told):
+            client.download_artifacts(driver.job_id, 0, tmp_path / "down")
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and "down" in p.parts] == []

@@ -132,6 +132,15 @@ TWO_AND_A_LIMIT = a_spec(
 )
 
 
+def test_a_completed_trial_keeps_what_its_runner_had_to_tell():
+    told = "Artifacts that were not kept:\n'big.pt': 300 MiB; the limit of a trial is 256 MiB"
+    outcome = Outcome(status=TaskStatus.SUCCEEDED, explanation=told)
+    trial, task = one_task(TaskStatus.SUCCEEDED, outcome=outcome, ended_at=NOW)
+    result = Result(values={"accuracy": 0.5}, metrics={})
+    [conclusion] = decide(a_state(trials=[trial], tasks=[task], results={task.id: result})).conclusions
+    assert (conclusion.trial.status, conclusion.trial.explanation) == (TrialStatus.COMPLETED, told)
+
+
 @pytest.mark.parametrize(
     ("latency", "violation", "feasible"), [(19.0, 0.0, True), (20.0, 0.0, True), (25.0, 0.25, False)]
 )

@@ -19,11 +19,11 @@ LINE = re.compile(
 )
 
 
-def train(*arguments: str) -> subprocess.CompletedProcess[str]:
+def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "train.py", *arguments],
         cwd=FOLDER,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         capture_output=True,
         text=True,
         timeout=120,
@@ -36,8 +36,20 @@ def job() -> dict[str, Any]:
     return yaml.safe_load((FOLDER / "job.yaml").read_text(encoding="utf-8"))
 
 
-def test_training_prints_one_line_an_epoch_and_learns():
-    done = train("--optimizer", "adam", "--lr", "0.01", "--batch_size", "32", "--epochs", "2", "--seed", "1")
+def test_training_prints_one_line_an_epoch_and_learns(tmp_path):
+    done = train(
+        "--optimizer",
+        "adam",
+        "--lr",
+        "0.01",
+        "--batch_size",
+        "32",
+        "--epochs",
+        "2",
+        "--seed",
+        "1",
+        TUNING_ARTIFACTS_DIR=str(tmp_path),
+    )
 
     assert done.returncode == 0, done.stderr
     lines = [LINE.fullmatch(line) for line in done.stdout.splitlines()]
@@ -45,6 +57,7 @@ def test_training_prints_one_line_an_epoch_and_learns():
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert float(lines[1]["train_loss"]) < float(lines[0]["train_loss"])
     assert float(lines[1]["val_accuracy"]) > 0.8
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
 
 
 def test_job_file_asks_for_what_the_readme_promises(job):

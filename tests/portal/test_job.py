@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,15 +40,15 @@ def submitted(portal: Portal, **changes: Any) -> Driver:
 
 
 @pytest.fixture
-def opened(portal: Portal, pages: Pages) -> Iterator[Callable[..., Page]]:
-    """Opens a page of a job, all its charts drawn."""
+def opened(portal: Portal, pages: Pages) -> Callable[..., Page]:
+    """Opens a page of a job for somebody who has signed in."""
 
     def open_page(job_id: str, tab: str = "", who: str = "vision/member", **options: Any) -> Page:
         page = signed_in(pages, portal, who, **options)
         page.goto(f"/jobs/{job_id}{tab}")
         return page
 
-    yield open_page
+    return open_page
 
 
 def drawn(page: Page, chart: str) -> None:

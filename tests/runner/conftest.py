@@ -6,6 +6,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -54,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.answer("POST", self.rfile.read(int(self.headers["Content-Length"])))
 
+    def do_PUT(self):
+        self.answer("PUT", self.rfile.read(int(self.headers["Content-Length"])))
+
     def answer(self, method, body):
         status, data = self.server.room.handle(method, self.path, self.headers, body)
         if status is None:  # as when the service was killed
@@ -82,6 +86,8 @@ class Room:
         self.claims = []
         self.reports = []  # each once
         self.bodies = []
+        self.artifacts = {}  # content by path
+        self.room_left = {"bytes": 2**20, "files": 1000, "why": "the limit of a trial is 1 MiB"}
         self.decision = Decision.CONTINUE
         self.trouble = lambda method, path, body: None  # a (status, data) instead of the proper answer
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -111,12 +117,20 @@ class Room:
             if path.endswith("/claim"):
                 self.claims.append(json.loads(body))
                 return 200, json.dumps(plan_to_json(self.plan)).encode()
+            if "/artifacts" in path:
+                return self.take_artifact(method, path, body)
             if path.endswith("/program"):
                 return 200, self.program
             if body not in self.bodies or not Report.from_json(json.loads(body)).log:
                 self.reports.append(Report.from_json(json.loads(body)))
             self.bodies.append(body)
             return 200, json.dumps({"decision": str(self.decision)}).encode()
+
+    def take_artifact(self, method, path, body):
+        if method == "GET":
+            return 200, json.dumps(self.room_left).encode()
+        self.artifacts[unquote(path.partition("/artifacts/")[2])] = body
+        return 200, b"{}"
 
     @property
     def outcome(self):

@@ -1,5 +1,7 @@
 """The schema's way up and down, on each kind of database."""
 
+import dataclasses
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -7,12 +9,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from tests.samples import a_tenant, a_trial, stored_job
+from tests.samples import a_spec, a_task, a_tenant, a_trial, stored_job
 from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.principal import ApiKey
-from tuning_service.domain.state import Role, TrialStatus
+from tuning_service.domain.state import JobTarget, Role, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Outcome
 from tuning_service.storage import engine as engines
 from tuning_service.storage.engine import check_schema, open_engine, upgrade_schema
+from tuning_service.storage.job_list import JobQuery
 from tuning_service.storage.store import Store
 from tuning_service.storage.tables import metadata
 from tuning_service.storage.tenant_scope import TrialOrder
@@ -129,4 +133,31 @@ def test_trials_of_before_several_objectives_have_their_value_by_name(engine, da
     with store.read() as unit:
         found = unit.for_tenant(alice).trials(job.id, order=TrialOrder(), after=None, limit=9)
     assert [trial for trial, _ in found] == trials
+    store.close()
+
+
+def test_jobs_of_before_lists_by_framework_have_what_lists_need(engine, database_url):
+    upgrade_schema(engine)
+    store = Store.open(database_url)
+    alice = a_tenant(store, "a")
+    jobs = [stored_job(store, alice, spec=a_spec(framework=f)) for f in ("pytorch", "command")]
+    trial = a_trial(jobs[0])
+    task = a_task(trial, cpus=2, gpu_share=0.5, price=4.0)
+    with store.write() as unit:
+        unit.control.add_trials([trial])
+        unit.control.add_tasks([task])
+        unit.runner.claim(task, "nonce", 1000.0)
+        claimed = dataclasses.replace(task, status=TaskStatus.CLAIMED, claimed_at=1000.0)
+        unit.runner.end(claimed, Outcome(status=TaskStatus.SUCCEEDED), 4600.0)
+    command.downgrade(engines._alembic(engine), "0007")
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE tuning_jobs SET status = 'completed'"))
+        connection.commit()
+    upgrade_schema(engine)
+    with store.read() as unit:
+        rows = unit.for_tenant(alice).listing
+        [(found, _)] = rows.jobs(JobQuery(framework="command", algorithm="random"), limit=9)
+        used = rows.usage([jobs[0].id], 9999.0)[jobs[0].id]
+    assert (found.id, found.target) == (jobs[1].id, JobTarget.STOPPED)
+    assert (used.cpu_hours, used.gpu_hours, used.cost) == pytest.approx((2.0, 0.5, 2.0))
     store.close()

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from tuning_service import __version__
 from tuning_service.api import (
     analysis,
+    artifacts,
     best,
     catalogue,
     errors,
@@ -43,6 +44,7 @@ from tuning_service.api.metrics import Metrics
 from tuning_service.api.middleware import Entrance, Observed
 from tuning_service.api.reading import Readings
 from tuning_service.api.senders import Senders
+from tuning_service.api.task_artifacts import artifact_routes
 from tuning_service.api.tasks import runner_routes
 from tuning_service.api.watching import Watch
 
@@ -84,7 +86,7 @@ def create_app(
     app.state.is_ready, app.state.stopping = is_ready, threading.Event()
     app.state.watch = Watch(managers.watching, app.state.stopping)
     app.state.readings = Readings(managers.tuning)
-    app.router.routes[:0] = runner_routes(managers.desk, metrics)
+    app.router.routes[:0] = [*runner_routes(managers.desk, metrics), *artifact_routes(managers.artifact_desk)]
     for module in (
         programs,
         program_files,
@@ -95,8 +97,9 @@ def create_app(
         analysis,
         points,
         trials,
-        failures,
         log_search,
+        failures,
+        artifacts,
         logs,
         events,
         catalogue,
@@ -114,8 +117,12 @@ def create_app(
     app.include_router(trials.table)
     errors.install(app)
     # The last one added is the outermost.
-    senders = Senders(managers.access, managers.sessions)
-    app.add_middleware(Entrance, senders=senders, max_upload_bytes=managers.tuning.max_upload_bytes)
+    app.add_middleware(
+        Entrance,
+        senders=Senders(managers.access, managers.sessions),
+        max_upload_bytes=managers.tuning.max_upload_bytes,
+        artifact_limit_bytes=managers.artifact_desk.limit_bytes,
+    )
     app.add_middleware(Observed, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way
     return app

@@ -17,6 +17,8 @@ from tuning_service.domain.errors import Unauthenticated
 from tuning_service.domain.principal import Principal
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.analysis_mgr import AnalysisMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
+from tuning_service.manager.artifact_mgr import ArtifactMgr
 from tuning_service.manager.job_overview_mgr import JobOverviewMgr
 from tuning_service.manager.listing_mgr import ListingMgr
 from tuning_service.manager.log_search import LogSearchMgr
@@ -26,6 +28,7 @@ from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.preview_mgr import PreviewMgr
 from tuning_service.manager.program_mgr import ProgramMgr
+from tuning_service.manager.resource_mgr import ResourceMgr
 from tuning_service.manager.session_mgr import SessionMgr
 from tuning_service.manager.steering_mgr import SteeringMgr
 from tuning_service.manager.task_desk import TaskDesk
@@ -47,14 +50,17 @@ class Managers:
     plugins: PluginMgr
     plugin_checks: PluginCheckMgr
     pools: PoolMgr
-    overview: JobOverviewMgr
     sessions: SessionMgr
     users: UserMgr
     previews: PreviewMgr
     programs: ProgramMgr
     log_search: LogSearchMgr
     usage: UsageMgr
+    overview: JobOverviewMgr
     analysis: AnalysisMgr
+    resources: ResourceMgr
+    artifacts: ArtifactMgr
+    artifact_desk: ArtifactDesk
 
 
 # Key and session were checked before (middleware.Entrance); these are here so that OpenAPI tells of them.
@@ -163,6 +169,14 @@ async def _analysis(request: Request) -> AnalysisMgr:
     return managers(request).analysis
 
 
+async def _resources(request: Request) -> ResourceMgr:
+    return managers(request).resources
+
+
+async def _artifacts(request: Request) -> ArtifactMgr:
+    return managers(request).artifacts
+
+
 async def _stopping(request: Request) -> threading.Event:
     event: threading.Event = request.app.state.stopping
     return event
@@ -186,6 +200,8 @@ Programs = Annotated[ProgramMgr, Depends(_programs)]
 LogSearch = Annotated[LogSearchMgr, Depends(_log_search)]
 UsageHistory = Annotated[UsageMgr, Depends(_usage)]
 Analysis = Annotated[AnalysisMgr, Depends(_analysis)]
+Resources = Annotated[ResourceMgr, Depends(_resources)]
+Artifacts = Annotated[ArtifactMgr, Depends(_artifacts)]
 Counts = Annotated[Metrics, Depends(_metrics)]
 Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[

@@ -72,7 +72,7 @@ class Observed:
     def _account(self, scope: Scope, status: int, seconds: float, made: dict[str, str]) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         if scope["path"].startswith(TASK_PATHS) and "endpoint" in scope:  # plain routes leave no trace of themselves
-            route = f"{TASK_PATHS}{{task_id}}/{scope['path'].rpartition('/')[2]}"
+            route = f"{TASK_PATHS}{{task_id}}/{_task_route(scope['path'])}"
         # A method is the sender's free text; an unknown one must not become a label of its own.
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
@@ -94,6 +94,11 @@ class Observed:
         )
 
 
+def _task_route(path: str) -> str:
+    """What of a task a runner's path is about: "report", say, or "artifacts", whichever."""
+    return path.removeprefix(TASK_PATHS).partition("/")[2].partition("/")[0]
+
+
 def _named(path: str) -> dict[str, str]:
     """The job, trial and task that a path names."""
     parts = path.split("/")
@@ -110,10 +115,11 @@ def _named(path: str) -> dict[str, str]:
 class Entrance:
     """Lets in who has a valid key or session, and no body that is larger than the route takes."""
 
-    def __init__(self, app: ASGIApp, senders: Senders, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, senders: Senders, max_upload_bytes: int, artifact_limit_bytes: int) -> None:
         self._app = app
         self._senders = senders
         self._max_upload_bytes = max_upload_bytes
+        self._artifact_limit_bytes = artifact_limit_bytes
         self._limiter = RequestLimiter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +152,7 @@ class Entrance:
         elif path == PLUGIN_PATH:
             limit = MAX_BYTES + _FORM_OVERHEAD
         elif path.startswith(TASK_PATHS):
-            limit = _REPORT_LIMIT
+            limit = self._artifact_limit_bytes if _task_route(path) == "artifacts" else _REPORT_LIMIT
         too_large = TooLarge(f"The body of this request may have {limit} bytes.")
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:

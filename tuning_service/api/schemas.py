@@ -235,6 +235,9 @@ class TaskOut(Out):
     outcome: OutcomeOut | None
     log_bytes: int
     log_problem: str = Field(description="Why a part of its log is missing")
+    artifact_bytes: int = Field(description="Of the files that it left")
+    peak_memory_bytes: int | None = Field(description="Of the training with all that it started; null: not known")
+    cpu_s: float | None = Field(description="Seconds of CPU of all its processes so far; null: not known")
     created_at: datetime
     claimed_at: datetime | None
     heartbeat_at: datetime | None
@@ -242,8 +245,8 @@ class TaskOut(Out):
 
     @classmethod
     def of(cls, task: TuningTask) -> "TaskOut":
-        same = ("id", "number", "status", "attempt", "host", "stop_requested", "log_bytes", "log_problem")
-        fields: dict[str, Any] = {name: getattr(task, name) for name in same}
+        made = {"gpus", "outcome", "created_at", "claimed_at", "heartbeat_at", "ended_at"}
+        fields: dict[str, Any] = {name: getattr(task, name) for name in cls.model_fields if name not in made}
         for name in ("created_at", "claimed_at", "heartbeat_at", "ended_at"):
             fields[name] = moment_or_none(getattr(task, name))
         outcome = None

@@ -18,7 +18,7 @@ class TenantChange(BaseModel):
     max_gpus: float | None = Field(None, description="GPUs in use at once over all its jobs")
     max_gpu_hours: float | None = Field(None, description="GPU-hours in a calendar month, UTC")
     max_jobs: int | None = Field(None, description="Jobs that have not ended", le=2**31 - 1)
-    max_storage_bytes: int | None = Field(None, description="Bytes of programs, plug-ins and logs", le=2**62)
+    max_storage_bytes: int | None = Field(None, description="Bytes of programs, plug-ins, logs and artifacts", le=2**62)
     max_requests_per_s: float | None = Field(None, description="Requests a second, at each manager process")
 
     model_config = ConfigDict(
@@ -69,7 +69,7 @@ class UsageOut(Out):
     cost: float = Field(description="Of the GPU-hours, at the prices of their pools")
     tasks: int = Field(description="Executions that ended this month")
     jobs: int = Field(description="Jobs that have not ended")
-    storage_bytes: int = Field(description="Programs, plug-ins and logs")
+    storage_bytes: int = Field(description="Programs, plug-ins, logs and artifacts")
 
 
 class TenantDetail(TenantOut):

@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 import typer
 
-from tuning_service.cli import administration, drafts, exits, jobs, plugins, pools, serving, tenants, trials, users
+from tuning_service.cli import (
+    administration,
+    drafts,
+    exits,
+    jobs,
+    plugins,
+    pools,
+    serving,
+    tenants,
+    trial_files,
+    trials,
+    users,
+)
 from tuning_service.cli.options import AsJson
 
 app = typer.Typer(
@@ -43,6 +55,7 @@ _add("manager", serving.manager, _RUN, "manager --database-url postgresql://tuni
 _add("controller", serving.controller, _RUN, "controller --master spark://spark:7077 --service-url http://tuning:8765")
 app.add_typer(drafts.job, name="job", rich_help_panel=_JOBS)
 app.add_typer(trials.logs, name="logs", rich_help_panel=_JOBS)
+app.add_typer(trial_files.trial, name="trial", rich_help_panel=_JOBS)
 app.add_typer(plugins.plugin, name="plugin", rich_help_panel=_JOBS)
 app.add_typer(serving.database, name="db", rich_help_panel=_RUN)
 app.add_typer(tenants.tenant, name="tenant", rich_help_panel=_ADMIN)

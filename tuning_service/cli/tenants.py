@@ -22,7 +22,7 @@ Weight = Annotated[float | None, typer.Option("--weight", help="Its part of cont
 Gpus = Annotated[str | None, typer.Option("--max-gpus", help="GPUs at once; 'none' for no limit, as below.")]
 GpuHours = Annotated[str | None, typer.Option("--max-gpu-hours", help="GPU-hours in a calendar month.")]
 Jobs = Annotated[str | None, typer.Option("--max-jobs", help="Jobs that have not ended.")]
-Storage = Annotated[str | None, typer.Option("--max-storage-bytes", help="Programs, plug-ins and logs.")]
+Storage = Annotated[str | None, typer.Option("--max-storage-bytes", help="Programs, plug-ins, logs and artifacts.")]
 Requests = Annotated[str | None, typer.Option("--max-requests-per-s", help="At each manager process.")]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tuning_service.client.administration import AdministrationCalls
+from tuning_service.client.artifacts import ArtifactCalls
 from tuning_service.client.drafts import DraftCalls
 from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 from tuning_service.client.job_files import load_job_file, program_folder
@@ -23,7 +24,7 @@ _PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that
 _PAUSE_S = 0.5
 
 
-class TuningClient(SteeringCalls, DraftCalls, PluginCalls, AdministrationCalls):
+class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, AdministrationCalls):
     """Talks to a tuning service. Usable from several threads, and as a context manager.
 
     From a notebook:

@@ -79,7 +79,7 @@ def _after(trial: Trial, outcome: Outcome, result: Result, state: JobState, *, g
         )
 
     if outcome.status is TaskStatus.SUCCEEDED and not missing:
-        return at(TrialStatus.COMPLETED, reason=""), True
+        return at(TrialStatus.COMPLETED, reason="", explanation=outcome.explanation), True
     if outcome.status is TaskStatus.SUCCEEDED:
         verb = "has" if len(missing) == 1 else "have"
         reason = f"{', '.join(missing)} {verb} no finite value to count."

@@ -19,7 +19,7 @@ class Tenant:
     max_gpus: float | None = None  # GPUs at once over all jobs
     max_gpu_hours: float | None = None  # in a calendar month, UTC
     max_jobs: int | None = None  # that have not ended
-    max_storage_bytes: int | None = None  # programs, plug-ins and logs
+    max_storage_bytes: int | None = None  # programs, plug-ins, logs and artifacts
     max_requests_per_s: float | None = None
 
 

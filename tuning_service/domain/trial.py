@@ -182,6 +182,9 @@ class TuningTask:
     outcome: Outcome | None = None
     log_bytes: int = 0
     log_problem: str = ""  # why a part of its log is missing
+    artifact_bytes: int = 0
+    peak_memory_bytes: int | None = None  # of the training with all that it started; None: not known
+    cpu_s: float | None = None
     created_at: float = 0.0
     claimed_at: float | None = None
     heartbeat_at: float | None = None

@@ -1,6 +1,5 @@
 """Reduces learning curves once, after their executions have ended, and keeps them in the database."""
 
-import math
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,8 @@ _MOST_WAITING = 10_000
 
 def as_columns(points: Iterable[Point]) -> Vector:
     """(3, n): step, seconds, value."""
-    listed = [(float(s), e, math.nan if v is None else v) for s, e, v in points]
-    return np.array(listed, dtype=np.float64).reshape(len(listed), 3).transpose()
+    columns = list(zip(*points, strict=True)) or [(), (), ()]
+    return np.array(columns, dtype=np.float64)  # None, which stands for nan, becomes one
 
 
 def read_whole(rows: CurveRows, task_id: str, metric: str) -> Vector:

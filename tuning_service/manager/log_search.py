@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS
-from tuning_service.manager.model_tuning_mgr import chosen_task
+from tuning_service.manager.executions import chosen_task
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store
 

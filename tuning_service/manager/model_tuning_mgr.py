@@ -10,7 +10,8 @@ from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, Role, TrialStatus
-from tuning_service.domain.trial import Measurement, QueuedPoint, Trial, TuningTask
+from tuning_service.domain.trial import Measurement, QueuedPoint, Trial
+from tuning_service.manager.executions import chosen_task
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.histories import with_log_tails
 from tuning_service.manager.idempotency import once
@@ -360,18 +361,6 @@ class ModelTuningMgr:
         """Return quietly when requests can be served; raises what the database raises otherwise."""
         with self._store.read() as unit:
             unit.ping()
-
-
-def chosen_task(unit: Unit, principal: Principal, job_id: str, number: int, task: int | None) -> TuningTask | None:
-    """One execution of a trial, the newest unless `task` numbers another; None before the first. Raises NotFound."""
-    scope = unit.for_tenant(principal)
-    tasks = scope.tasks(scope.trial(job_id, number).id)
-    if task is None:
-        return tasks[-1] if tasks else None
-    for candidate in tasks:
-        if candidate.number == task:
-            return candidate
-    raise NotFound(f"Trial {number} has no task {task}.")
 
 
 __all__ = [

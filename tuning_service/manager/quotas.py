@@ -9,6 +9,7 @@ from tuning_service.domain.errors import OverQuota, TooManyRequests
 from tuning_service.domain.job import JobSpec
 from tuning_service.domain.principal import Tenant
 from tuning_service.storage.tenant_scope import TenantScope
+from tuning_service.storage.usage import UsageRows
 
 _FORGET_S = 60.0
 
@@ -24,13 +25,18 @@ def check_jobs(scope: TenantScope, tenant: Tenant) -> None:
 
 def check_storage(scope: TenantScope, tenant: Tenant, more: int = 0) -> None:
     """Return quietly when the tenant, locked, may store `more` bytes in this transaction. Raises OverQuota."""
+    check_stored(scope.usage, tenant, more)
+
+
+def check_stored(usage: UsageRows, tenant: Tenant, more: int = 0) -> None:
+    """The same, of the tenant that `usage` is of."""
     if tenant.max_storage_bytes is None:
         return
-    used = scope.usage.storage_bytes()
+    used = usage.storage_bytes()
     if used + more > tenant.max_storage_bytes or (not more and used >= tenant.max_storage_bytes):
         raise OverQuota(
-            f"This tenant stores {used} bytes of programs, plug-ins and logs, this would add {more}, and its quota is"
-            f" {tenant.max_storage_bytes}. Delete jobs or programs, or ask the operator for more."
+            f"This tenant stores {used} bytes of programs, plug-ins, logs and artifacts, this would add {more}, and its"
+            f" quota is {tenant.max_storage_bytes}. Delete jobs or programs, or ask the operator for more."
         )
 
 

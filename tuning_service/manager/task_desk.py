@@ -254,7 +254,15 @@ class TaskDesk:
             return Decision.STOP if delivered else None
         points = tuple(_clean_point(m) for m in report.measurements)
         withdrawn = [_clean_name(name) for name in report.withdrawn]
-        rows.report(task, points, log_bytes, now, withdrawn=withdrawn, log_problem=problem)
+        rows.report(
+            task,
+            points,
+            log_bytes,
+            now,
+            withdrawn=withdrawn,
+            log_problem=problem,
+            resources=report.resources,
+        )
         if report.outcome is not None:
             rows.end(task, _clean_outcome(report.outcome), now)
         return Decision.STOP if task.stop_requested else Decision.CONTINUE

@@ -15,23 +15,27 @@ from starlette.routing import Route
 from tuning_service.api.errors import problem_response
 from tuning_service.domain.errors import Denied, InvalidRequest, NotFound, TooManyRequests, TryAgain, TuningError
 from tuning_service.portal import live, static
-from tuning_service.portal.pages import algorithms, job, job_charts, job_trials, jobs, operation, sign_in, submit, trial
+from tuning_service.portal.pages import (
+    algorithms,
+    compare,
+    job,
+    job_charts,
+    job_trials,
+    jobs,
+    operation,
+    sign_in,
+    submit,
+    trial,
+    usage,
+)
 from tuning_service.portal.render import HEADERS, live_part, tag_of, whole
 from tuning_service.portal.rendered import Rendered
 from tuning_service.portal.view import Page, PageFunction, View, chosen_theme
 
 log = structlog.stdlib.get_logger("tuning_service.portal")
 
-PAGES: tuple[tuple[str, PageFunction], ...] = (
-    *jobs.PAGES,
-    *job_charts.PAGES,
-    *job_trials.PAGES,
-    *job.PAGES,
-    *algorithms.PAGES,
-    *operation.PAGES,
-    *trial.PAGES,
-    *submit.PAGES,
-)
+_PLACES = (jobs, submit, job_charts, job_trials, job, trial, compare, algorithms, usage, operation)
+PAGES: tuple[tuple[str, PageFunction], ...] = tuple(page for place in _PLACES for page in place.PAGES)
 _STATUS: dict[type[TuningError], int] = {
     NotFound: 404,
     Denied: 403,

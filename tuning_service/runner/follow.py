@@ -7,6 +7,7 @@ import select
 import time
 from collections.abc import Iterable
 
+from tuning_service.domain.resources import ResourceUse
 from tuning_service.domain.state import Decision
 from tuning_service.domain.trial import LaunchPlan, Measurement, Outcome
 from tuning_service.logs import LineSplitter, LogParser, build_parser
@@ -14,6 +15,7 @@ from tuning_service.logs.base import Reading
 from tuning_service.runner.merging import Merger, Point, Rank
 from tuning_service.runner.oom import oom_kills
 from tuning_service.runner.reporter import Reporter
+from tuning_service.runner.resources import ResourceSampler
 from tuning_service.runner.service import Gone
 from tuning_service.runner.sources import Sources
 from tuning_service.runner.training import Exit, Training
@@ -27,7 +29,7 @@ _SIGNALLED = 128  # a shell's exit code says so when what it ran was ended by a 
 class Follower:
     """Follows one training. One thread, one loop: output, files, end, and what the reporter has to do."""
 
-    def __init__(self, plan: LaunchPlan, reporter: Reporter, sources: Sources, *, has_gpus: bool) -> None:
+    def __init__(self, plan: LaunchPlan, reporter: Reporter, sources: Sources, *, gpus: tuple[str, ...]) -> None:
         """`sources` were started: what they find from now on is the training's."""
         self._plan = plan
         self._reporter = reporter
@@ -37,9 +39,10 @@ class Follower:
         self._lines = LineSplitter(LogParser.MAX_LINE)
         self._begun = time.monotonic()
         self._begun_at = time.time()
-        self._has_gpus = has_gpus
+        self._gpus = gpus
         self._oom_kills = oom_kills()
         self._decision = Decision.CONTINUE
+        self._used = ResourceUse()
         self._seen: set[str] = set()
         self._finite: set[str] = set()
 
@@ -50,6 +53,7 @@ class Follower:
             Gone: the service has given it up; nothing of it is left either.
         """
         self._begun, self._begun_at = time.monotonic(), time.time()
+        sampler = ResourceSampler(training.parent, self._gpus)
         gone: Gone | None = None
         killed = False
         poller = select.poll()
@@ -58,7 +62,7 @@ class Follower:
         poller.register(control, select.POLLIN)
         while True:
             # Once it is being killed, its end is all that is waited for.
-            timeout_ms = None if killed else math.ceil(self._reporter.due_in() * 1000)
+            timeout_ms = None if killed else math.ceil(self._due_in(sampler) * 1000)
             ready = {descriptor for descriptor, _ in poller.poll(timeout_ms)}
             if output in ready:
                 data = os.read(output, _CHUNK)
@@ -71,6 +75,8 @@ class Follower:
             if killed:
                 continue
             self._merge(self._sources.poll())
+            if use := sampler.poll():
+                self._reporter.used(use)
             try:
                 self._reporter.pump()
             except Gone as error:
@@ -80,11 +86,17 @@ class Follower:
                 training.kill()
                 killed = True
         end = training.read_exit()
+        self._used = sampler.finish(end.peak_bytes, end.cpu_s)
+        self._reporter.used(self._used)
         self._drain(output)
         if gone is not None:
             raise gone
         self._read_files(end)
         return self._outcome(end), end
+
+    def _due_in(self, sampler: ResourceSampler) -> float:
+        sample = sampler.due_in()
+        return self._reporter.due_in() if sample is None else min(self._reporter.due_in(), sample)
 
     def _take(self, data: bytes) -> None:
         self._reporter.log.feed(data)
@@ -143,7 +155,8 @@ class Follower:
                 log_tail=self._reporter.log.tail(),
                 elapsed_s=round(time.monotonic() - self._begun, 4),
                 time_limit_s=self._plan.time_limit_s,
-                has_gpus=self._has_gpus,
+                has_gpus=bool(self._gpus),
                 oom_killed=oom_kills() > self._oom_kills,
+                peak_memory_bytes=self._used.peak_memory_bytes,
             )
         )

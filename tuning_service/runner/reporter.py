@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import time
+from dataclasses import replace
 
+from tuning_service.domain.resources import MOST_SAMPLES, ResourceUse
 from tuning_service.domain.state import Decision
 from tuning_service.domain.trial import LaunchPlan, Measurement, Outcome
 from tuning_service.runner.lines import LogWindow
@@ -55,6 +57,7 @@ class Reporter:
         self._reported: set[str] = set()  # metrics of earlier reports
         self._withdrawn: dict[str, None] = {}
         self._log_offset = 0
+        self._resources: ResourceUse | None = None
         self._news_since: float | None = None
         self._answered_at = time.monotonic()  # the claim's answer
         self._retry_at: float | None = None
@@ -71,6 +74,11 @@ class Reporter:
         self._points = {key: point for key, point in self._points.items() if point.metric != metric}
         if metric in self._reported:
             self._withdrawn[metric] = None
+
+    def used(self, use: ResourceUse) -> None:
+        """Take note of what the training uses: it travels with what is reported next."""
+        samples = (*(self._resources.samples if self._resources else ()), *use.samples)
+        self._resources = replace(use, samples=samples[-MOST_SAMPLES:])
 
     def _add(self, point: Measurement) -> None:
         if len(self._points) >= _BATCH and not self._enqueue() and len(self._points) >= _MOST_WAITING:
@@ -126,6 +134,7 @@ class Reporter:
             log_offset=self._log_offset,
             log=self.log.ready(),
             outcome=outcome,
+            resources=self._resources,
         )
         body = json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         if not self._spool.append(body, last=outcome is not None):
@@ -133,6 +142,7 @@ class Reporter:
         self._reported |= {point.metric for point in points}
         self._points.clear()
         self._withdrawn.clear()
+        self._resources = None
         self._news_since = None
         self._log_offset += len(report.log.encode())
         self.log.taken()

@@ -7,13 +7,15 @@ import socket
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind, LaunchPlan, Outcome
 from tuning_service.runner import service as connections
 from tuning_service.runner import training as supervisors
+from tuning_service.runner.artifacts import SNAPSHOTS, VARIABLE, Folder, with_artifacts
 from tuning_service.runner.bundle import BadBundle, digest
-from tuning_service.runner.caffe import with_caffe
+from tuning_service.runner.caffe import COMMAND, with_caffe
 from tuning_service.runner.contract import SEARCHED, merge_objects, script_environment, script_folders
 from tuning_service.runner.environment import command, training_environment
 from tuning_service.runner.follow import Follower
@@ -115,6 +117,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
         for told in merge_objects(workspace.program, plan.merged):
             reporter.log.feed(f"tuning-service: {told}\n".encode())
         folders = script_folders(workspace.folder)
+        left = _left_by(plan, workspace, folders["RESULT_DIR"])
     except (BadBundle, UnicodeDecodeError) as error:
         raise _Ended(unusable(str(error))) from error
     except OSError as error:
@@ -135,15 +138,31 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
             raise _Ended(not_here("the environment could not be made here", error)) from error
         sources = Sources(plan.parser, [("", workspace.program), *((f"${name}/", folders[name]) for name in SEARCHED)])
         sources.start()
-        follower = Follower(plan, reporter, sources, has_gpus=bool(gpus))
+        follower = Follower(plan, reporter, sources, gpus=gpus)
         outcome = _follow(plan, command(plan.argv, interpreter), with_runtime, workspace, follower)
-    return without_module(outcome, plan.imports, interpreter)
+    outcome = without_module(outcome, plan.imports, interpreter)
+    return with_artifacts(plan, outcome, left, reporter, url)
+
+
+def _left_by(plan: LaunchPlan, workspace: Workspace, results: Path) -> list[Folder]:
+    """Where the training will leave files, to be called before it starts. Raises OSError."""
+    workspace.artifacts.mkdir()
+    folders = [Folder(path=workspace.artifacts), Folder(path=results, prefix="result/")]
+    if plan.argv[0] == COMMAND:
+        # Caffe knows no variables: what was not there before is its own.
+        begun = workspace.artifacts.stat().st_mtime_ns
+        folders.append(Folder(path=workspace.program, suffixes=SNAPSHOTS, since_ns=begun))
+    return folders
 
 
 def _helper(environment: Mapping[str, str], workspace: Workspace) -> dict[str, str]:
     """What lets a training import `tuning_service.probe`, and that find the training's files."""
     paths = [environment.get("PYTHONPATH", ""), str(probe_archive(root()))]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TUNING_PROGRAM_DIR": str(workspace.program)}
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "TUNING_PROGRAM_DIR": str(workspace.program),
+        VARIABLE: str(workspace.artifacts),
+    }
 
 
 def _follow(

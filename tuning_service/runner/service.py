@@ -1,19 +1,23 @@
-"""The service as a runner sees it: three requests over one connection that is kept."""
+"""The service as a runner sees it: a few requests over one connection that is kept."""
 
 import contextlib
 import http.client
 import json
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from tuning_service.domain.artifact import ArtifactRoom
 from tuning_service.domain.state import Decision
 from tuning_service.domain.trial import LaunchPlan
 from tuning_service.runner.protocol import Claim, plan_from_json
 
 _TIMEOUT_S = 10.0
 _CHUNK = 2**20
+_BINARY = "application/octet-stream"
 _LONGEST_PARK_S = 60.0
 
 
@@ -37,11 +41,16 @@ class Refused(Exception):
     """The service will not take this request, however often it is sent."""
 
 
+class Unreadable(Exception):
+    """A file that was to be sent cannot be read, or is not what it was."""
+
+
 class Service:
     """One connection to one service, opened on first use and again after every failure. Not for two threads at once."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         self.url = url
+        self._timeout_s = timeout_s
         parts = urlsplit(url)
         self._https = parts.scheme == "https"
         self._address = (parts.hostname or "localhost", parts.port)
@@ -80,8 +89,38 @@ class Service:
             raise
         return b"".join(parts)
 
+    def artifact_room(self, task_id: str, token: str) -> ArtifactRoom:
+        """What the execution may store. Raises Gone, Refused (also by a service that keeps none), Unreachable."""
+        data = self._read(self._send("GET", f"/v1/tasks/{task_id}/artifacts", token, None))
+        try:
+            return ArtifactRoom(bytes=int(data["bytes"]), files=int(data["files"]), why=str(data["why"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refused(f"the answer says nothing of room: {error!r}") from error
+
+    def put_artifact(self, task_id: str, token: str, path: str, place: str, size: int) -> None:
+        """Send the file at `place`, to be kept as `path`. Raises Gone, Refused, Unreachable, Unreadable."""
+        url = f"{self._prefix}/v1/tasks/{task_id}/artifacts/{quote(path)}"
+        headers = {"Authorization": f"Bearer {token}", "Content-Length": str(size), "Content-Type": _BINARY}
+        try:
+            connection = self._connected()
+            # A service that does not want it may not read it all: its answer, if any, says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request("PUT", url, body=_pieces(place, size), headers=headers)
+            response = connection.getresponse()
+        except Unreadable:
+            self.close()  # the rest of the request is owed on this connection
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unreachable(str(error) or repr(error)) from error
+        if response.status != 200:
+            raise self._problem(response)
+        self._read(response)
+
     def _post(self, path: str, token: str, body: bytes) -> Any:
-        response = self._send("POST", path, token, body)
+        return self._read(self._send("POST", path, token, body))
+
+    def _read(self, response: http.client.HTTPResponse) -> Any:
         try:
             return json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -115,11 +154,15 @@ class Service:
     def _exchange(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None
     ) -> http.client.HTTPResponse:
+        connection = self._connected()
+        connection.request(method, self._prefix + path, body=body, headers=headers)
+        return connection.getresponse()
+
+    def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
             make = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
-            self._connection = make(*self._address, timeout=_TIMEOUT_S)
-        self._connection.request(method, self._prefix + path, body=body, headers=headers)
-        return self._connection.getresponse()
+            self._connection = make(*self._address, timeout=self._timeout_s)
+        return self._connection
 
     def _problem(self, response: http.client.HTTPResponse) -> Exception:
         try:
@@ -140,6 +183,13 @@ class Service:
         if 400 <= response.status < 500 and response.status not in {408, 425, 429}:
             return Refused(message)
         return Unreachable(message)
+
+    def interrupt(self) -> None:
+        """Have a request that another thread waits in fail at once."""
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Drop the connection; the next request opens another."""
@@ -173,3 +223,17 @@ def close_idle() -> None:
             for service in services:
                 service.close()
         _idle.clear()
+
+
+def _pieces(place: str, size: int) -> Iterator[bytes]:
+    """The file's first `size` bytes. Raises Unreadable."""
+    left = size
+    try:
+        with Path(place).open("rb") as stream:
+            while left and (piece := stream.read(min(left, _CHUNK))):
+                yield piece
+                left -= len(piece)
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    if left:
+        raise Unreadable("it became shorter meanwhile")

@@ -7,7 +7,8 @@ a stream socket to the worker; a frame on it is four bytes of length and a JSON 
                            with one file descriptor attached: stdout and stderr of the training
                            {"op": "kill"}
     supervisor -> worker   {"event": "started", "pid"} or {"event": "refused", "errno", "message"}
-                           {"event": "exited", "status", "timed_out"}; then no descendant of the training is left
+                           {"event": "exited", "status", "timed_out", "peak_bytes", "cpu_s"}; then no descendant of
+                           the training is left. The last two are of all its processes: what the largest one had
 
 One training at a time. When the socket closes, because the worker ended in whatever way, the training and all its
 descendants are killed, the folder `remove` is deleted, and the supervisor exits.
@@ -41,6 +42,7 @@ class Supervisor:
         self._timed_out = False
         self._grace_s = 0.5
         self._remove = ""
+        self._peak_bytes, self._cpu_s = 0, 0.0  # of the training's processes that have ended
         self._prctl = _find_prctl()
         if self._prctl is not None:
             # Daemons that fork twice become children of this process instead of init's, so none can get away.
@@ -121,6 +123,7 @@ class Supervisor:
             self._send(event="refused", errno=int(code), message=text)
             return
         self._main, self._timed_out = child, False
+        self._peak_bytes, self._cpu_s = 0, 0.0
         limit = frame["time_limit_s"]
         self._deadline = None if limit is None else time.monotonic() + limit
         self._send(event="started", pid=child)
@@ -151,7 +154,7 @@ class Supervisor:
         """True when children are left. Tells the worker when the training's main process has ended."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = self._wait()
             except ChildProcessError:
                 return False
             if pid == 0:
@@ -159,7 +162,20 @@ class Supervisor:
             if pid == self._main:
                 self._main, self._deadline = None, None
                 self._end_descendants(pid)
-                self._send(event="exited", status=os.waitstatus_to_exitcode(status), timed_out=self._timed_out)
+                self._exited(os.waitstatus_to_exitcode(status))
+
+    def _wait(self) -> tuple[int, int]:
+        """Process id and status of a child that has ended; 0 when none has. Raises ChildProcessError without any."""
+        pid, status, used = os.wait4(-1, os.WNOHANG)
+        if pid:
+            # A child's figures have those of the children that it has waited for.
+            self._peak_bytes = max(self._peak_bytes, used.ru_maxrss * (1024 if _LINUX else 1))
+            self._cpu_s += used.ru_utime + used.ru_stime
+        return pid, status
+
+    def _exited(self, status: int | None) -> None:
+        used = {"peak_bytes": self._peak_bytes, "cpu_s": round(self._cpu_s, 3)}
+        self._send(event="exited", status=status, timed_out=self._timed_out, **used)
 
     def _end_training(self, *, tell: bool = True) -> None:
         """Ends main process and descendants; `tell` the worker of the exit."""
@@ -169,7 +185,7 @@ class Supervisor:
             return
         status = self._end_descendants(main)
         if tell:
-            self._send(event="exited", status=status, timed_out=self._timed_out)
+            self._exited(status)
 
     def _end_descendants(self, main: int | None) -> int | None:
         """Returns when no descendant is left: asked to end first, killed after the grace. The exit code of `main`."""
@@ -182,7 +198,7 @@ class Supervisor:
             alive = True
             while alive:
                 try:
-                    pid, status = os.waitpid(-1, os.WNOHANG)
+                    pid, status = self._wait()
                 except ChildProcessError:
                     # Nothing can be left, for an orphan would have become a child. Where there is no subreaper,
                     # the training's own group is all that can be found.

@@ -36,6 +36,8 @@ class Exit:
 
     code: int | None
     timed_out: bool = False
+    peak_bytes: int | None = None  # resident, of the largest of its processes
+    cpu_s: float | None = None  # of all of them
 
 
 class Training:
@@ -52,6 +54,11 @@ class Training:
         """To wait on with select; then call `read_exit`."""
         return self._supervisor.control
 
+    @property
+    def parent(self) -> int:
+        """Process id of its supervisor: all that the training starts are descendants of it, and nothing else is."""
+        return self._supervisor.pid
+
     def kill(self) -> None:
         """Ask for the end of the training and all it started; `read_exit` tells when it is done."""
         self._supervisor.send({"op": "kill"})
@@ -62,7 +69,9 @@ class Training:
         if frame is None:
             _kill_marked(self.pid, self._mark)
             return Exit(code=None)
-        return Exit(code=frame["status"], timed_out=frame["timed_out"])
+        return Exit(
+            code=frame["status"], timed_out=frame["timed_out"], peak_bytes=frame["peak_bytes"], cpu_s=frame["cpu_s"]
+        )
 
     def close(self) -> None:
         """Let go of the output pipe."""
@@ -90,6 +99,11 @@ class SupervisorProcess:
         assert self._process.stdin is not None
         with self._process.stdin as stdin:
             stdin.write(source)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def usable(self) -> bool:

@@ -43,6 +43,7 @@ class Training:
     elapsed_s: float
     time_limit_s: float | None
     has_gpus: bool = False
+    peak_memory_bytes: int | None = None
     oom_killed: bool = False  # meanwhile the kernel has killed a process for want of memory
 
 
@@ -84,10 +85,21 @@ def _outcome(
         failure=str(failure),
         exit_code=training.exit.code,
         reason=reason[:500],
-        explanation="\n\n".join(map(training.explain, missing)),
+        explanation="\n\n".join(filter(None, [*map(training.explain, missing), _peak(training, status, failure)])),
         log_tail=training.log_tail,
         elapsed_s=training.elapsed_s,
     )
+
+
+def _peak(training: Training, status: TaskStatus, failure: Failure) -> str:
+    """How much memory it had, where that may be what ended it."""
+    killed = training.exit.code in {-signal.SIGKILL, 128 + signal.SIGKILL} and not training.exit.timed_out
+    memory = killed or failure in {Failure.MEMORY, Failure.GPU_MEMORY}
+    if status is not TaskStatus.FAILED or not memory or not training.peak_memory_bytes:
+        return ""
+    gib = training.peak_memory_bytes / 2**30
+    size = f"{gib:.1f} GiB" if gib >= 1 else f"{training.peak_memory_bytes / 2**20:.0f} MiB"
+    return f"At its peak it used {size} of the executor's memory, with all processes that it started."
 
 
 def _listed(names: Sequence[str]) -> str:

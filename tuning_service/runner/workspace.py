@@ -91,6 +91,7 @@ class Workspace:
         self.folder = Path(tempfile.mkdtemp(prefix="task-", dir=root()))
         self.program = self.folder / "program"
         self.spool = self.folder / "spool"
+        self.artifacts = self.folder / "artifacts"
 
     def fill(self, bundle: bytes, files: Mapping[str, str]) -> None:
         """Unpack the program and write `files` over it. Raises BadBundle, OSError."""

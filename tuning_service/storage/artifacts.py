@@ -1,10 +1,12 @@
-"""Programs, plug-ins and logs, in any file system that fsspec knows (file, s3, hdfs …)."""
+"""Programs, plug-ins, logs and artifacts, in any file system that fsspec knows (file, s3, hdfs …)."""
 
 import errno
+import hashlib
 import posixpath
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 import fsspec
 
@@ -14,6 +16,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _NO_ROOM_LEFT = "The service has no room to store this."
 _REFUSED = "The service's artifact store takes no files at present."
 _CHECK = ".check.json"
+_PIECE = 2**20
 _PART = ".part"  # ends the names of files that are being written
 
 
@@ -98,8 +101,24 @@ class ArtifactStore:
                 break
         return bytes(pieces)
 
+    def write_artifact(self, tenant_id: str, job_id: str, task_id: str, path: str) -> "ArtifactWriter":
+        """To take a file in piece by piece. Raises TryAgain."""
+        return ArtifactWriter(self._fs, self._artifact(tenant_id, job_id, task_id, path))
+
+    def artifact(self, tenant_id: str, job_id: str, task_id: str, path: str) -> Iterator[bytes]:
+        """The file's bytes in pieces. Raises NotFound, at once and not with the first piece."""
+        try:
+            stream = self._fs.open(self._artifact(tenant_id, job_id, task_id, path), "rb")
+        except FileNotFoundError as error:
+            raise NotFound(f"The artifact {path!r} is not stored any more.") from error
+        return _pieces(stream)
+
+    def delete_artifact(self, tenant_id: str, job_id: str, task_id: str, path: str) -> None:
+        """Forget the file; unknown ones too."""
+        self._delete(self._artifact(tenant_id, job_id, task_id, path))
+
     def delete_job(self, tenant_id: str, job_id: str) -> None:
-        """Forget all logs of a job."""
+        """Forget all logs and artifacts of a job."""
         self._delete(posixpath.join(self._root, tenant_id, "jobs", job_id))
 
     def _log_pieces(self, folder: str, start: int) -> Iterator[tuple[int, str]]:
@@ -123,25 +142,81 @@ class ArtifactStore:
     def _log(self, tenant_id: str, job_id: str, task_id: str) -> str:
         return posixpath.join(self._root, tenant_id, "jobs", job_id, "logs", task_id)
 
+    def _artifact(self, tenant_id: str, job_id: str, task_id: str, path: str) -> str:
+        # Under a digest: names of strangers' choice need not be ones that each kind of store takes.
+        name = hashlib.sha256(path.encode()).hexdigest()
+        return posixpath.join(self._root, tenant_id, "jobs", job_id, "artifacts", task_id, name)
+
     def _put(self, path: str, data: bytes) -> None:
         # Written beside and moved, so that no reader ever sees half of it (object stores do that by themselves).
         if "file" in self._fs.protocol:
             # Under a name of its own each time: two may store the same content at once.
-            part = f"{path}.{uuid.uuid4().hex}{_PART}"
+            part = _part_of(path)
             try:
                 self._fs.pipe_file(part, data)
                 self._fs.mv(part, path)
             except OSError as error:
                 with suppress(OSError):
                     self._fs.rm(part)
-                message = _NO_ROOM_LEFT if error.errno in _NO_ROOM else _REFUSED
-                raise TryAgain(message, retry_after_s=5, detail=str(error)) from error
+                raise _refusal(error) from error
             return
         try:
             self._fs.pipe_file(path, data)
         except Exception as error:  # each kind of store has errors of its own
-            raise TryAgain(_REFUSED, retry_after_s=5, detail=f"{type(error).__name__}: {error}") from error
+            raise _refusal(error) from error
 
     def _delete(self, path: str) -> None:
         with suppress(FileNotFoundError):
             self._fs.rm(path, recursive=True)
+
+
+class ArtifactWriter:
+    """A file that is being stored: `write` its pieces, then `keep` or `drop` it. All but `drop` raise TryAgain."""
+
+    def __init__(self, fs: Any, path: str) -> None:
+        self._fs = fs
+        self._path = path
+        # Under another name until it is whole, on any kind of store: closing what was begun would store half of it.
+        self._part = _part_of(path)
+        with _refusing():
+            self._stream: IO[bytes] = fs.open(self._part, "wb")
+
+    def write(self, data: bytes) -> None:
+        """Append a piece."""
+        with _refusing():
+            self._stream.write(data)
+
+    def keep(self) -> None:
+        """The file is stored, in the place of one that was there."""
+        with _refusing():
+            self._stream.close()
+            self._fs.mv(self._part, self._path)
+
+    def drop(self) -> None:
+        """Nothing of it is left; what was there before stays."""
+        for undo in (self._stream.close, lambda: self._fs.rm(self._part)):
+            with suppress(Exception):  # a store that refuses to write may refuse this
+                undo()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: Exception) -> TryAgain:
+    message = _NO_ROOM_LEFT if isinstance(error, OSError) and error.errno in _NO_ROOM else _REFUSED
+    return TryAgain(message, retry_after_s=5, detail=f"{type(error).__name__}: {error}")
+
+
+def _part_of(path: str) -> str:
+    return f"{path}.{uuid.uuid4().hex}{_PART}"
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    with stream:
+        while piece := stream.read(_PIECE):
+            yield piece

@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from tuning_service.domain.job import TuningJob
+from tuning_service.domain.resources import ResourceUse, greatest
 from tuning_service.domain.state import OPEN_TASKS, TaskStatus, TrialStatus, move
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
+from tuning_service.storage.resources import ResourceRows
 from tuning_service.storage.rows import AnyRow, job_from, task_from, task_values, trial_from, value_to_column
 from tuning_service.storage.tables import measurements, trials, tuning_jobs, tuning_tasks
 from tuning_service.storage.usage import account
@@ -121,6 +123,7 @@ class RunnerRows:
         *,
         withdrawn: Sequence[str] = (),
         log_problem: str = "",
+        resources: ResourceUse | None = None,
     ) -> None:
         """Store measurements and the sign of life. A step's value may be reported anew: the last one counts.
 
@@ -146,6 +149,10 @@ class RunnerRows:
         told: dict[str, Any] = {"log_problem": log_problem} if log_problem else {}
         if points or withdrawn:
             told["measured_at"] = now
+        if resources is not None:
+            told |= _totals(task, resources)
+            if resources.samples:
+                ResourceRows(self._connection).add(task.id, resources.samples)
         self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes), **told)
 
     def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:
@@ -164,3 +171,12 @@ class RunnerRows:
     def _set(self, task: TuningTask, **values: Any) -> bool:
         # Only an open task changes: what arrives after its end is ignored, however the race went.
         return bool(self._connection.execute(_OPEN_TASK, {"task": task.id, **values}).rowcount)
+
+
+def _totals(task: TuningTask, resources: ResourceUse) -> dict[str, Any]:
+    """What the execution has come to, which never shrinks."""
+    spent = [cpu_s for cpu_s in (task.cpu_s, resources.cpu_s) if cpu_s is not None]
+    return {
+        "peak_memory_bytes": greatest((task.peak_memory_bytes, resources.peak_memory_bytes)),
+        "cpu_s": max(spent, default=None),
+    }

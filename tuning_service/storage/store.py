@@ -9,6 +9,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.principal import Principal
+from tuning_service.storage.artifact_rows import ArtifactRows
 from tuning_service.storage.control import ControlRows
 from tuning_service.storage.cordons import CordonRows
 from tuning_service.storage.engine import open_engine
@@ -16,6 +17,7 @@ from tuning_service.storage.idempotency import IdempotencyRows
 from tuning_service.storage.outlines import CurveRows, OutlineRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.pools import PoolRows
+from tuning_service.storage.resources import ResourceRows
 from tuning_service.storage.runner import RunnerRows
 from tuning_service.storage.tenancy import TenancyRows
 from tuning_service.storage.tenant_scope import TenantScope
@@ -90,6 +92,16 @@ class Unit:
     def sessions(self) -> SessionRows:
         """Who is signed in."""
         return SessionRows(self._connection)
+
+    @property
+    def resources(self) -> ResourceRows:
+        """What executions use over time."""
+        return ResourceRows(self._connection)
+
+    @property
+    def artifacts(self) -> ArtifactRows:
+        """The files that executions leave."""
+        return ArtifactRows(self._connection)
 
     def ping(self) -> None:
         """Return quietly when the database answers."""

@@ -314,6 +314,9 @@ tuning_tasks = Table(
     Column("outcome", Json),
     Column("log_bytes", Integer, nullable=False),
     Column("log_problem", Text, nullable=False, server_default=text("''")),
+    Column("artifact_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("peak_memory_bytes", BigInteger),
+    Column("cpu_s", Double),
     # When the runner of an ended task last said that it holds its slot without a training; NULL: it does not.
     Column("parked_at", Double),
     # True from the task's end until the controller has drawn its conclusions.

@@ -80,8 +80,8 @@ class TenantScope:
         self._tenant_id = tenant_id
         self.plugins = PluginRows(connection, tenant_id)
         self.usage = UsageRows(connection, tenant_id)
-        self.overview = JobOverviewRows(connection, tenant_id)
         self.listing = JobListRows(connection, tenant_id)
+        self.overview = JobOverviewRows(connection, tenant_id)
 
     def lock(self) -> Tenant:
         """The tenant, whose quotas nobody else draws on until the transaction ends."""

@@ -156,8 +156,8 @@ class UsageRows:
         return count
 
     def storage_bytes(self) -> int:
-        """Bytes of programs, plug-ins and logs."""
-        parts = (programs.c.bytes, plugins.c.bytes, tuning_tasks.c.log_bytes)
+        """Bytes of programs, plug-ins, logs and artifacts."""
+        parts = (programs.c.bytes, plugins.c.bytes, tuning_tasks.c.log_bytes, tuning_tasks.c.artifact_bytes)
         return sum(
             int(
                 self._connection.execute(
