@@ -18,6 +18,8 @@ export function controls(figure, _set, redraw) {
 
 export function draw(data, { colours: c, number, narrow, figure }) {
   if (!data.curves.length) return null;
+  // On the page of one trial each curve has its name, this one's first.
+  const own = figure.dataset.trial === undefined ? null : Number(figure.dataset.trial);
   const byTime = data.x === "time";
   const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
   const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
@@ -29,7 +31,7 @@ export function draw(data, { colours: c, number, narrow, figure }) {
     const y = curve.y.map(finite);
     positive &&= y.every((value) => value === null || value > 0);
     const x = unit === 1 ? curve.x : curve.x.map((value) => value / unit);
-    if (curve.best && best.length < 40) {
+    if (own !== null || (curve.best && best.length < 40)) {
       best.push({ ...curve, x, y });
       return;
     }
@@ -60,18 +62,20 @@ export function draw(data, { colours: c, number, narrow, figure }) {
       connectgaps: false,
       hovertemplate: hover,
     }));
+  if (own !== null) best.sort((first, second) => (second.trial === own) - (first.trial === own));
   best.forEach((curve, place) => {
+    const name = own === null ? `Trial ${curve.trial}` : curve.trial === own ? `This trial, ${own}` : `The best, trial ${curve.trial}`;
     traces.push({
       type: "scatter",
       mode: curve.x.length < 2 ? "markers" : "lines",
-      name: `Trial ${curve.trial}`,
+      name,
       x: curve.x,
       y: curve.y,
       customdata: curve.x.map(() => curve.trial),
-      line: { color: c.series[place % COLOURED], width: 2.2, dash: place < COLOURED ? "solid" : "dot" },
+      line: { color: c.series[place % COLOURED], width: 2.2, dash: place < COLOURED && (own === null || curve.trial === own) ? "solid" : "dot" },
       marker: { color: c.series[place % COLOURED], size: 7 },
       hovertemplate: hover,
-      legendrank: curve.trial,
+      legendrank: own === null ? curve.trial : place,
     });
   });
   const log = of(figure).log && positive;
@@ -85,7 +89,7 @@ export function draw(data, { colours: c, number, narrow, figure }) {
       yaxis: { title: { text: plain(data.metric ?? "") }, type: log ? "log" : "linear", exponentformat: "power" },
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       margin: { t: 40 },
-      height: narrow ? 360 : 480,
+      height: narrow || own !== null ? 360 : 480,
     },
   };
 }
