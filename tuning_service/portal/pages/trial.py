@@ -39,13 +39,12 @@ def trial(view: View) -> Page:
     shown = found.trial
     task = _chosen(found.tasks, view.query.get("task", ""))
     measured = [(name, value) for name, value in sorted(shown.metrics.items()) if name not in shown.values]
-    metrics = _metrics(job, shown)
     return Page(
         template="trial.html",
         title=f"Trial {shown.number} of {job.job.spec.name}",
         here="jobs",
         live=job_id,
-        scripts=("trial.js", "job.js"),
+        scripts=("trial.js",),
         context={
             "job": job,
             "trial": shown,
@@ -62,8 +61,7 @@ def trial(view: View) -> Page:
             "is_best": best is not None and best.number == shown.number,
             "at_once": measured[:_AT_ONCE],
             "measured": measured if len(measured) > _AT_ONCE else [],
-            "metrics": metrics,
-            "metric": view.query.get("metric", "") if view.query.get("metric", "") in metrics else metrics[0],
+            "now": tuning.now(),
             "count": _count(job.progress),
             "beat": _beat(found.tasks),
         },
@@ -92,12 +90,6 @@ def _elapsed(trial: Trial, now: float) -> float | None:
     if trial.started_at is None:
         return None
     return max(0.0, (now if trial.ended_at is None else trial.ended_at) - trial.started_at)
-
-
-def _metrics(job: JobView, trial: Trial) -> list[str]:
-    """What there may be curves of: first what counts, then the others by name."""
-    wanted = list(job.job.spec.metrics)
-    return wanted + sorted(set(trial.metrics) - set(wanted))
 
 
 def _count(progress: Progress) -> int:

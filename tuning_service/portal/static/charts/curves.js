@@ -1,5 +1,5 @@
 // Learning curves: the best ones in colours, all others as one faint line with gaps, which is one element to draw.
-import { checkbox, plain, stateOf, timeUnit, toTrials } from "./common.js";
+import { checkbox, plain, select, stateOf, timeUnit, toTrials } from "./common.js";
 
 const COLOURED = 6;
 const LAYERS = 8;
@@ -16,10 +16,24 @@ export function controls(figure, _set, redraw) {
   );
 }
 
-export function draw(data, { colours: c, number, narrow, figure }) {
-  if (!data.curves.length) return null;
-  // On the page of one trial each curve has its name, this one's first.
+// On the page of one trial, which knows only of its job's metrics, the answer tells what else was measured.
+function offerMetrics(figure, data, set) {
+  const state = of(figure);
+  const names = JSON.stringify(data.metrics);
+  if (state.offered === names || data.metrics.length < 2) return;
+  const choice = select("Metric", data.metrics.map((name) => [name, name]), data.metric, (metric) => set({ metric }));
+  const before = state.choice;
+  if (before?.contains(document.activeElement)) return;
+  [state.offered, state.choice] = [names, choice];
+  if (before) before.replaceWith(choice);
+  else figure.querySelector(".controls").prepend(choice);
+}
+
+export function draw(data, { colours: c, number, narrow, figure, set }) {
+  // There each curve has its name, too, this trial's first.
   const own = figure.dataset.trial === undefined ? null : Number(figure.dataset.trial);
+  if (own !== null) offerMetrics(figure, data, set);
+  if (!data.curves.length) return null;
   const byTime = data.x === "time";
   const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
   const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
