@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,15 +48,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/portal.json"))
     parser.add_argument("--plot", type=Path, default=Path("docs/images/portal_bench.png"))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and browser end with this process
     results: dict[str, Any] = {"machine": _machine(), "seed": _described(options)}
     with tempfile.TemporaryDirectory() as folder, launched() as browser:
         results["browser"] = browser.version
         if "ours" in options.only:
             results["ours"] = _measure_ours(browser, Path(folder), options)
+            _keep(results, options)
         if options.peer_python and "optuna-dashboard" in options.only:
-            results["optuna-dashboard"] = [
-                _measure_peer(browser, Path(folder), options, points) for points in options.peer_points
-            ]
+            results["optuna-dashboard"] = []
+            for points in options.peer_points:
+                results["optuna-dashboard"].append(_measure_peer(browser, Path(folder), options, points))
+                _keep(results, options)
+
+
+def _keep(results: dict[str, Any], options: Options) -> None:
     options.json.write_text(json.dumps(results, indent=1) + "\n")
     draw(results, options.plot)
 
@@ -76,7 +83,6 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
     )
     found: dict[str, Any] = {"seeded_s": round(time.monotonic() - began, 1)}
     with server:
-        headers = {"Authorization": f"Bearer {server.key}"}
         with engine.connect() as connection:
             wanted = select(trials.c.number, trials.c.value).where(trials.c.job_id == job)
             values = {row.number: row.value for row in connection.execute(wanted)}
@@ -86,36 +92,59 @@ def _measure_ours(browser: Browser, folder: Path, options: Options) -> dict[str,
         found["pages"] = {}
         for target in targets:
             found["pages"][target.name] = cold_visits(
-                browser, server.url, target, headers=headers, count=options.visits, limit_s=options.limit_s
+                browser, server, target, count=options.visits, limit_s=options.limit_s
             )
             _say("ours", target.name, found["pages"][target.name])
         found["server_rss_after_visits_mib"] = round(server.rss_mib(), 1)
-        step = Step(_TrialEnds(Driver(server, job), options.trials, best))
+        reports = _MetricIsReported(Driver(server, job), options.trials)
+        ends = _TrialEnds(reports.driver, options.trials + 1, best)
+        step = Step(ends)
         found["live"] = {}
-        for target in targets[:2]:
+        for place in range(2):
+            target = pages.ours(job, _TRIAL, ends.best, values[_TRIAL])[place]
             found["live"][target.name] = follow(
-                browser, server, target, step, headers=headers, updates=options.updates, limit_s=options.limit_s
+                browser, server, target, step, updates=options.updates, limit_s=options.limit_s
             )
             _say("ours", f"{target.name}, live", found["live"][target.name])
+        running = pages.Target(name="trial", path=f"/jobs/{job}/trials/{options.trials}", useful=reports())
+        found["live"]["trial"] = follow(browser, server, running, Step(reports), updates=10, limit_s=options.limit_s)
+        _say("ours", "trial, live", found["live"]["trial"])
         found["watchers"] = {}
         for target, topic in ((targets[0], "jobs"), (targets[1], job)):
+            if found["pages"][target.name]["useful_ms"] is None:
+                continue  # a page that does not come cannot be watched
             where = {"key": server.key, "page": target.path, "topic": topic}
             found["watchers"][target.name] = watched(server, step, "ours", where, count=options.watchers, seconds=30)
             _say("ours", f"{target.name}, watched", found["watchers"][target.name])
     return found
 
 
+class _MetricIsReported:
+    """A running trial has measured once more."""
+
+    def __init__(self, driver: Driver, number: int) -> None:
+        self.driver, self._steps = driver, 0
+        self._run = driver.add_trial(number)
+        self._run.claim().raise_for_status()
+
+    def __call__(self) -> str:
+        self._steps += 1
+        value = self._steps * 1e-3 + 1e-9  # unlike any other on the page
+        self._run.report((self._steps, seed.METRIC, value)).raise_for_status()
+        return pages.shows(value)
+
+
 class _TrialEnds:
     """One trial more: claimed and reported over HTTP as a runner does it, then ended as a controller does."""
 
     def __init__(self, driver: Driver, number: int, best: float) -> None:
-        self._driver, self._number, self._best = driver, number, best
+        self._driver, self._number, self.best = driver, number, best
 
     def __call__(self) -> str:
-        self._best += _BETTER
-        self._driver.add_trial(self._number, seed.params(random.Random(self._number))).complete(self._best)
+        self.best += _BETTER
+        self._driver.add_trial(self._number, seed.params(random.Random(self._number))).complete(self.best)
         self._number += 1
-        return pages.shows(self._best)
+        return pages.shows(self.best)
 
 
 def _measure_peer(browser: Browser, folder: Path, options: Options, points: int) -> dict[str, Any]:
@@ -131,7 +160,7 @@ def _measure_peer(browser: Browser, folder: Path, options: Options, points: int)
         found["pages"] = {}
         for target in targets:
             found["pages"][target.name] = cold_visits(
-                browser, server.url, target, headers={}, count=options.visits, limit_s=options.limit_s
+                browser, server, target, count=options.visits, limit_s=options.limit_s
             )
             _say(f"optuna-dashboard, {points} points", target.name, found["pages"][target.name])
         found["server_rss_after_visits_mib"] = round(server.rss_mib(), 1)
@@ -139,9 +168,7 @@ def _measure_peer(browser: Browser, folder: Path, options: Options, points: int)
             return found  # a page that does not come cannot be watched
         step = Step(_StudyGrows(file, options.trials, points))
         found["live"] = {
-            "job": follow(
-                browser, server, targets[1], step, headers={}, updates=options.updates, limit_s=options.limit_s
-            )
+            "job": follow(browser, server, targets[1], step, updates=options.updates, limit_s=options.limit_s)
         }
         _say(f"optuna-dashboard, {points} points", "job, live", found["live"]["job"])
         where = {"api": f"/api/studies/1?after={options.trials}"}

@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as TooLate
@@ -35,11 +34,10 @@ class Step:
         return time.time(), shown
 
 
-def follow(
-    browser: Browser, server: Server, target: Target, step: Step, *, headers: Any, updates: int, limit_s: float
-) -> Figures:
+def follow(browser: Browser, server: Server, target: Target, step: Step, *, updates: int, limit_s: float) -> Figures:
     """Figures of a page over so many updates, about one a second."""
-    context = browser.new_context(extra_http_headers=headers)
+    context = browser.new_context()
+    server.sign_in(context.request)
     try:
         page, first = visit(context, server.url, target, limit_s)
         if first["useful_ms"] is None:

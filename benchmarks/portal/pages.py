@@ -44,11 +44,11 @@ def optuna_dashboard(study: int, trial: int) -> list[Target]:
         Target(
             name="trial",
             path=f"/dashboard/studies/{study}/trials?numbers={trial}",
-            useful=f"document.body && document.body.innerText.includes('Trial {trial} ')",
+            useful=f"[...document.querySelectorAll('h4')].some((e) => e.textContent.startsWith('Trial {trial} '))",
         ),
     ]
 
 
 def peer_shows(trials: int) -> str:
     """True when the peer's history graph has so many trials."""
-    return f"document.querySelector('#plot-history')?.data?.[0]?.x?.length >= {trials}"
+    return f"document.querySelector('#plot-history')?.data?.some((series) => series.x?.length >= {trials})"

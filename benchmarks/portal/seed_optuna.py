@@ -7,20 +7,21 @@ trial; the other rows go in through sqlite3, since Optuna stores one intermediat
 import argparse
 import random
 import sqlite3
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import numpy as np
 import optuna
 
 METRIC = "val_accuracy"
 START = datetime(2026, 1, 1)  # noqa: DTZ001 - as Optuna stores it
 
 
-def curve(draw: random.Random, points: int) -> Iterator[float]:
+def curve(draw: random.Random, points: int) -> list[float]:
     """As in seed.py."""
     reach, pace, noise = draw.uniform(0.3, 0.9), draw.uniform(0.2, 0.6), draw.uniform(0.001, 0.01)
-    for step in range(1, points + 1):
-        yield 1 - reach * step**-pace - noise * draw.random()
+    shakes = np.random.default_rng(draw.getrandbits(32)).random(points)
+    found: list[float] = (1 - reach * np.arange(1.0, points + 1) ** -pace - noise * shakes).tolist()
+    return found
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -57,7 +58,7 @@ def fill(path: str, study_id: int, trials: int, points: int) -> None:
             "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?, ?, ?, ?)",
             [(trial, name, value, distributions[name]) for name, value in chosen.items() if name in distributions],
         )
-        values = list(curve(draw, points))
+        values = curve(draw, points)
         base.execute(
             "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (?, 0, ?, 'FINITE')",
             (trial, values[-1]),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+from playwright.sync_api import APIRequestContext
 
 from tuning_service.domain.state import Role
 from tuning_service.manager.access import AccessMgr
@@ -54,6 +55,9 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.command[0]} does not serve; see {self.log}")
             time.sleep(0.1)
+
+    def sign_in(self, request: APIRequestContext) -> None:
+        """The browser context to which `request` belongs may see all pages."""
 
     def _processes(self) -> list[psutil.Process]:
         assert self.process is not None
@@ -100,6 +104,10 @@ class Ours(Server):
         self._until(self._ready.exists)
         url: str = json.loads(self._ready.read_text())["url"]
         return url
+
+    def sign_in(self, request: APIRequestContext) -> None:
+        answer = request.post(f"{self.url}/v1/session", data={"key": self.key})
+        assert answer.ok, answer.text()
 
     def principal(self) -> Any:
         return self._access.authenticate(self.key)

@@ -1,9 +1,11 @@
 """A browser, pages in it that must not complain, and the service that they look at. CONTRIBUTING.md tells more."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -38,13 +40,29 @@ def watch(pages: Pages) -> Watch:
 
 @dataclass
 class Portal:
-    """The service with its portal, and quick ways to put into its store what pages shall show."""
+    """The service with its portal, quick ways to put into its store what pages shall show."""
 
     service: Service
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        """It answers; after `stop`, at the same address as before."""
+        self._running.enter_context(self.service.served(urlsplit(self.url).port or 0))
+
+    def stop(self) -> None:
+        """Nothing answers, and all connections have ended."""
+        self._running.close()
 
     @property
     def url(self) -> str:
         return self.service.url
+
+    def sign_in(self, page: Page, who: str = "vision/member") -> Page:
+        """The page's context has a session of this tenant's key, or "operator"'s, as if somebody had used the form."""
+        key = self.service.operator_key if who == "operator" else self.service.keys[who]
+        answer = page.context.request.post(f"{self.url}/v1/session", data={"key": key})
+        assert answer.ok, answer.text()
+        return page
 
     def seed_job(self, trials: int, points: int = 1, *, who: str = "vision/member", **options: Any) -> str:
         """A job with completed trials, straight into the tables: 100,000 measurements take a second. Its id.
@@ -65,11 +83,14 @@ class Portal:
 @pytest.fixture
 def portal(tmp_path: Path) -> Iterator[Portal]:
     """The real service on a port of its own, on SQLite; trials move by rest_service.Driver, not by a controller."""
-    service = Service(tmp_path)
-    with service.served():
-        yield Portal(service)
-    service.plugins.close()
-    service.store.close()
+    portal = Portal(Service(tmp_path))
+    portal.start()
+    try:
+        yield portal
+    finally:
+        portal.stop()
+        portal.service.plugins.close()
+        portal.service.store.close()
 
 
 @pytest.fixture
