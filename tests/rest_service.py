@@ -39,6 +39,7 @@ from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.presence import Presence
 from tuning_service.manager.preview_mgr import PreviewMgr
 from tuning_service.manager.program_mgr import ProgramMgr
 from tuning_service.manager.resource_mgr import ResourceMgr
@@ -154,6 +155,7 @@ class Service:
             artifacts=ArtifactMgr(self.store, artifacts),
             artifact_desk=self.desk_of_artifacts,
         )
+        self.presence = Presence(self.store, artifacts, apart=True, check_s=0.05)
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)
         self.operator_key = self.access.create_operator_key("root")[1]
@@ -169,10 +171,10 @@ class Service:
         self.token = ticket_token(self.store)
         self.url = ""
 
-    def _is_ready(self) -> None:
+    def _is_ready(self) -> str:
         if self.not_ready:
             raise ConnectionError(self.not_ready[0])
-        self.tuning.ready()
+        return self.presence.ready()
 
     def http(self, key: str | None = None, **options: Any) -> httpx.Client:
         headers = {} if key == "" else {"Authorization": f"Bearer {key or self.key}"}
