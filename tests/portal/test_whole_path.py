@@ -33,7 +33,7 @@ _RECORD = """() => {
     const text = document.querySelector('#job-head .facts').innerText;
     if (text !== window.seen.at(-1)) window.seen.push(text);
   };
-  new MutationObserver(look).observe(document.getElementById('job-head'), {subtree: true, childList: true, characterData: true});
+  new MutationObserver(look).observe(document.getElementById('job-head'), {subtree: true, childList: true});
   look();
 }"""
 
