@@ -61,7 +61,7 @@ PICTURES = {
     "front": Picture(path="/jobs/{front}/parameters", dark=True, tallest=1200),
     "slots": Picture(path="/jobs/{running}/slots", dark=True),
     "file": Picture(path="/jobs/{big}/file", tallest=1000),
-    "trial": Picture(path="/jobs/{running}/trials/{best}", tallest=2600),
+    "trial": Picture(path="/jobs/{running}/trials/{trial}", tallest=2600),
     "compare": Picture(path="/compare?jobs={plain},{mixup}"),
     "algorithms": Picture(path="/algorithms", tallest=1000),
     "usage": Picture(path="/usage", tallest=1000),
@@ -77,11 +77,9 @@ def showcase(folder: Path) -> Iterator[tuple[Service, dict[str, str]]]:
     service = Service(folder, max_upload_bytes=2**24)
     with service.served():
         jobs = seeded(service)
-        with service.http() as http:
-            running = http.get(f"/v1/tuning-jobs/{jobs['running']}").json()
         named = {name: job for name, job in jobs.items() if name.isalpha() and name.isascii()}
         named |= {"plain": jobs["Digits: MobileNet baseline"], "mixup": jobs["Digits: MobileNet with mixup"]}
-        yield service, named | {"best": str(running["progress"]["best_trial"])}
+        yield service, named
     service.plugins.close()
     service.analysis.close()
     service.store.close()
