@@ -3,7 +3,8 @@ import { checkbox, plain, stateOf, timeUnit, toTrials } from "./common.js";
 
 const COLOURED = 6;
 const LAYERS = 8;
-const of = (figure) => stateOf(figure, { log: false });
+const AGAIN_MS = 3000;
+const of = (figure) => stateOf(figure, { log: false, again: 5 });
 const finite = (value) => (typeof value === "number" ? value : null);
 
 export function controls(figure, _set, redraw) {
@@ -16,8 +17,13 @@ export function controls(figure, _set, redraw) {
   );
 }
 
-export function draw(data, { colours: c, number, narrow, figure }) {
+export function draw(data, { colours: c, number, narrow, figure, set }) {
   if (!data.curves.length) return null;
+  // Samples for now: the service works on the whole of them.
+  if (data.total_measurements === null && of(figure).again > 0) {
+    of(figure).again -= 1;
+    setTimeout(() => set({}), AGAIN_MS);
+  }
   const byTime = data.x === "time";
   const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
   const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
@@ -92,9 +98,10 @@ export function draw(data, { colours: c, number, narrow, figure }) {
 
 function told(data, number) {
   const measured = data.total_measurements;
-  if (measured === null || measured === undefined || measured <= data.total_points) return "";
+  if (measured === undefined || (measured !== null && measured <= data.total_points)) return "";
   const curves = data.curves.length;
-  return `${number(data.total_points)} of ${number(measured)} measurements of ${number(curves)} trials are drawn, at most ${number(data.points_per_curve)} of a curve. ${data.method}`;
+  const of = measured === null ? "points" : `of ${number(measured)} measurements`;
+  return `${number(data.total_points)} ${of} of ${number(curves)} trials are drawn, at most ${number(data.points_per_curve)} of a curve. ${data.method}`;
 }
 
 export const bound = toTrials;
