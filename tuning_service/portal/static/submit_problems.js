@@ -56,7 +56,8 @@ export class Problems {
     const loose = [];
     for (const { problem, place } of wrong) {
       const line = MULTILINE.exec(problem.field);
-      const text = line && place?.tagName === "TEXTAREA" ? `Line ${Number(line[2]) + 1}: ${sentence(problem)}` : sentence(problem);
+      const isOpen = place?.matches("input, textarea, select") && isEmpty(place) && problem.message === "is missing." && !problem.input;
+      const text = isOpen ? (place.tagName === "SELECT" ? "Choose one." : "Fill this in.") : line && place?.tagName === "TEXTAREA" ? `Line ${Number(line[2]) + 1}: ${sentence(problem)}` : sentence(problem);
       if (place) marked.set(place, [...(marked.get(place) || []), text]);
       else loose.push(problem.field ? `${problem.field}: ${sentence(problem)}` : sentence(problem));
     }

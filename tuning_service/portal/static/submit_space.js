@@ -18,9 +18,14 @@ const part = (row, key) => row.querySelector(`[data-key="${key}"]`);
 const text = (row, key) => part(row, key).value.trim();
 const kept = (row, what) => JSON.parse(row.dataset[what] || "{}");
 
-// Chooses `item`, which is offered from now on if it was not.
+// Chooses `item`; one that is not offered is, for as long as it is chosen.
 export function choose(select, item) {
-  if (![...select.options].some((option) => option.value === item)) select.add(new Option(item, item));
+  for (const option of select.querySelectorAll("[data-given]")) if (option.value !== item) option.remove();
+  if (![...select.options].some((option) => option.value === item)) {
+    const option = new Option(item, item);
+    option.dataset.given = "";
+    select.add(option);
+  }
   select.value = item;
 }
 
