@@ -508,6 +508,9 @@ def test_two_clicks_and_a_lost_answer_make_one_job(pages: Pages, portal: Portal,
     expect(page).to_have_url(re.compile("/jobs/job_"))
     assert len(sent) == 1
     assert len(jobs(portal)) == before + 1
+    page.go_back()  # the form is not there to be sent a second time
+    expect_yaml(page, "momentum")
+    expect(page.get_by_role("button", name="Start the job")).not_to_have_attribute("aria-disabled", "true")
 
 
 def test_who_may_not_start_jobs_is_told(pages: Pages, portal: Portal, watch: Any) -> None:

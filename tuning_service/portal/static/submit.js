@@ -372,5 +372,7 @@ $("start-from").addEventListener("change", async (event) => {
   }
 });
 addEventListener("pagehide", keep);
+// Come back to from the job's page, as the browser had put it aside: it begins anew.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("visibilitychange", keep);
 start();
