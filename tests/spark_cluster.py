@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -24,6 +24,7 @@ SPARK_HOME = Path(pyspark.__file__).parent
 _DIES_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 # Many JVMs on a small machine: none lives long enough to be worth optimising.
 _FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+_HERE = "127.0.0.1"
 _T = TypeVar("_T")
 
 
@@ -73,10 +74,18 @@ class StandaloneCluster:
         gpus: int = 2,
         environment: Mapping[str, str] | None = None,
         java: Collection[str] = (),
+        host: str = _HERE,
+        worker_host: str = _HERE,
+        worker_command: Sequence[str] = (),
     ) -> None:
-        """`environment` is what all processes get besides; `java` are options of the master's and workers' JVMs."""
+        """`environment` is what all processes get besides; `java` are options of the master's and workers' JVMs.
+
+        The master and drivers are at the address `host`, workers and executors at `worker_host`, where a worker is
+        started with its command after `worker_command`.
+        """
         self.workers, self.cores, self.gpus = workers, cores, gpus
-        self.master = ""  # spark://127.0.0.1:port, once entered
+        self._host, self._worker_host, self._worker_command = host, worker_host, list(worker_command)
+        self.master = ""  # spark://host:port, once entered
         self._environment, self._java = dict(environment or {}), " ".join([_FRUGAL, *java])
 
     def __enter__(self) -> Self:
@@ -114,8 +123,8 @@ class StandaloneCluster:
             "spark.executor.cores": str(self.cores),
             "spark.executor.memory": "512m",
             "spark.executor.resource.gpu.amount": str(self.gpus),
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": self._host,
+            "spark.driver.bindAddress": self._host,
             "spark.driver.memory": "512m",
             "spark.driver.extraJavaOptions": _FRUGAL,
             "spark.executor.extraJavaOptions": _FRUGAL,
@@ -182,6 +191,7 @@ class StandaloneCluster:
         self._spawn(number + 1, name, main, *options, "--properties-file", str(properties), self.master)
 
     def _spawn(self, place: int, name: str, main: str, *arguments: str) -> Path:
+        host = self._worker_host if place else self._host
         # Nothing of the project reaches executors through the environment or the current folder.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYSPARK", "SPARK"))}
         environment |= {
@@ -190,19 +200,13 @@ class StandaloneCluster:
             "SPARK_DAEMON_MEMORY": "256m",
             "SPARK_DAEMON_JAVA_OPTS": self._java,
             "SPARK_NO_DAEMONIZE": "1",
-            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_IP": host,
             **self._environment,
         }
         log = self.folder / f"{name}.log"
-        command = [
-            str(SPARK_HOME / "bin" / "spark-class"),
-            main,
-            "--host",
-            "127.0.0.1",
-            "--webui-port",
-            "0",
-            *arguments,
-        ]
+        start = [str(SPARK_HOME / "bin" / "spark-class"), main, "--host", host, "--webui-port", "0"]
+        command = [*(self._worker_command if place else ()), *start, *arguments]
+        command[0] = shutil.which(command[0]) or command[0]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _DIES_WITH_PARENT, *command],

@@ -24,6 +24,7 @@ from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.presence import Presence
 from tuning_service.manager.task_desk import ticket_token
 from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.settings import Settings
@@ -49,7 +50,7 @@ def serve(settings: Settings, *, ready_file: str | None = None) -> None:
     with _data_dir_lock(settings), _listener(settings) as listener, _store(settings, upgrade=True) as store:
         url = settings.service_url or _url(listener)
         controller = _Controller(settings, store, url, alone=True)
-        interface = _interface(settings, store, controller.notify)
+        interface = _interface(settings, store, controller.notify, alone=True)
         key = _first_key(interface.managers.access, store, ready_file)
         with controller.running():
             interface.managers.plugins.start(Path(settings.plugins_dir), alone=True)
@@ -65,7 +66,7 @@ def run_manager(settings: Settings, *, ready_file: str | None = None) -> None:
     observability.configure(settings.log_format)
     with _listener(settings) as listener, _store(settings) as store:
         # Controllers are other processes: they find what changed in the database.
-        interface = _interface(settings, store, lambda _job_id: None)
+        interface = _interface(settings, store, lambda _job_id: None, alone=False)
         interface.managers.plugins.start(Path(settings.plugins_dir), alone=False)
         _serve_until_told(interface, listener, ready_file, {"url": settings.service_url or _url(listener)})
 
@@ -135,6 +136,7 @@ class _Controller:
                 local_gpus=settings.local_gpus,
                 python=settings.spark_python or None,
                 output=str(folder / "spark.log"),
+                patience_s=settings.spark_patience_s,
             )
         )
         self._clock = DatabaseClock(store.engine)
@@ -149,6 +151,7 @@ class _Controller:
             notify=self.notify,
             silent_s=settings.silent_s,
             plugins=self._plugins,
+            managers_apart=not alone,
         )
         self._reconciler = Reconciler(
             tools,
@@ -212,13 +215,15 @@ class _Interface:
     managers: Managers
     server: uvicorn.Server
     clock: DatabaseClock
+    presence: Presence
     streams_end: threading.Event  # set: event and log streams end, which may else last for ever
 
 
-def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) -> _Interface:
+def _interface(settings: Settings, store: Store, notify: Callable[[str], None], *, alone: bool) -> _Interface:
     clock = DatabaseClock(store.engine)
     managers = managers_of(settings, store, clock, notify)
-    app = create_app(managers, is_ready=managers.tuning.ready)
+    presence = Presence(store, ArtifactStore(settings.artifacts), clock, apart=not alone)
+    app = create_app(managers, is_ready=presence.ready)
     portal.install(app)
     config = uvicorn.Config(
         app,
@@ -229,7 +234,13 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None]) 
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
     )
-    return _Interface(managers=managers, server=uvicorn.Server(config), clock=clock, streams_end=app.state.stopping)
+    return _Interface(
+        managers=managers,
+        server=uvicorn.Server(config),
+        clock=clock,
+        presence=presence,
+        streams_end=app.state.stopping,
+    )
 
 
 def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> str | None:
@@ -302,7 +313,7 @@ def _serve_until_told(
     told = _told_to_end()
     thread.start()
     try:
-        with interface.clock.kept():
+        with interface.clock.kept(), interface.presence.kept():
             while not (server.started or told.is_set()) and thread.is_alive():
                 told.wait(0.05)
             if server.started:

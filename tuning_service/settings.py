@@ -35,6 +35,9 @@ class Settings:
     spark_master: str = "local[*]"
     spark_conf: Mapping[str, str] = field(default_factory=dict)  # JSON object
     spark_python: str = ""  # Python on the executors; default: the service's own in local mode, python3 elsewhere
+    # A standalone master that came back without its state has forgotten its applications. A controller that has had
+    # no executor for so long connects anew.
+    spark_patience_s: float = 60.0
     local_gpus: tuple[str, ...] = ()  # addresses to hand out in local mode: JSON list, or comma-separated
     # Python environments for programs, by name: the path of each one's interpreter on the executors. JSON object.
     environments: Mapping[str, str] = field(default_factory=dict)
@@ -110,6 +113,7 @@ _NUMBERS = frozenset(
         "lease_s",
         "heartbeat_s",
         "silent_s",
+        "spark_patience_s",
         "algorithm_timeout_s",
         "plugin_timeout_s",
         "plugin_install_s",

@@ -2,12 +2,17 @@
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
-from tests.rest_service import Driver, Service, archive
+import pytest
+
+from tests.rest_service import Driver, Run, Service, archive, wait_until
+from tuning_service.domain.ids import new_id
 from tuning_service.domain.state import TaskStatus
-from tuning_service.domain.trial import FaultKind, Outcome
+from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, TuningTask
 from tuning_service.runner.protocol import Claim
 
 
@@ -48,6 +53,51 @@ def test_a_trial_has_all_its_executions_with_the_last_lines_of_each_lost_ones_to
     assert second["outcome"]["failure"] == "out of memory"
 
 
+def lose_to_the_service(driver: Driver, run: Run) -> Run:
+    """The service loses the execution, and tries the trial again."""
+    fault = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason="lost: the service was restarted")
+
+    def act(control: Any) -> Run:
+        with driver.service.store.read() as unit:
+            task = unit.runner.task(run.task_id)
+        assert task is not None
+        assert control.end_task(task, fault, time.time())
+        control.set_trial(run.trial, time.time())
+        task_id = new_id("task")
+        again = TuningTask(
+            id=task_id,
+            trial_id=task.trial_id,
+            job_id=task.job_id,
+            tenant_id=task.tenant_id,
+            trial_number=task.trial_number,
+            number=task.number + 1,
+            status=TaskStatus.CREATED,
+            handle=task_id,
+            created_at=time.time(),
+        )
+        control.add_tasks([again])
+        return Run(driver, run.trial, task_id)
+
+    found: Run = driver._write(act)
+    return found
+
+
+def test_what_the_service_lost_is_not_held_against_a_trial_whose_executor_is_lost(
+    service: Service, driver: Driver
+) -> None:
+    run = driver.add_trial(0)
+    for _ in range(MOST_LOST):
+        run = lose_to_the_service(driver, run)
+    assert run.claim().status_code == 200
+    statuses = []
+    for attempt in range(1, MOST_LOST + 1):
+        claim = Claim(attempt=attempt, nonce=f"nonce-{attempt}", host="worker-2")
+        statuses.append(run.post("claim", claim.to_json()).status_code)
+    assert statuses == [200] * (MOST_LOST - 1) + [410], "only the cluster's losses count, and they do"
+    faults = [t["outcome"]["fault"] for t in trial(service, driver)["tasks"]]
+    assert faults == ["service"] * MOST_LOST + ["cluster"] * MOST_LOST
+
+
 def block(service: Service, folder: Path) -> None:
     """Nothing can be written: a file stands where the store's folder was. Permissions would not stop root."""
     shutil.rmtree(folder / "artifacts", ignore_errors=True)
@@ -64,6 +114,38 @@ def test_uploads_to_a_store_that_refuses_writes_are_to_come_again(service: Servi
     (tmp_path / "artifacts").unlink()
     with service.http() as http:
         assert http.post("/v1/programs", content=archive()).status_code == 201
+
+
+def test_readiness_tells_of_a_store_that_refuses_writes_and_sends_requests_to_managers_that_can_store(
+    service: Service, tmp_path: Path
+) -> None:
+    with service.http(key="") as anyone, service.presence.kept():
+        wait_until((tmp_path / "artifacts" / ".check").exists)
+        assert anyone.get("/readyz").text == "ok"
+        block(service, tmp_path)
+        told = "ok, but: The service's artifact store takes no files at present."
+        wait_until(lambda: anyone.get("/readyz").text == told)
+        assert anyone.get("/readyz").status_code == 200, "trainings still report, and no other manager can do more"
+        for problem, status in (("", 503), ("It is full.", 200), ("", 503)):
+            with service.store.write() as unit:
+                unit.managers.heard_of("manager-other", time.time(), problem)
+            assert anyone.get("/readyz").status_code == status
+        with service.store.write() as unit:
+            unit.managers.heard_of("manager-other", time.time() - 60)
+        assert anyone.get("/readyz").text == told, "the other one is gone"
+        (tmp_path / "artifacts").unlink()
+        wait_until(lambda: anyone.get("/readyz").text == "ok")
+
+
+def test_a_store_that_hangs_is_told_of_and_keeps_nobody_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+    monkeypatch.setattr(service.artifacts, "check", lambda: hangs.wait(60))
+    with service.http(key="") as anyone:
+        with service.presence.kept():
+            wait_until(lambda: anyone.get("/readyz").text == "ok, but: The service's artifact store does not answer.")
+        hangs.set()
 
 
 def test_trainings_go_on_without_their_logs_and_the_task_says_so(

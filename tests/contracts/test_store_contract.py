@@ -53,9 +53,23 @@ def test_a_block_that_raises_leaves_nothing_behind(store):
         assert unit.tenancy.tenants() == []
 
 
-def test_ping_answers(store):
+def test_managers_are_known_by_their_last_word_until_they_end_in_good_order(store):
+    with store.write() as unit:
+        assert (unit.managers.last_word(), list(unit.managers.all())) == (0.0, [])
+        unit.managers.heard_of("one", 10.0)
+        unit.managers.heard_of("two", 11.0, "no room")
+        unit.managers.heard_of("one", 12.0)
     with store.read() as unit:
-        unit.ping()
+        assert unit.managers.last_word() == 12.0
+        assert {(m.id, m.seen_at, m.problem) for m in unit.managers.all()} == {
+            ("one", 12.0, ""),
+            ("two", 11.0, "no room"),
+        }
+    with store.write() as unit:
+        unit.managers.forget("one", 12.0)
+        assert unit.managers.last_word() == 11.0
+        unit.managers.forget("none", 11.0 + 25 * 3600)
+        assert list(unit.managers.all()) == []
 
 
 # -- tenants and keys

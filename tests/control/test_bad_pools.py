@@ -4,14 +4,18 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from alembic import command
+from sqlalchemy import select
 
 from tests.control import clusters
 from tests.control.test_cordons import algorithms
 from tests.control.test_job_ctrl import House, PlainFramework, cluster, until
+from tuning_service.compute.base import Capacity
+from tuning_service.control import reconciler, standby
 from tuning_service.control.reconciler import Reconciler
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import Budget, Resources
@@ -22,6 +26,7 @@ from tuning_service.runner.bundle import BundleLimits
 from tuning_service.storage import engine as engines
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.clock import DatabaseClock
+from tuning_service.storage.tables import tuning_jobs
 
 __all__ = ["algorithms"]
 
@@ -65,6 +70,92 @@ def test_a_job_of_a_pool_that_cannot_be_reached_says_so_and_runs_once_it_can(hou
     assert shown_reason(house, job) == ""
 
 
+class Slow(clusters.Cluster):
+    """A Spark that takes long to start."""
+
+    def __init__(self, desk):
+        super().__init__(desk)
+        self.may_start = threading.Event()
+
+    def start(self):
+        assert self.may_start.wait(60)
+
+
+def controllers_of(house):
+    with house.store.read() as unit:
+        return unit.pools.controllers("default")
+
+
+def controller_of(house):
+    [seen] = controllers_of(house)
+    return seen
+
+
+def test_a_controller_is_heard_of_while_its_spark_starts_and_when_spark_answers_nothing(house, monkeypatch):
+    monkeypatch.setattr(reconciler, "_STUCK_S", 0.2)
+    backend = cluster(house, Slow)
+    house.at_end.callback(backend.may_start.set)
+    house.controller(backend, lease_s=1.0)
+    job = house.submit(Budget(trials=2))
+    until(lambda: controllers_of(house))
+    first = controller_of(house)
+    until(lambda: controller_of(house).seen_at > first.started_at + 2.5)  # a silent one would be gone by now
+    assert shown_reason(house, job).startswith(
+        "Waits: the pool 'default' cannot be reached: its controller has waited for "
+    )
+    backend.may_start.set()
+    house.until_status(job, "completed")
+    until(lambda: controller_of(house).connected)
+    assert controller_of(house).problem == ""
+    answers = threading.Event()
+    house.at_end.callback(answers.set)
+    backend.capacity = lambda: answers.wait(60) and Capacity(cpus=2, gpus=0, largest_cpus=2, largest_gpus=0)
+    until(lambda: "for Spark or the database" in PoolMgr(house.store).pool(house.alice, "default").trouble)
+    answers.set()
+    until(lambda: PoolMgr(house.store).pool(house.alice, "default").trouble == "")
+
+
+def owner(house, job):
+    with house.store.read() as unit:
+        return unit._connection.execute(select(tuning_jobs.c.lease_owner).where(tuning_jobs.c.id == job.id)).scalar()
+
+
+def test_a_controller_without_executors_leaves_jobs_to_one_that_has_some(house, monkeypatch):
+    monkeypatch.setattr(standby, "PATIENCE_S", 0.3)
+    able, starving = cluster(house), cluster(house, slots=0)
+    able.go_on.clear()
+    first = house.controller(able, lease_s=3.0)
+    until(lambda: any(c.cpus for c in controllers_of(house)))
+    second = house.controller(starving, lease_s=3.0)
+    until(
+        lambda: any(
+            "spark.cores.max" in c.problem for c in PoolMgr(house.store).pool(house.alice, "default").controllers
+        )
+    )
+    assert PoolMgr(house.store).pool(house.alice, "default").trouble == "", "trials can start"
+    jobs = [house.submit(Budget(trials=2, parallel=1)) for _ in range(3)]
+    until(lambda: all(owner(house, job) == first._owner for job in jobs))
+    assert starving.submitted == []
+    # Now the other way round: the one whose executors went gives up what it drives.
+    able.slots, starving.slots = 0, 2
+    until(lambda: all(owner(house, job) == second._owner for job in jobs))
+    for job in jobs:
+        house.until_status(job, "completed")
+        trials = [t.number for t in house.trials(job)]
+        assert trials == [0, 1]
+
+
+def test_without_any_executors_jobs_are_still_stopped_and_the_pool_says_why_none_runs(house, monkeypatch):
+    monkeypatch.setattr(standby, "PATIENCE_S", 0.1)
+    for _ in range(2):
+        house.controller(cluster(house, slots=0), lease_s=3.0)
+    job = house.submit(Budget(trials=2))
+    until(lambda: house.job(job).reason == "Waits for executors.")
+    until(lambda: shown_reason(house, job) == "Waits: the pool 'default' has no executors.")
+    house.aim(job, "stopped")
+    house.until_status(job, "stopped")
+
+
 def test_a_job_that_wants_more_gpus_than_any_executor_has_waits_and_says_so(house):
     house.controller(cluster(house))
     job = house.submit(Budget(trials=2), resources=Resources(gpus=2))
@@ -85,8 +176,7 @@ def test_a_controller_whose_clock_is_off_by_an_hour_serves_its_jobs_and_says_so(
     made.start()
     job = house.until_status(house.submit(Budget(trials=2)), "completed")
     assert abs(job.ended_at - time.time()) < 120
-    with house.store.read() as unit:
-        [seen] = unit.pools.controllers("default")
+    seen = controller_of(house)
     assert abs(seen.skew_s - off_s) < 5
     assert seen.is_alive(time.time())
     assert PoolMgr(house.store).pool(house.alice, "default").trouble == ""

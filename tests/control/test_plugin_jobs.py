@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.control.test_job_ctrl import algorithms, cluster, house
+from tests.control.test_job_ctrl import algorithms, cluster, house, until
 from tests.plugins import plugin_files, zipped
 from tests.samples import a_spec, stored_job
 from tuning_service.domain.job import AlgorithmChoice, Budget
@@ -24,7 +24,7 @@ def run(house, tmp_path):
     house.tools = lambda backend: dataclasses.replace(make(backend), plugins=PluginCache(tmp_path / "cache"))
     house.controller(cluster(house))
 
-    def start(statements="pass", trials=4, stored=True, pinned=""):
+    def start(statements="pass", trials=4, stored=True, pinned="", ends=True):
         tenant = house.alice.tenant_id
         packed = archive.read(zipped(plugin_files(statements)))
         plugin = Plugin(
@@ -48,7 +48,7 @@ def run(house, tmp_path):
         spec = a_spec(framework="plain", budget=Budget(trials=trials, parallel=2), algorithm=choice)
         job = stored_job(house.store, house.alice, spec=spec)
         house.notify(job.id)
-        return house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED)
+        return house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED) if ends else job
 
     return start
 
@@ -56,6 +56,17 @@ def run(house, tmp_path):
 def test_a_job_runs_its_plugin_to_the_end(run, house):
     job = run()
     assert (job.status, job.reason) == (JobStatus.COMPLETED, "")
+    assert len(house.trials(job)) == 4
+
+
+def test_a_controller_that_cannot_unpack_the_plugin_says_so_until_it_can(run, house, tmp_path):
+    (tmp_path / "cache").write_text("no room for a folder here")
+    job = run(ends=False)
+    told = "Waits: the search algorithm cannot be asked: no process can be started for it: Not a directory."
+    until(lambda: house.job(job).reason == told, lambda: house.job(job))
+    (tmp_path / "cache").unlink()
+    ended = house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED)
+    assert (ended.status, ended.reason) == (JobStatus.COMPLETED, "")
     assert len(house.trials(job)) == 4
 
 

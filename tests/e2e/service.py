@@ -58,6 +58,17 @@ class Deployment:
 
     def start(self, command: str = "serve", *options: str) -> subprocess.Popen[bytes]:
         """Start a process of the service and wait until it says that it is ready."""
+        process, ready = self.begin(command, *options)
+        log = self.log_of(len(self._processes) - 1)
+        eventually(lambda: ready.exists() or process.poll() is not None, within_s=60, what=f"{command} ready")
+        assert ready.exists(), log_text(log)
+        news = json.loads(ready.read_text())
+        self.url = news["url"]
+        self.operator_key = news.get("operator_key") or self.operator_key
+        return process
+
+    def begin(self, command: str, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a process of the service; the file is there once it is ready."""
         ready = self.folder / f"{command}-{len(self._processes)}.json"
         with self.log_of(len(self._processes)).open("wb") as log:
             process = subprocess.Popen(
@@ -69,12 +80,7 @@ class Deployment:
                 start_new_session=True,
             )
         self._processes.append(process)
-        eventually(lambda: ready.exists() or process.poll() is not None, within_s=60, what=f"{command} ready")
-        assert ready.exists(), log_text(self.log_of(len(self._processes) - 1))
-        news = json.loads(ready.read_text())
-        self.url = news["url"]
-        self.operator_key = news.get("operator_key") or self.operator_key
-        return process
+        return process, ready
 
     def log_of(self, index: int) -> Path:
         """Where the index-th process writes its log."""

@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.service import Deployment, X, eventually, free_port, job_file
+from tests.spark_cluster import StandaloneCluster
 from tuning_service.client import TuningClient
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -94,6 +97,36 @@ def test_another_controller_takes_over_and_one_that_slept_does_not_write(deploym
             assert statuses[-1] == "succeeded"
             assert set(statuses[:-1]) <= {"lost"}
         assert "Traceback" not in deployment.log()
+
+
+@pytest.mark.heavy
+def test_a_controller_that_gets_no_executors_leaves_the_jobs_to_the_one_that_has_them_all(
+    deployment: Deployment,
+) -> None:
+    with StandaloneCluster(workers=1, gpus=0) as cluster, deployment.tenant("acme") as client:
+        conf = {k: v for k, v in cluster.conf.items() if "gpu" not in k}  # and no spark.cores.max
+        with TuningClient(deployment.url, deployment.operator_key) as operator:
+            operator.change_pool("default", master=cluster.master, conf=conf)
+            deployment.settings |= {"SPARK_PYTHON": sys.executable}
+            del deployment.settings["SPARK_MASTER"]
+            first = deployment.start("controller")
+
+            def controllers() -> dict[int, dict[str, Any]]:
+                return {c["pid"]: c for c in operator.pool("default")["controllers"]}
+
+            eventually(lambda: any(c["cpus"] for c in controllers().values()), within_s=90)
+            second = deployment.start("controller")
+            eventually(lambda: "spark.cores.max" in controllers().get(second.pid, {}).get("problem", ""), within_s=90)
+            jobs = [client.submit(job_file("python quick.py", X, trials=2, parallel=2)) for _ in range(3)]
+            for job in jobs:
+                assert client.wait(job["id"], timeout_s=90)["status"] == "completed"
+                assert client.job(job["id"])["progress"]["completed"] == 2
+            # The first one dies; its executors' cores are the second one's before long.
+            last = client.submit(job_file("python slow.py --steps 20", X, trials=4, parallel=2))
+            eventually(lambda: _measured(client, last["id"]), within_s=60)
+            os.killpg(first.pid, signal.SIGKILL)
+            assert client.wait(last["id"], timeout_s=120)["status"] == "completed"
+            assert controllers()[second.pid]["problem"] == ""
 
 
 def _measured(client: TuningClient, job_id: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.faults import plan
 from tests.faults.suite import Suite
 
-_END_S = 150  # what jobs, once no further fault comes, need to end and to be checked
+_END_S = 130  # what jobs, once no further fault comes, need to end and to be checked
 
 
 def main() -> int:
@@ -23,12 +23,14 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=Path("build/faults.json"))
     parser.add_argument("--folder", type=Path, help="keep logs and records here")
     options = parser.parse_args()
-    faults = plan(options.seed, options.faults, *([options.kinds.split(",")] if options.kinds else []))
+    # Some find nothing to happen to: the disk where it cannot be filled, an executor while there is none.
+    planned = options.faults + options.faults // 4
+    faults = plan(options.seed, planned, *([options.kinds.split(",")] if options.kinds else []))
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
         folder = (options.folder or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + 60 * options.minutes - _END_S
-        suite = Suite(folder, faults, seed=options.seed, trials=8, deadline=deadline)
+        suite = Suite(folder, faults, seed=options.seed, trials=8, deadline=deadline, enough=options.faults)
         try:
             report = suite.run()
         finally:

@@ -167,6 +167,13 @@ def check_usage(world: World) -> list[str]:
     return problems + [f"{tenant} is charged for nothing" for tenant in charged]
 
 
+def check_unheard(world: World, since: float, what: str) -> list[str]:
+    """No execution is given up for a silence in which nobody could have heard it; the problems."""
+    lost = world.rows("SELECT id, outcome FROM tuning_tasks WHERE status = 'lost' AND ended_at > %s", since)
+    silent = [row["id"] for row in lost if json.loads(row["outcome"])["failure"] == "silent"]
+    return [f"{task} was given up for its silence during {what!r}" for task in silent]
+
+
 def check_orphans(world: World, seconds: float) -> list[str]:
     """Trainings whose execution is over end soon; the problems."""
     deadline = time.monotonic() + seconds

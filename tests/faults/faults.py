@@ -41,20 +41,25 @@ _KINDS: dict[str, tuple[int, float, float]] = {
     "kill master": (3, 0.5, 4.0),
     "kill forgetful master": (1, 0.5, 2.0),
     "kill database": (8, 0.5, 5.0),
-    "stop manager": (6, 4.0, 12.0),
+    "stop manager": (6, 3.0, 9.0),
+    "stop all managers": (2, SILENT_S + 3, SILENT_S + 5),
     "stop controller": (6, 1.2 * LEASE_S, 2 * LEASE_S),
     "stop controller and driver": (5, 1.2 * LEASE_S, 2 * LEASE_S),
     "stop executor": (5, 2.0, 8.0),
-    "stop runner": (5, SILENT_S + 3, SILENT_S + 6),
+    "stop runner": (5, SILENT_S + 2, SILENT_S + 4),
     "stop worker": (3, 9.0, 12.0),
     "stop master": (3, 3.0, 8.0),
     "stop database": (5, 1.2 * LEASE_S, 2 * LEASE_S),
-    "stop database for long": (1, SILENT_S + 3, SILENT_S + 6),
-    "cut refuse": (6, 2.0, 10.0),
-    "cut silent": (6, 2.0, 12.0),
-    "cut deaf": (6, 2.0, 12.0),
-    "fill disk": (5, 3.0, 8.0),
+    "stop database for long": (1, SILENT_S + 3, SILENT_S + 5),
+    "cut refuse": (6, 2.0, 8.0),
+    "cut silent": (6, 2.0, 8.0),
+    "cut silent for long": (2, SILENT_S + 2, SILENT_S + 4),
+    "cut deaf": (6, 2.0, 8.0),
+    "cut spark": (4, 2.0, 8.0),
+    "fill disk": (5, 2.0, 6.0),
 }
+# While these last, no runner can be heard, and so none is to be counted as lost for its silence.
+UNHEARD = frozenset({"stop all managers", "kill both managers", "stop database for long"})
 
 
 def plan(seed: int, count: int, kinds: Iterable[str] = tuple(_KINDS)) -> list[Fault]:
@@ -67,10 +72,10 @@ def plan(seed: int, count: int, kinds: Iterable[str] = tuple(_KINDS)) -> list[Fa
     return [
         Fault(
             kind=kind,
-            after_s=round(rng.uniform(0.2, 2.5), 2),
+            after_s=round(rng.uniform(0.2, 2.0), 2),
             lasts_s=round(rng.uniform(*_KINDS[kind][1:]), 2),
             which=rng.randrange(1000),
-            overlaps=rng.random() < 0.15,
+            overlaps=rng.random() < 0.25,
         )
         for kind in order[:count]
     ]
@@ -80,8 +85,11 @@ def inject(fault: Fault, world: World) -> Mend | None:
     """Let it happen; the function that ends it. None: there is nothing now that it could happen to."""
     what, _, whom = fault.kind.partition(" ")
     if what == "cut":
-        world.inner.cut(whom)
-        return lambda: world.inner.cut("")
+        how = whom.partition(" ")[0]
+        if how == "spark" and world.network is None:
+            return None
+        world.cut(how)
+        return lambda: world.cut("")
     if what == "fill":
         return _fill_disk(world)
     if what == "kill":
@@ -99,7 +107,7 @@ def _kill(whom: str, fault: Fault, world: World) -> Mend | None:
         for seat in seats:
             assert seat.process is not None
             seat.process.wait()
-        return lambda: [world.start(seat) for seat in seats] and None
+        return lambda: [world.begin(seat) for seat in seats] and None
     if whom in {"worker", "master", "forgetful master"}:
         number = 1 + fault.which % 2 if whom == "worker" else 0
         _signal([world.cluster.daemon(number).pid], signal.SIGKILL)
@@ -116,6 +124,8 @@ def _seat(whom: str, fault: Fault, world: World) -> Seat:
 
 
 def _victims(whom: str, fault: Fault, world: World) -> list[int]:
+    if whom == "all managers":
+        return [seat.process.pid for seat in world.managers if seat.process]
     if whom in {"manager", "controller", "controller and driver"}:
         pids = _seat(whom.partition(" ")[0], fault, world).pids
         return pids if whom == "controller and driver" else pids[:1]

@@ -17,7 +17,8 @@ class Forwarder:
     nothing through, and "deaf" no answers, while connections stay: what was held back arrives when it is well again.
     """
 
-    def __init__(self, backends: Sequence[int]) -> None:
+    def __init__(self, backends: Sequence[int], host: str = "127.0.0.1") -> None:
+        self.host = host
         self.backends = list(backends)
         self.port = 0
         self._turn = itertools.count()
@@ -38,7 +39,7 @@ class Forwarder:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def cut(self, how: str) -> None:
         """From now on the network is so."""
@@ -48,7 +49,7 @@ class Forwarder:
         self._well = asyncio.Event()
         self._well.set()
         self._open_ones: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:

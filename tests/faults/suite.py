@@ -13,13 +13,15 @@ from tests.faults.checks import (
     check_logs,
     check_now,
     check_orphans,
+    check_unheard,
     check_usage,
 )
-from tests.faults.faults import Fault, inject
+from tests.faults.faults import UNHEARD, Fault, inject
 from tests.faults.world import LEASE_S, SLOTS, TENANTS, World
 from tuning_service.client import TuningApiError, TuningClient
 
 _WELL_S = 150.0  # the longest that everything may take to be well again
+_IDLE_S = 20.0
 _STEPS = 10
 _ENDED = {"completed", "failed", "stopped"}
 
@@ -27,21 +29,26 @@ _ENDED = {"completed", "failed", "stopped"}
 class Suite:
     """One run of a plan. `report` is what came of it."""
 
-    def __init__(self, folder: Path, faults: Sequence[Fault], *, seed: int, trials: int, deadline: float) -> None:
-        """`deadline` (monotonic): no further fault begins after it."""
+    def __init__(
+        self, folder: Path, faults: Sequence[Fault], *, seed: int, trials: int, deadline: float, enough: int = 1000
+    ) -> None:
+        """No further fault begins after `deadline` (monotonic), nor once `enough` of them have happened."""
         self.folder, self.faults, self.seed, self.trials, self.deadline = folder, faults, seed, trials, deadline
+        self.enough = enough
         self.report: dict[str, Any] = {"seed": seed, "planned": [f.to_json() for f in faults], "faults": []}
         self.problems: list[str] = []
         self._jobs: list[Asked] = []
         self._running: dict[str, Asked] = {}
         self._began = time.monotonic()
+        self._is_well = True  # what was done before is mended, and over
 
     def run(self) -> dict[str, Any]:
         with World(self.folder, self._say) as world:
             try:
+                self.report["network"] = "namespace" if world.network else "forwarder"
                 self._keep_busy(world)
                 for fault in self.faults:
-                    if time.monotonic() > self.deadline or self.problems:
+                    if time.monotonic() > self.deadline or self.problems or self._happened >= self.enough:
                         break
                     self._one(world, fault)
                 self._finish(world)
@@ -57,11 +64,15 @@ class Suite:
             self.problems.append(f"left behind: {left}")
         return self.report
 
+    @property
+    def _happened(self) -> int:
+        return sum(fault["happened"] for fault in self.report["faults"])
+
     def _one(self, world: World, fault: Fault) -> None:
         self._until_training(world)
         self._wait(world, fault.after_s)
         self._say(f"fault {len(self.report['faults']) + 1}: {fault.kind}, {fault.lasts_s} s")
-        victim = self._owner(world, fault)
+        victim, began_at, well_before = self._owner(world, fault), time.time(), self._is_well
         mend = inject(fault, world)
         entry = {"kind": fault.kind, "at_s": round(time.monotonic() - self._began, 1), "happened": mend is not None}
         self.report["faults"].append(entry)
@@ -70,6 +81,7 @@ class Suite:
         time.sleep(fault.lasts_s)
         if victim:
             entry["taken_over_s"] = round(fault.lasts_s + self._until_taken_over(world, victim), 1)
+        self._is_well = not fault.overlaps
         mended_at = time.time()
         mend()
         world.keep_up()
@@ -78,6 +90,8 @@ class Suite:
             self._until_well(world, mended_at, fault.kind)
             entry["well_after_s"] = round(time.monotonic() - began, 1)
         self._note(check_now(world, list(self._running.values())))
+        if fault.kind in UNHEARD and well_before:
+            self._note(check_unheard(world, began_at, fault.kind))
         self._keep_busy(world)
 
     def _owner(self, world: World, fault: Fault) -> str:
@@ -100,8 +114,8 @@ class Suite:
         return time.monotonic() - began
 
     def _until_training(self, world: World) -> None:
-        """So that a fault has something to do harm to."""
-        deadline = time.monotonic() + _WELL_S
+        """So that a fault has something to do harm to; but some have it that nothing trains for a minute."""
+        deadline = time.monotonic() + _IDLE_S
         while not world.trainings() and time.monotonic() < deadline:
             world.keep_up()
             self._wait(world, 0.2)

@@ -6,7 +6,7 @@ import json
 import psycopg
 import pytest
 
-from tests.faults.checks import Asked, check_ended, check_jobs, check_now, check_usage
+from tests.faults.checks import Asked, check_ended, check_jobs, check_now, check_unheard, check_usage
 from tests.faults.world import PRICE, World
 from tests.samples import a_task, a_tenant, a_trial, stored_job
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
@@ -19,10 +19,10 @@ LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
 class Stored:
     """The database and the records of a deployment that is not there."""
 
-    rows, _connected = World.rows, World._connected
+    rows, _connected, _hang_up = World.rows, World._connected, World._hang_up
 
     def __init__(self, url, records):
-        self.database_url, self.records = url, records
+        self.database_url, self.records, self._connection = url, records, None
 
     def change(self, statement):
         with psycopg.connect(self.database_url.replace("+psycopg", "")) as connection:
@@ -60,7 +60,9 @@ def job(postgres_store, tmp_path):
 
 @pytest.fixture
 def world(postgres_store, tmp_path):
-    return Stored(postgres_store.engine.url.render_as_string(hide_password=False), tmp_path)
+    stored = Stored(postgres_store.engine.url.render_as_string(hide_password=False), tmp_path)
+    yield stored
+    stored._hang_up()
 
 
 def problems(world, job):
@@ -70,6 +72,14 @@ def problems(world, job):
 def test_where_nothing_was_lost_nothing_is_said(world, job):
     assert problems(world, job) == []
     assert check_now(world, [job]) == []
+    assert check_unheard(world, 0.0, "an outage") == []
+
+
+def test_an_execution_given_up_while_nobody_could_hear_it_is_noticed(world, job):
+    world.change('UPDATE tuning_tasks SET outcome = replace(outcome, \'"failure":""\', \'"failure":"silent"\')')
+    [problem] = check_unheard(world, 0.0, "an outage")
+    assert problem.endswith("was given up for its silence during 'an outage'")
+    assert check_unheard(world, 30.0, "an outage") == [], "it was over by then"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """The fault suite itself: its plan, its network, and a short run of it. `make test-faults` runs all of it."""
 
+import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from tests.faults.faults import plan
 from tests.faults.forwarder import Forwarder
+from tests.faults.network import Namespace, namespaces_work
 from tests.faults.suite import Suite
 
 
@@ -17,13 +21,19 @@ def test_a_plan_is_the_same_for_the_same_seed_and_has_every_kind():
     assert first == plan(7, 100)
     assert first != plan(8, 100)
     assert len(first) == 100
-    assert len({fault.kind for fault in first[:25]}) == len({fault.kind for fault in first})
+    assert len({fault.kind for fault in first[:30]}) == len({fault.kind for fault in first})
 
 
 @pytest.fixture
 def echo():
+    with echoing("127.0.0.1") as port:
+        yield port
+
+
+@contextlib.contextmanager
+def echoing(host):
     """The port of a server that sends back what it gets."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server((host, 0)) as server:
 
         def answer(connection):
             with connection:
@@ -79,6 +89,39 @@ def _is_ended(client: socket.socket) -> bool:
         return client.recv(10) == b""
     except ConnectionError:
         return True
+
+
+_DIAL = """
+import socket, sys
+with socket.socket() as client:
+    client.settimeout(1.5)
+    client.connect((sys.argv[1], int(sys.argv[2])))
+    client.sendall(b"one")
+    assert client.recv(10) == b"one"
+"""
+
+
+def test_a_cut_of_a_namespace_is_of_one_of_its_two_links_and_is_mended():
+    if not namespaces_work():
+        pytest.skip("takes root, ip and nsenter")
+    with Namespace() as made, contextlib.ExitStack() as stack:
+        ports = {link.host: stack.enter_context(echoing(link.host)) for link in (made.spark, made.service)}
+
+        def answered(link):
+            command = [*made.command, sys.executable, "-I", "-S", "-c", _DIAL, link.host, str(ports[link.host])]
+            return subprocess.run(command, capture_output=True).returncode == 0
+
+        assert answered(made.spark)
+        assert answered(made.service)
+        for how in ("silent", "deaf", "refuse"):
+            made.cut(how)
+            assert not answered(made.service), how
+        assert answered(made.spark)
+        made.cut("spark")
+        assert not answered(made.spark)
+        made.cut("")
+        assert answered(made.spark)
+        assert answered(made.service)
 
 
 @pytest.mark.heavy

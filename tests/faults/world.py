@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,14 +18,16 @@ from psycopg.rows import dict_row
 
 from tests.e2e.service import Deployment, eventually, free_port
 from tests.faults.forwarder import Forwarder
+from tests.faults.network import Namespace, namespaces_work
 from tests.postgres import PostgresServer
 from tests.spark_cluster import StandaloneCluster, descendants, is_running
 from tuning_service.client import TuningClient
 
-LEASE_S = 4.0
-SILENT_S = 15.0
+LEASE_S = 3.0
+SILENT_S = 10.0
 SLOTS = 2  # of each controller's Spark application
 PRICE = 3.6
+_HERE = "127.0.0.1"
 TENANTS = ("acme", "zenith")
 _PROGRAMS = Path(__file__).parent / "programs"
 
@@ -61,6 +63,7 @@ class World:
         self.deployment = Deployment(folder)
         self.exits: list[str] = []  # of processes that nobody killed
         self._stack = contextlib.ExitStack()
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -77,12 +80,19 @@ class World:
         stack.callback(self.database.stop)
         self.database.start()
         self.database_url = stack.enter_context(self.database.database())
+        stack.callback(self._hang_up)
         self.has_small_disk = _mount(self.work)
         if self.has_small_disk:
             stack.callback(subprocess.run, ["umount", "-l", str(self.work)], check=False)
         self.recovery = self.folder / "master"
+        self.network = stack.enter_context(Namespace()) if namespaces_work() else None
+        apart: dict[str, Any] = {}
+        if self.network:
+            spark = self.network.spark
+            apart = {"host": spark.host, "worker_host": spark.inside, "worker_command": self.network.command}
         self.cluster = stack.enter_context(
             StandaloneCluster(
+                **apart,
                 environment={"UNDER_TEST": self.deployment.mark},
                 java=[
                     "-Dspark.deploy.recoveryMode=FILESYSTEM",
@@ -93,7 +103,8 @@ class World:
         )
         managers = [free_port(), free_port()]
         self.front = stack.enter_context(Forwarder(managers))
-        self.inner = stack.enter_context(Forwarder(managers))  # between executors and managers
+        # Between executors and managers; it cuts what the network cannot be told to.
+        self.inner = stack.enter_context(Forwarder(managers, self.network.service.host if self.network else _HERE))
         conf = {
             **self.cluster.conf,
             "spark.cores.max": str(SLOTS),
@@ -105,6 +116,7 @@ class World:
             "SERVICE_URL": self.inner.url,
             "LEASE_S": LEASE_S,
             "SILENT_S": SILENT_S,
+            "SPARK_PATIENCE_S": 20.0,
             "SPARK_PYTHON": sys.executable,
             "ALGORITHM_PROCESSES": 1,
         }
@@ -129,7 +141,7 @@ class World:
         return TuningClient(self.front.url, secret, timeout_s=10, retry_s=120)
 
     def _stop_service(self) -> None:
-        self.inner.cut("")
+        self.cut("")
         for pid in self.deployment.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -143,6 +155,10 @@ class World:
                     seat.process.wait(20)
                 seat.process.kill()
                 seat.process.wait()
+
+    def cut(self, how: str) -> None:
+        """The network between executors and the rest is so from now on: see `Forwarder.cut` and `Namespace.cut`."""
+        (self.network or self.inner).cut(how)
 
     # -- processes
 
@@ -161,6 +177,10 @@ class World:
                 self.deployment.url = self.front.url
                 return
 
+    def begin(self, seat: Seat) -> None:
+        """Does not wait until it is ready; should it end instead, `keep_up` finds it."""
+        seat.process, _ = self.deployment.begin(seat.command, *seat.options)
+
     def keep_up(self) -> None:
         """Start again what ended by itself, and keep account of it."""
         for seat in (*self.managers, *self.controllers):
@@ -168,7 +188,7 @@ class World:
                 assert seat.process is not None
                 self.exits.append(f"{seat.command} ended by itself with {seat.process.returncode}")
                 self.say(self.exits[-1])
-                self.start(seat)
+                self.begin(seat)
         for number in range(3):
             if not is_running(self.cluster.daemon(number).pid):
                 self.exits.append(f"Spark's {'worker' if number else 'master'} ended by itself")
@@ -195,23 +215,29 @@ class World:
 
     # -- what is stored
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        url = self.database_url.replace("+psycopg", "")
-        with psycopg.connect(url, row_factory=dict_row, connect_timeout=10) as connection:
-            yield connection
+    def _connected(self) -> psycopg.Connection[dict[str, Any]]:
+        # Kept, for questions are many, and a server that starts a process for each has less time for the service.
+        if self._connection is None:
+            url = self.database_url.replace("+psycopg", "")
+            self._connection = psycopg.connect(url, row_factory=dict_row, connect_timeout=10, autocommit=True)
+        return self._connection
 
     def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """What the database holds, without the service; waits for a server that is starting."""
 
         def asked() -> list[list[dict[str, Any]]] | None:
             try:
-                with self._connected() as connection:
-                    return [connection.execute(statement, values).fetchall()]
+                return [self._connected().execute(statement, values).fetchall()]
             except psycopg.OperationalError:
+                self._hang_up()
                 return None
 
         return eventually(asked, within_s=90, what="the database")[0]
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     # -- jobs
 

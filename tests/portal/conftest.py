@@ -81,13 +81,16 @@ class Portal:
 
 
 @pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
+def portal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Portal]:
     """The real service on a port of its own, on SQLite; trials move by rest_service.Driver, not by a controller."""
+    opened: Pages | None = request.getfixturevalue("pages") if "pages" in request.fixturenames else None
     portal = Portal(Service(tmp_path))
     portal.start()
     try:
         yield portal
     finally:
+        if opened is not None:
+            opened.close()  # before the service: a page that is still open would complain of its end
         portal.stop()
         portal.service.plugins.close()
         portal.service.store.close()

@@ -64,13 +64,14 @@ in UTC. Numbers that JSON cannot write are the strings `"nan"`, `"inf"` and `"-i
 def create_app(
     managers: Managers,
     *,
-    is_ready: Callable[[], None],
+    is_ready: Callable[[], str],
     registry: CollectorRegistry | None = None,
 ) -> FastAPI:
     """The REST interface as an ASGI application.
 
-    `is_ready` raises while requests cannot be served. `registry` may hold further metrics for /metrics. Set
-    `app.state.stopping` (a threading.Event) before the server is stopped, so that event and log streams end.
+    `is_ready` raises while requests cannot be served, and returns what is amiss all the same. `registry` may hold
+    further metrics for /metrics. Set `app.state.stopping` (a threading.Event) before the server is stopped, so that
+    event and log streams end.
     """
     app = FastAPI(
         title="Tuning service",

@@ -25,15 +25,18 @@ async def alive() -> str:
 
 @router.get("/readyz", response_class=PlainTextResponse)
 def ready(request: Request) -> str:
-    """Tell that requests can be served: the database answers. Needs no key."""
-    is_ready: Callable[[], None] = request.app.state.is_ready
+    """Tell that requests can be served: the database answers. Needs no key.
+
+    The text names what is amiss all the same: that the artifact store takes no files.
+    """
+    is_ready: Callable[[], str] = request.app.state.is_ready
     try:
-        is_ready()
+        amiss = is_ready()
     except Exception as error:
         # Anyone may ask, so the reason stays in the log.
         log.warning("not ready", reason=f"{type(error).__name__}: {error}")
         raise TryAgain("The service is not ready.") from error
-    return "ok"
+    return f"ok, but: {amiss}" if amiss else "ok"
 
 
 @router.get("/metrics", response_class=Response, responses=responses(403))

@@ -53,7 +53,7 @@ def show_pool(name: Name, url: Url = None, key: Key = None, as_json: AsJson = Fa
             c["host"],
             c["pid"],
             c["version"],
-            "yes" if c["connected"] else c["problem"],
+            c["problem"] or ("yes" if c["connected"] else ""),
             output.when(c["seen_at"]),
             f"{c['skew_s']:+.0f} s" if abs(c["skew_s"]) > _SMALL_SKEW_S else "",
         )

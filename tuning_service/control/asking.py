@@ -57,6 +57,7 @@ class Search:
     ending: str = ""  # what to say when exhausted
     plugin: str = ""  # name and version, when the algorithm is one
     error: str = ""
+    trouble: str = ""  # why it could not be asked the last time; it is asked again
     _session: AlgorithmSession | None = None
     _answer: Future[list[Suggestion]] | None = None
     _opinion: Future[Recommendation | None] | None = None
@@ -116,12 +117,14 @@ class Search:
             try:
                 suggestions = self._answer.result()
             except TryAgain as error:
+                self.trouble = f"Waits: the search algorithm cannot be asked: {error.message}"
                 log.warning("algorithm is asked again", reason=error.message, detail=error.detail)
             except TuningError as error:
                 explanation = error.explanation if isinstance(error, AlgorithmFailed) else ""
                 self.error = "\n".join(filter(None, [error.message, explanation]))
                 log.warning("algorithm failed", reason=error.message, detail=error.detail)
             else:
+                self.trouble = ""
                 self.exhausted = len(suggestions) < self.asked
                 if self.exhausted and self.plugin:
                     self.ending = f"{self.plugin} suggests no more: asked for {self.asked}, it gave {len(suggestions)}."
@@ -150,6 +153,7 @@ class Search:
             "exhausted": self.exhausted,
             "ending": self.ending,
             "algorithm_error": self.error,
+            "algorithm_trouble": self.trouble,
         }
 
     def ask(

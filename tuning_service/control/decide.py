@@ -179,7 +179,7 @@ def _search(
         ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
-    waiting = "" if still_open or launch or used_up else state.waiting or _why_resting(state)
+    waiting = "" if still_open or launch or used_up else state.waiting or state.algorithm_trouble or _why_resting(state)
     after = job
     if used_up:
         after = _finished(

@@ -53,6 +53,7 @@ class Tools:
     silent_s: float = 60.0
     retry_pause_s: float = 2.0
     plugins: PluginCache | None = None  # needed for jobs that name a plug-in
+    managers_apart: bool = False  # they are other processes, which may be away while this one is well
 
 
 class TuningJobCtrl:
@@ -77,7 +78,7 @@ class TuningJobCtrl:
         self._launched_at = 0.0
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
         self._standing = Standing(tools.clock)
-        self._hearing = Hearing(tools.silent_s)
+        self._hearing = Hearing(tools.silent_s, managers_apart=tools.managers_apart)
 
     def step(self, grant: Callable[[Demand], tuple[int, str]]) -> bool:
         """Do what can be done now. True when another step has something to do at once.
@@ -143,6 +144,7 @@ class TuningJobCtrl:
             work = unit.control.open_work(job.id)
             search = self._search_of(unit, job)
             tenant = self._standing.look(unit, job)
+            hearing_since = self._hearing.look(unit, tools.clock())
             again = [t.id for t in work.trials if t.status is TrialStatus.QUEUED and t.tasks]
             losses = unit.control.losses(again)
             # No more than one step can take.
@@ -154,7 +156,7 @@ class TuningJobCtrl:
         counts = {**search.ended, **work.open_counts}
         state = JobState(
             now=tools.clock(),
-            hearing_since=self._hearing.at(tools.clock()),
+            hearing_since=hearing_since,
             job=job,
             counts=counts,
             cut=search.ended[TrialStatus.STOPPED],

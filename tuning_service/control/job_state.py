@@ -41,6 +41,7 @@ class JobState:
     exhausted: bool = False
     ending: str = ""  # what to say of that, instead of that every configuration has been tried
     algorithm_error: str = ""
+    algorithm_trouble: str = ""  # why it could not be asked the last time
     slots: int = 0  # further tasks that may be launched now
     waiting: str = ""  # why `slots` is 0
     price: float = 0.0  # of a GPU for an hour, in the job's pool

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -18,6 +18,7 @@ from tuning_service.compute.base import Capacity
 from tuning_service.control.cordons import PARKED_S, leave_out, why_none, without
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
 from tuning_service.control.shares import Demand, grant, stated
+from tuning_service.control.standby import Standby
 from tuning_service.domain.errors import LeaseLost, TryAgain
 from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Cordon, Pool
 from tuning_service.storage.cordons import Parked
@@ -27,6 +28,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _LOOK_S = 1.0  # each job is looked at this often even when nothing points at it: budgets, lost tasks
 _NEWS_S = 0.1
 _WORD_S = 5.0  # a controller says at least this often that it is here
+_STUCK_S = 10.0  # a controller that has not come round for so long, or for its lease, says so
 _DOUBT_S = 5.0  # executors are looked at this often
 _LONGEST_PAUSE_S = 30.0
 
@@ -74,21 +76,27 @@ class Reconciler:
         self._capacity = self._seen  # or as the pool states it
         self._cordons: list[Cordon] = []
         self._parked: list[Parked] = []  # slots on executors that are left out
+        self._standby = Standby()
+        self._round_at = time.monotonic()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+        # A thread of its own: Spark may take minutes to start, and whoever is silent for that long counts as gone.
+        self._speaker = threading.Thread(target=self._speak, name="word", daemon=True)
         self.ready = threading.Event()  # set while the compute backend is connected
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Begin, in threads of its own."""
+        self._speaker.start()
         self._thread.start()
 
     def stop(self) -> None:
         """End, leaving all jobs for another controller to take up at once."""
         self._stopping.set()
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in (self._thread, self._speaker):
+            if thread.is_alive():
+                thread.join()
 
     def notify(self, job_id: str) -> None:
         """Look at this job soon. From any thread."""
@@ -100,11 +108,9 @@ class Reconciler:
     def _run(self) -> None:
         if self._alone:
             self._guarded("leases", self._release_all)
-        next_word = next_renewal = next_claim = next_look = next_doubt = 0.0
+        next_renewal = next_claim = next_look = next_doubt = 0.0
         while not self._stopping.is_set():
-            if time.monotonic() >= next_word:
-                self._guarded("word", self._give_word)
-                next_word = time.monotonic() + min(self._lease_s / 3, _WORD_S)
+            self._round_at = time.monotonic()
             if not self._connected():
                 continue
             self._wake.clear()
@@ -116,6 +122,8 @@ class Reconciler:
             if now >= next_claim or hints - self._jobs.keys():
                 self._guarded("claim", self._claim)
                 next_claim = now + self._tick_s
+            if self._standby.gives_up and self._jobs:
+                self._guarded("give up", self._give_up)
             self._due.update((job_id, 0.0) for job_id in hints & self._jobs.keys() - self._faults.keys())
             if now >= next_look:
                 self._guarded("look", self._find_due)
@@ -160,9 +168,19 @@ class Reconciler:
             log.info("compute backend connected")
         return True
 
+    def _speak(self) -> None:
+        while not self._stopping.is_set():
+            self._guarded("word", self._give_word)
+            self._stopping.wait(min(self._lease_s / 3, _WORD_S))
+
     def _give_word(self) -> None:
         """Tell managers and operators that this controller is here, and how its Spark is."""
         now = self._tools.clock()
+        connected, problem = self.ready.is_set(), self._problem or self._standby.problem
+        stuck_s = time.monotonic() - self._round_at
+        if stuck_s > max(_STUCK_S, self._lease_s):
+            connected = False
+            problem = problem or f"its controller has waited for {stuck_s:.0f} s for Spark or the database."
         seen = self._seen if self.ready.is_set() else Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
         word = ControllerSeen(
             id=self._owner,
@@ -173,8 +191,8 @@ class Reconciler:
             started_at=self._started_at,
             seen_at=now,
             lease_s=self._lease_s,
-            connected=self.ready.is_set(),
-            problem=self._problem,
+            connected=connected,
+            problem=problem,
             cpus=seen.cpus,
             gpus=seen.gpus,
             skew_s=round(self._clock_skew(), 3),
@@ -200,6 +218,10 @@ class Reconciler:
 
     def _claim(self) -> None:
         with self._tools.store.read() as unit:
+            others = [] if self._alone else unit.pools.controllers(self._pool_name)
+            self._stand_by([other for other in others if other.id != self._owner])
+            if not self._standby.claims:
+                return
             due = unit.control.claimable_jobs(self._tools.clock(), held=self._jobs, pool=self._pool_name)
         if not due:
             return
@@ -208,6 +230,16 @@ class Reconciler:
         for lease in taken:
             self._jobs[lease.job_id] = TuningJobCtrl(lease, self._tools)
             self._due[lease.job_id] = 0.0
+
+    def _stand_by(self, others: Sequence[ControllerSeen]) -> None:
+        able = bool(self._seen.cpus) or stated(self._pool) is not None
+        self._standby.look(is_able=able, others=others, now=self._tools.clock())
+
+    def _give_up(self) -> None:
+        """Leave all jobs to a controller that has executors for them."""
+        for ctrl in list(self._jobs.values()):
+            log.warning("job left to another controller", tenant=ctrl.lease.tenant_id, job=ctrl.lease.job_id)
+            self._release(ctrl)
 
     def _find_due(self) -> None:
         """What other processes, or an earlier life of this one, have left to do."""
@@ -295,6 +327,7 @@ class Reconciler:
     def _leave(self) -> None:
         for ctrl in list(self._jobs.values()):
             self._guarded("release", partial(self._release, ctrl))
+        self._speaker.join()  # a word after the farewell would bring this controller back
         self._guarded("forget", self._forget_me)
 
     def _guarded(self, what: str, action: Callable[[], None]) -> None:

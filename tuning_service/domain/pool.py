@@ -96,7 +96,7 @@ class ControllerSeen:
     seen_at: float
     lease_s: float
     connected: bool  # to Spark
-    problem: str = ""  # why it is not
+    problem: str = ""  # why it is not, or why it can run nothing all the same
     cpus: int = 0
     gpus: int = 0
     skew_s: float = 0.0  # by how much its machine's clock is ahead of the database's

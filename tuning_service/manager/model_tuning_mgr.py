@@ -357,11 +357,6 @@ class ModelTuningMgr:
         """The time, by the clock that what is stored is dated by."""
         return self._clock()
 
-    def ready(self) -> None:
-        """Return quietly when requests can be served; raises what the database raises otherwise."""
-        with self._store.read() as unit:
-            unit.ping()
-
 
 __all__ = [
     "MAX_PAGE",

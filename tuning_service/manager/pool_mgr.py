@@ -41,8 +41,9 @@ def trouble(name: str, controllers: Collection[ControllerSeen], now: float) -> s
     alive = [c for c in controllers if c.is_alive(now)]
     if not alive:
         return f"no controller serves the pool {name!r} at present."
-    if any(c.connected for c in alive):
-        return ""
+    connected = [c for c in alive if c.connected]
+    if connected:
+        return "" if any(not c.problem for c in connected) else f"the pool {name!r} has no executors."
     why = next((c.problem for c in alive if c.problem), "its controller is still connecting to Spark.")
     return f"the pool {name!r} cannot be reached: {why}"
 

@@ -23,7 +23,7 @@ from tuning_service.manager.parking import parked, taken_over
 from tuning_service.runner.protocol import Answer, Claim, Park, Report
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.runner import RunnerRows, TaskContext
-from tuning_service.storage.store import Store
+from tuning_service.storage.store import Store, Unit
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ class TaskDesk:
             park, plan = None, None
             if context is not None:
                 park = parked(unit, context, claim, now)
-                plan = None if park else self._claimed(unit.runner, context, claim, now)
+                plan = None if park else self._claimed(unit, context, claim, now)
         if plan is None:
             if context is not None and not context.parked:
                 self._notify(context.job.id)
@@ -96,8 +96,8 @@ class TaskDesk:
         _log.info("task claimed", **plan.context, host=claim.host, gpus=list(claim.gpus))
         return plan
 
-    def _claimed(self, rows: RunnerRows, context: TaskContext, claim: Claim, now: float) -> LaunchPlan | None:
-        task, job = context.task, context.job
+    def _claimed(self, unit: Unit, context: TaskContext, claim: Claim, now: float) -> LaunchPlan | None:
+        task, job, rows = context.task, context.job, unit.runner
         if task.status not in OPEN_TASKS:
             return None
         if task.attempt < 0 and (task.stop_requested or job.status is not JobStatus.RUNNING):
@@ -108,7 +108,7 @@ class TaskDesk:
                 return self._plan(job, context.trial, task)
             if claim.attempt <= task.attempt:
                 return None
-            successor = self._take_over(rows, task, claim, now)
+            successor = self._take_over(unit, task, claim, now)
             if successor is None:
                 return None
             task = successor
@@ -116,9 +116,10 @@ class TaskDesk:
         rows.claim(claimed, claim.nonce, now)
         return self._plan(job, context.trial, claimed)
 
-    def _take_over(self, rows: RunnerRows, lost: TuningTask, claim: Claim, now: float) -> TuningTask | None:
-        outcome = taken_over(lost, claim)
-        if lost.stop_requested or lost.number + 1 >= MOST_LOST:
+    def _take_over(self, unit: Unit, lost: TuningTask, claim: Claim, now: float) -> TuningTask | None:
+        outcome, rows = taken_over(lost, claim), unit.runner
+        before, _ = unit.control.losses([lost.trial_id]).get(lost.trial_id, (0, 0.0))
+        if lost.stop_requested or before + 1 >= MOST_LOST:
             rows.end(lost, outcome, now)
             return None
         successor = TuningTask(

@@ -316,7 +316,8 @@ class AlgorithmSession:
         try:
             process.start()
         except OSError as error:
-            raise TryAgain("No process could be started for the search algorithm.", detail=str(error)) from error
+            why = f": {error.strerror}" if error.strerror else ""
+            raise TryAgain(f"no process can be started for it{why}.", detail=str(error)) from error
         if self._opened_in != process.starts:
             self._send(process, self._opening())
             self._opened_in, self._seen = process.starts, 0

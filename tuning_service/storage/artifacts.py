@@ -33,6 +33,10 @@ class ArtifactStore:
             # The only ones with folders to make; s3fs hands an option that it does not know on, to its failure.
             self._fs = fsspec.filesystem("file", auto_mkdir=True)
 
+    def check(self) -> None:
+        """Return quietly when files can be stored. Raises TryAgain, as all that store something."""
+        self._put(posixpath.join(self._root, ".check"), b"This file tells that the service can write here.\n")
+
     def put_program(self, tenant_id: str, digest: str, data: bytes) -> None:
         """Keep the bundle. Raises TryAgain, as all that store something."""
         self._put(self._program(tenant_id, digest), data)

@@ -134,7 +134,8 @@ class OutlineRows:
             )
             .order_by(trials.c.job_id, place)
         )
-        return [CompletedTrial(*row) for row in self._connection.execute(query)]
+        # All at once: a row at a time, as iterating fetches them, takes twice as long.
+        return [CompletedTrial._make(row) for row in self._connection.execute(query).all()]
 
     # -- curves
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InternalError, OperationalError
 
 from tuning_service.domain.errors import TryAgain
@@ -14,6 +14,7 @@ from tuning_service.storage.control import ControlRows
 from tuning_service.storage.cordons import CordonRows
 from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
+from tuning_service.storage.managers import ManagerRows
 from tuning_service.storage.outlines import CurveRows, OutlineRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.pools import PoolRows
@@ -59,6 +60,11 @@ class Unit:
         return PluginRows(self._connection, tenant_id)
 
     @property
+    def managers(self) -> ManagerRows:
+        """Managers, as they say of themselves."""
+        return ManagerRows(self._connection)
+
+    @property
     def quotas(self) -> QuotaRows:
         """What tenants use over all jobs and controllers."""
         return QuotaRows(self._connection)
@@ -102,10 +108,6 @@ class Unit:
     def artifacts(self) -> ArtifactRows:
         """The files that executions leave."""
         return ArtifactRows(self._connection)
-
-    def ping(self) -> None:
-        """Return quietly when the database answers."""
-        self._connection.execute(text("SELECT 1"))
 
 
 class Store:

@@ -105,6 +105,15 @@ controllers = Table(
     Column("skew_s", Double, nullable=False, server_default=text("0")),
 )
 
+# What each manager process last said of itself.
+managers = Table(
+    "managers",
+    metadata,
+    _id(primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+
 # Executors that get no trials. No foreign key to pools, as for controllers.
 cordons = Table(
     "cordons",

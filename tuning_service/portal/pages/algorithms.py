@@ -5,7 +5,10 @@ from typing import Any
 import orjson
 
 from tuning_service.api.schemas import AlgorithmOut
+from tuning_service.domain.errors import NotFound
+from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.manager.catalogue import algorithm_catalogue
+from tuning_service.manager.plugin_checks import PluginCheck
 from tuning_service.portal.view import Page, View
 
 
@@ -19,9 +22,18 @@ def algorithms(view: View) -> Page:
         title="Algorithms",
         here="algorithms",
         live="" if view.is_operator else "poll",
-        scripts=("forms.js",),
-        context={"algorithms": found, "plugins": plugins},
+        scripts=("forms.js", "algorithms.js"),
+        context={"algorithms": found, "plugins": [(plugin, _last_check(view, plugin)) for plugin in plugins]},
     )
+
+
+def _last_check(view: View, plugin: Plugin) -> PluginCheck | None:
+    if plugin.status is not PluginStatus.READY:
+        return None
+    try:
+        return view.managers.plugin_checks.last(view.principal, plugin.name, plugin.version)
+    except NotFound:
+        return None
 
 
 def _options(schema: dict[str, Any]) -> list[dict[str, str]]:

@@ -1,10 +1,11 @@
 """The list of jobs."""
 
 from dataclasses import replace
+from functools import cache
 
 from tuning_service.domain.errors import Denied
 from tuning_service.domain.state import JobStatus
-from tuning_service.manager.catalogue import framework_catalogue
+from tuning_service.manager.catalogue import algorithm_catalogue, framework_catalogue
 from tuning_service.portal.view import Page, View
 from tuning_service.storage.job_list import JOB_ORDERS, JobQuery
 
@@ -28,8 +29,8 @@ def jobs(view: View) -> Page:
     order = sort.removeprefix("-")
     if order not in JOB_ORDERS:
         sort, order = "-created_at", "created_at"
-    filters = {name: view.query.get(name, "")[:200] for name in ("search", "framework")}
-    every = JobQuery(search=filters["search"], framework=filters["framework"])
+    filters = {name: view.query.get(name, "")[:200].strip() for name in ("search", "framework", "algorithm")}
+    every = JobQuery(**filters)
     query = replace(every, statuses=_STATES.get(state, ()), order=order, descending=sort.startswith("-"))
     counts = listing.job_counts(view.principal, every)
     total = sum(counts[status] for status in query.statuses or counts)
@@ -47,7 +48,8 @@ def jobs(view: View) -> Page:
             "sparklines": view.managers.analysis.sparklines(view.principal, [item.job.id for item in found]),
             "states": [(name, sum(counts[status] for status in group)) for name, group in _STATES.items()],
             "all": sum(counts.values()),
-            "frameworks": [item["name"] for item in framework_catalogue()],
+            "frameworks": _with([item["name"] for item in framework_catalogue()], filters["framework"]),
+            "algorithms": _with(sorted(_algorithms(view)), filters["algorithm"]),
             "state": state,
             "sort": sort,
             "filters": filters,
@@ -57,6 +59,20 @@ def jobs(view: View) -> Page:
             "is_filtered": any(filters.values()) or bool(state),
         },
     )
+
+
+def _algorithms(view: View) -> set[str]:
+    return {*_built_in(), *(plugin.name for plugin in view.managers.plugins.plugins(view.principal))}
+
+
+@cache
+def _built_in() -> tuple[str, ...]:
+    return tuple(item["name"] for item in algorithm_catalogue())
+
+
+def _with(offered: list[str], chosen: str) -> list[str]:
+    """What is filtered by is among the choices, also when it is not there any more."""
+    return offered if not chosen or chosen in offered else [*offered, chosen]
 
 
 PAGES = (("/jobs", jobs),)

@@ -1,30 +1,31 @@
 """Pools with the health of their clusters, and tenants with what they may and do use."""
 
-from dataclasses import asdict
-
 from tuning_service.domain.errors import Denied
 from tuning_service.domain.principal import QUOTAS
 from tuning_service.domain.state import Role
 from tuning_service.portal.view import Page, View
 
-_CHANGED = ("slots", "cpus_per_slot", "gpus_per_slot", "price", "tenants")  # of a pool, in its dialog
+_CHANGED = ("slots", "cpus_per_slot", "gpus_per_slot", "price")  # of a pool, in its dialog
 
 
 def pools(view: View) -> Page:
     """The pools that the tenant may use; for an operator all, with controllers, executors left out, and changes."""
     now = view.managers.tuning.now()
-    found = [
-        {
-            "view": pool,
-            "form": {
-                name: getattr(pool.pool, name)
-                for name in ("slots", "cpus_per_slot", "gpus_per_slot", "price", "tenants")
-            },
-            "controllers": [(seen, seen.is_alive(now)) for seen in pool.controllers],
-        }
-        for pool in view.managers.pools.pools(view.principal)
-    ]
     operates = view.principal.role is Role.OPERATOR
+    access = view.managers.access
+    names = {tenant.id: tenant.name for tenant in access.tenants(view.principal)} if operates else {}
+    found = []
+    for pool in view.managers.pools.pools(view.principal):
+        ids = pool.pool.tenants
+        tenants = None if ids is None else sorted(names.get(tenant, tenant) for tenant in ids)
+        found.append(
+            {
+                "view": pool,
+                "tenants": tenants,
+                "form": {**{name: getattr(pool.pool, name) for name in _CHANGED}, "tenants": tenants},
+                "controllers": [(seen, seen.is_alive(now)) for seen in pool.controllers],
+            }
+        )
     return Page(
         template="pools.html",
         title="Pools",
@@ -54,19 +55,20 @@ def tenants(view: View) -> Page:
     )
 
 
-def keys(view: View) -> Page:
-    """The keys of the own tenant; for an operator the operators', or those of `?tenant=`."""
+def access(view: View) -> Page:
+    """Users and keys of the own tenant; for an operator the operators', or those of `?tenant=`."""
     view.principal.require(Role.ADMIN)
     tenant = view.query.get("tenant") or None if view.is_operator else None
-    found = view.managers.access.keys(view.principal, tenant)
     names = [t.name for t in view.managers.access.tenants(view.principal)] if view.is_operator else []
     return Page(
         template="access.html",
         title="Access",
         here="access",
+        live="poll",
         scripts=("forms.js", "access.js"),
         context={
-            "keys": [(key, asdict(key)) for key in found],
+            "keys": view.managers.access.keys(view.principal, tenant),
+            "users": view.managers.users.users(view.principal, tenant),
             "tenant": tenant,
             "tenants": names,
             "now": view.managers.tuning.now(),
@@ -77,4 +79,4 @@ def keys(view: View) -> Page:
     )
 
 
-PAGES = (("/pools", pools), ("/tenants", tenants), ("/access", keys))
+PAGES = (("/pools", pools), ("/tenants", tenants), ("/access", access))

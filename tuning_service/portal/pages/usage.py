@@ -1,6 +1,6 @@
 """What was used, month by month, beside what may be used."""
 
-from tuning_service.manager.usage_mgr import TenantUsed
+from tuning_service.manager.usage_mgr import MonthUsed, TenantUsed
 from tuning_service.portal.view import Page, View
 
 _MONTHS = 12
@@ -15,8 +15,20 @@ def usage(view: View) -> Page:
         title="Usage",
         here="usage",
         live="poll",
-        context={"found": [{"used": one, "meters": _meters(one), "most": _most(one)} for one in found]},
+        context={
+            "found": [
+                {"used": one, "months": _since_first(one), "meters": _meters(one), "most": _most(one)} for one in found
+            ]
+        },
     )
+
+
+def _since_first(one: TenantUsed) -> list[MonthUsed]:
+    """Newest first, back to the first month with any use; this month always."""
+    months = list(one.months)
+    while len(months) > 1 and not months[0].pools:
+        months.pop(0)
+    return months[::-1]
 
 
 def _meters(one: TenantUsed) -> list[dict[str, object]]:

@@ -1,11 +1,13 @@
 // Dialogs written as HTML. <button data-dialog="ID" data-title="…" data-yes="Create" data-method="POST" data-path="/v1/…"
 //  [data-values='{"name": …}'] [data-done="…"] [data-then="/address"]> opens a dialog with the fields of <template id="ID">,
 // filled with the values, and sends them as JSON. Fields say by data-type how they are read: text (the default; data-null:
-// an empty one is null), number and integer (empty: null), list (one a line or after a comma; empty: null), json, bool.
+// an empty one is null), number, integer and bytes (with a unit; empty: null), list (one a line or after a comma; empty: null), json, bool.
 // An input with data-path-part ends the path instead. After it, `portal:done` is dispatched on the button with what the service has answered.
 // <form data-upload="/v1/…"> sends the one file of its file input.
 import { api, ask, showProblems, toast } from "./core.js";
 
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+const SIZE = /^(\d+(?:\.\d+)?) *(bytes|[KMGT]iB)?$/i;
 const LIMITS = /^-?\d+(\.\d+)?(e[-+]?\d+)?$/i;
 
 class FieldsWrong extends Error {
@@ -28,6 +30,15 @@ function read(input, errors) {
         wrong(`${JSON.stringify(text)} is no ${input.dataset.type === "integer" ? "whole number" : "number"}.`, "Write digits, with a point for decimals.");
       }
       return Number(text);
+    case "bytes": {
+      if (text === "") return null;
+      const [, count, unit] = SIZE.exec(text) || [];
+      if (!count) {
+        wrong(`${JSON.stringify(text)} is no size.`, "Write a number, and KiB, MiB, GiB or TiB after it.");
+        return null;
+      }
+      return Math.round(count * 1024 ** Math.max(0, UNITS.findIndex((name) => name.toLowerCase() === (unit || "bytes").toLowerCase())));
+    }
     case "list":
       return text === "" ? null : text.split(/[,\n]/).map((item) => item.trim()).filter(Boolean);
     case "json":
@@ -56,9 +67,21 @@ export function readForm(form) {
 
 function write(input, value) {
   if (input.dataset.type === "bool") input.checked = Boolean(value);
+  else if (input.dataset.type === "bytes") input.value = bytes(value);
   else if (input.dataset.type === "list") input.value = (value || []).join(", ");
   else if (input.dataset.type === "json") input.value = JSON.stringify(value ?? {}, null, 1);
   else input.value = value ?? "";
+}
+
+// Exactly that size, in the largest unit that divides it.
+function bytes(value) {
+  if (value === null || value === undefined) return "";
+  let unit = 0;
+  while (value > 0 && unit < UNITS.length - 1 && value % 1024 === 0) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value} ${UNITS[unit]}`;
 }
 
 async function open(button) {
@@ -71,6 +94,7 @@ async function open(button) {
       const body = readForm(form);
       let target = path;
       for (const input of form.querySelectorAll("[data-path-part]")) {
+        if (!body[input.name]) throw new FieldsWrong([{ field: input.name, message: "is empty.", remedy: "Fill it in." }]);
         target += encodeURIComponent(body[input.name]);
         delete body[input.name];
       }
@@ -107,7 +131,10 @@ async function upload(form) {
     form.dispatchEvent(new CustomEvent("portal:done", { bubbles: true, detail: answer }));
     document.dispatchEvent(new Event("portal:refresh"));
   } catch (problem) {
-    showProblems(form, problem);
+    // What is wrong inside of the file is said beside it.
+    const beside = (field) => form.elements.namedItem(field)?.checkVisibility();
+    const errors = (problem.errors || []).map((error) => (beside(error.field) ? error : { ...error, field: file.name, message: `${error.field}: ${error.message}` }));
+    showProblems(form, { message: problem.message, errors });
   } finally {
     button.disabled = false;
   }

@@ -11,27 +11,50 @@ export function controls(figure, set) {
   });
 }
 
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
+const GAP = 0.09; // between panels, as a part of the height
+
+// Jobs with the same objective share a panel: values of others cannot be compared with theirs.
 export function draw(data, { colours, narrow }) {
-  const jobs = data.jobs.filter((job) => job.columns[axis].length);
   document.dispatchEvent(new CustomEvent("portal:compared", { detail: data }));
+  const jobs = data.jobs.filter((job) => job.columns[axis].length);
   if (!jobs.length) return null;
-  const dashes = ["solid", "dash", "dot", "dashdot", "longdash"];
-  const objectives = new Set(jobs.map((job) => job.objective));
-  return {
-    traces: jobs.map((job, i) => ({
+  const aim = (job) => `${job.objective}, ${job.goal}`;
+  const aims = [...new Set(jobs.map(aim))];
+  const height = (1 - GAP * (aims.length - 1)) / aims.length;
+  const layout = {
+    height: aims.length === 1 ? (narrow ? 360 : 420) : 90 + (narrow ? 190 : 220) * aims.length,
+    showlegend: true,
+    legend: { orientation: "h", y: aims.length === 1 ? -0.2 : -60 / (220 * aims.length) },
+    xaxis: { title: { text: AXES[axis] }, rangemode: "tozero", anchor: aims.length === 1 ? "y" : `y${aims.length}` },
+  };
+  aims.forEach((name, i) => {
+    const top = 1 - i * (height + GAP);
+    const metric = jobs.find((job) => aim(job) === name).objective;
+    layout[`yaxis${i ? i + 1 : ""}`] = {
+      title: { text: `best ${metric.length > 24 ? `${metric.slice(0, 23)}…` : metric}` },
+      domain: [Math.max(0, top - height), top],
+    };
+  });
+  const traces = jobs.map((job, i) => {
+    const panel = aims.indexOf(aim(job));
+    return {
       x: job.columns[axis],
       y: job.columns.best,
-      name: job.name.length > 40 ? `${job.name.slice(0, 39)}…` : job.name,
+      xaxis: "x",
+      yaxis: `y${panel ? panel + 1 : ""}`,
+      name: plain(job.name, narrow ? 28 : 40),
       type: "scatter",
       mode: job.columns.best.length > 1 ? "lines" : "markers",
-      line: { shape: "hv", width: 2, color: colours.series[i % colours.series.length], dash: dashes[Math.floor(i / colours.series.length) % dashes.length] },
-      hovertemplate: `%{y:.6g} at %{x:.5g}<extra>${job.name.slice(0, 60).replaceAll("<", "&lt;")}</extra>`,
-    })),
-    layout: {
-      height: narrow ? 360 : 420,
-      showlegend: true,
-      xaxis: { title: { text: AXES[axis] }, rangemode: "tozero" },
-      yaxis: { title: { text: objectives.size === 1 ? `best ${jobs[0].objective}` : "best value of each one's objective" } },
-    },
-  };
+      line: { shape: "hv", width: 2, color: colours.series[i % colours.series.length], dash: DASHES[Math.floor(i / colours.series.length) % DASHES.length] },
+      hovertemplate: `%{y:.6g} at %{x:.5g}<extra>${plain(job.name, 60)}</extra>`,
+    };
+  });
+  return { traces, layout };
+}
+
+// Plotly takes some HTML in texts.
+function plain(text, most) {
+  const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  return short.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
