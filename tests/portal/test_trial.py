@@ -197,11 +197,11 @@ def test_executions_that_were_lost_keep_their_last_words_and_the_log_follows_the
     expect(tasks).to_contain_text("executor lost (cluster's fault): worker-1 is gone")
     tail = tasks.get_by_text("Last 2 lines")
     tail.click()
-    expect(tasks.locator("pre")).to_have_text("first life\n 20%\n")
+    expect(tasks.locator("pre")).to_have_text("first life\n 20%")
     second.report((1, "val_accuracy", 0.5), log="more\n")
     expect(page.locator("#log-text")).to_have_text("second life\nmore\n")
     expect(tasks.locator("pre")).to_be_visible()  # what the reader has opened stays so
-    expect(tasks.locator("pre")).to_have_text("first life\n 20%\n")
+    expect(tasks.locator("pre")).to_have_text("first life\n 20%")
     check_accessibility(page)
     page.get_by_role("link", name="Show its log").click()
     expect(page.locator("#log-text")).to_have_text("first life\n")
@@ -222,8 +222,8 @@ def test_a_log_is_shown_as_a_terminal_would(opened, portal):
     expect(text).to_have_text("good day\n 20%")
     run.report(log="\r 30%\x1b[")
     expect(text).to_have_text("good day\n 30%")
-    run.report(log="K\r\nнаука 科学\nשלום\n<b>no markup</b>\n")
-    expect(text).to_have_text("good day\n 30%\nнаука 科学\nשלום\n<b>no markup</b>\n")
+    run.report(log="K\r\nнужно 科学\nשמש\n<b>no markup</b>\n")
+    expect(text).to_have_text("good day\n 30%\nнужно 科学\nשמש\n<b>no markup</b>\n")
     # Who reads further up is left there; who goes on following sees the end.
     run.report(log="".join(f"line {n}\n" for n in range(300)))
     expect(text).to_contain_text("line 299")
@@ -241,7 +241,8 @@ def test_a_log_is_shown_as_a_terminal_would(opened, portal):
     expect(text).to_have_class(re.compile("wrap"))
 
 
-def test_a_log_of_100_mb_stays_quick_and_all_of_it_is_searched(opened, portal, tmp_path):
+@pytest.mark.parametrize("mib", [12, pytest.param(100, marks=pytest.mark.heavy)])
+def test_a_long_log_stays_quick_and_all_of_it_is_searched(opened, portal, tmp_path, mib):
     job = submitted(portal.service)
     run = job.add_trial(0)
     run.claim()
@@ -249,16 +250,16 @@ def test_a_log_of_100_mb_stays_quick_and_all_of_it_is_searched(opened, portal, t
         b"epoch %07d val_accuracy=0.5 nothing to be seen here at all, as on every other day\n" % n for n in range(1000)
     ]
     block = b"".join(lines)
-    parts = [block] * (100 * 2**20 // len(block) + 1)
+    parts = [block] * (mib * 2**20 // len(block) + 1)
     parts[1:1] = ["first Needle äöü\n".encode()]
-    parts[600:600] = [b" 10% needle\r 20% haystack\n"]
+    parts[60:60] = [b" 10% needle\r 20% haystack\n"]
     parts.append(b"last NEEDLE\n")
     whole = b"".join(parts)
     long_log(portal.service, run, whole)
     page = opened(job, 0)
     text = page.locator("#log-text")
     expect(text).to_contain_text("last NEEDLE")
-    expect(page.locator("#log-state")).to_contain_text("of 100 MiB so far")
+    expect(page.locator("#log-state")).to_contain_text(f"of {mib:.0f}")
     found = page.locator("#log-found")
     field = page.get_by_role("searchbox", name="Search the log")
     field.fill("needle")
@@ -395,7 +396,7 @@ def test_many_metrics_and_parameters_fit_a_phone(opened, portal):
     }
     space["kind"] = {"type": "categorical", "values": ["ש" * 80, "科学" * 30]}
     job = submitted(portal.service, name="数字 " + "long-name-" * 19, space=space)
-    params = {name: 0.25 for name in space} | {"kind": "科学" * 30}
+    params = dict.fromkeys(space, 0.25) | {"kind": "科学" * 30}
     run = job.add_trial(0, params)
     run.claim()
     run.report(*[(1, f"metric_{n:02d}_with_a_long_name", 0.1 * n) for n in range(40)], log="x" * 3000 + "\n")
@@ -425,7 +426,7 @@ def test_a_job_that_is_deleted_while_it_is_watched_is_said_once_and_asked_for_no
     expect(page.locator("#log-text")).to_have_text("epoch 1\n")
     expect(page.locator("#live-state")).to_have_text("Live")
     drawn(page, "curves")
-    expect(page.locator("#chart-resources")).to_have_attribute("data-drawn", re.compile(r"[1-9]"))
+    drawn(page, "resources")
     job.delete()
     expect(page.get_by_role("alert")).to_contain_text("This job was deleted")
     expect(page.locator("#log-problem")).to_have_text(re.compile("deleted|not there any more"))
