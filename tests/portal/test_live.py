@@ -2,35 +2,41 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
+import tuning_service.portal
 from tests.portal.browser import Pages
 from tests.portal.conftest import Portal
 from tests.rest_service import Driver, archive, job_file
 from tuning_service.domain.state import JobStatus
 from tuning_service.portal.rendered import Rendered
-from tuning_service.portal.static import address_of
+
+BENCH = '<!doctype html><title>Bench</title><link rel="icon" href="data:,"><main id="main" tabindex="-1"></main>'
 
 # -- morph: what is there becomes what is wanted, with the fewest changes
 
 
 @pytest.fixture
-def bench(page: Page) -> Iterator[Page]:
-    """A page in which `morphed` finds a place of its own."""
-    page.goto("/sign-in")
-    yield page
+def bench(pages: Pages) -> Page:
+    """A page in which `morphed` finds a place of its own; it needs no service."""
+    script = Path(tuning_service.portal.__file__).parent / "static" / "morph.js"
+    page = pages.open("http://127.0.0.1:9")
+    page.route("**/*", lambda route: route.fulfill(status=200, content_type="text/html", body=BENCH))
+    page.route("**/morph.js", lambda route: route.fulfill(status=200, path=script, content_type="text/javascript"))
+    page.goto("/")
+    return page
 
 
 def morphed(page: Page, before: str, after: str, *, doing: str = "") -> str:
-    """What HTML `before` has become after `doing` in it and a morph to `after`; `window.was` is what `box.q` was before."""
+    """What the HTML `before` has become after `doing` something in it and a morph to `after`."""
     page.evaluate(
-        """async ([address, before, after, doing]) => {
-            const { morph } = await import(address);
-            document.getElementById('bench')?.remove();
+        """async ([before, after, doing]) => {
+            const { morph } = await import('/morph.js');
             const box = document.createElement('div');
             box.id = 'bench';
             document.getElementById('main').append(box);
@@ -50,7 +56,7 @@ def morphed(page: Page, before: str, after: str, *, doing: str = "") -> str:
             next.innerHTML = after;
             morph(box, next);
         }""",
-        [address_of("morph.js"), before, after, doing],
+        [before, after, doing],
     )
     return str(page.evaluate("document.getElementById('bench').innerHTML"))
 
@@ -97,7 +103,8 @@ def test_focus_on_what_goes_moves_to_the_page_and_is_not_lost(bench):
 def test_what_a_reader_did_stays(bench):
     before = (
         '<input type="checkbox" id="tick"><details id="more"><summary>More</summary>text</details>'
-        '<input id="field" value="a"><div id="list" style="height:50px;overflow:auto"><p style="height:500px">x</p></div>'
+        '<input id="field" value="a"><div id="list" style="height:50px;overflow:auto">'
+        '<p style="height:500px">x</p></div>'
     )
     after = before.replace("text", "other text").replace('value="a"', 'value="b"').replace(">x<", ">y<")
     html = morphed(bench, before, after, doing="tick #tick;open #more;focus #field;type #field mine;scroll #list 80")
@@ -112,6 +119,13 @@ def test_what_a_script_keeps_gets_its_data_and_nothing_else(bench):
 
 
 # -- the stream, and what it moves
+
+
+@pytest.fixture
+def portal(portal: Portal, pages: Pages) -> Iterator[Portal]:
+    """As everywhere, but its pages go before it: none asks for what is not there."""
+    yield portal
+    pages.close()
 
 
 def running(portal: Portal, name: str = "digits") -> Driver:
