@@ -157,4 +157,6 @@ def test_any_manager_behind_a_load_balancer_answers_anything(pages, watch, porta
         page.get_by_role("button", name="Stop", exact=True).click()
         page.get_by_role("button", name="Stop the job").click()
         expect(page.locator("#job-head .badge")).to_have_text("running → stopping")
+        driver.set_status(JobStatus.STOPPED)
+        expect(page.locator("#job-head .badge")).to_have_text("stopped")
         portal.start()
