@@ -26,7 +26,7 @@ from tuning_service.wiring import managers_of
 POINTS = """\
 {"optimizer": "adam", "lr": 0.0001, "batch_size": 256, "width": 8, "dropout": 0.6, "weight_decay": 0.000001}
 {"optimizer": "adam", "lr": 0.005, "batch_size": 32, "width": 32, "dropout": 0.0, "weight_decay": 0.000001}"""
-TRAINING_MS = 60_000  # importing torch takes most of it
+TRAINING_MS = 150_000  # importing torch takes most of it, and long on a busy machine
 _RECORD = """() => {
   window.seen = [];
   const look = () => {
