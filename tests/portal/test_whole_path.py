@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,11 @@ def start_the_digits_example(page: Page, fields: dict[str, str]) -> str:
 @pytest.mark.timeout(300)
 def test_a_network_is_tuned_from_sign_in_to_delete(pages, watch, tmp_path):
     watch.allow("status of 404")  # what the other tenant asks for
-    with deployed(tmp_path) as deployment, TuningClient(deployment.url, deployment.operator_key) as operator:
+    with (
+        deployed(tmp_path) as deployment,
+        TuningClient(deployment.url, deployment.operator_key) as operator,
+        closing(pages),  # before the service goes, which they would complain of
+    ):
         for tenant in ("vision", "speech"):
             operator.create_tenant(tenant)
             operator.create_user("ada", PASSWORD, tenant=tenant)
@@ -111,7 +115,6 @@ def test_a_network_is_tuned_from_sign_in_to_delete(pages, watch, tmp_path):
         with page.expect_navigation(url="**/jobs"):
             page.get_by_role("button", name="Delete the job").click()
         expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
-        pages.close()  # before the service goes, which they would complain of
 
 
 @contextmanager
