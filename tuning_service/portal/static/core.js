@@ -285,7 +285,7 @@ async function signOut() {
 }
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-method]");
+  const button = event.target.closest("button[data-method]:not([data-dialog])");
   if (button) act(button);
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
