@@ -58,7 +58,7 @@ def test_why_a_plugin_cannot_be_used_is_told(page, portal, watch):
     expect(alert).to_be_visible()
     expect(alert).to_contain_text(re.compile("archive|zip"))
     upload(page, zipped(plugin_files(name="random")))
-    expect(alert).to_contain_text("plugin.toml.name: 'random' is the name of a built-in algorithm.")
+    expect(alert).to_contain_text("In plugin.toml.name: 'random' is the name of a built-in algorithm.")
     check_accessibility(page)
     # That it fails when it is tried out is seen afterwards, with the plug-in's own words.
     upload(page, zipped(plugin_files("raise ValueError('no <luck> today')")))

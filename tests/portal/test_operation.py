@@ -78,7 +78,7 @@ def test_a_pool_from_its_making_to_its_end(page, portal, watch):
     card.get_by_role("button", name="Cordon…").click()
     dialog = page.get_by_role("dialog", name="Leave out an executor of h100")
     sent(dialog, "Leave out")
-    expect(problem(dialog, "host")).to_contain_text("is empty")
+    expect(problem(dialog, "host")).to_have_text("Is empty. Fill it in.")
     dialog.locator("[name=host]").fill("node7.cluster")
     dialog.locator("[name=reason]").fill("its disk is <b>replaced</b>")
     dialog.locator("[name=minutes]").fill("-5")

@@ -133,7 +133,7 @@ async function upload(form) {
   } catch (problem) {
     // What is wrong inside of the file is said beside it.
     const beside = (field) => form.elements.namedItem(field)?.checkVisibility();
-    const errors = (problem.errors || []).map((error) => (beside(error.field) ? error : { ...error, field: file.name, message: `${error.field}: ${error.message}` }));
+    const errors = (problem.errors || []).map((error) => (beside(error.field) ? error : { ...error, field: file.name, message: `In ${error.field}: ${error.message}` }));
     showProblems(form, { message: problem.message, errors });
   } finally {
     button.disabled = false;
