@@ -9,7 +9,7 @@ BENCH := benchmarks/.venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all test-faults lint bench bench-portal browser clean
+.PHONY: help env demo test test-all test-faults lint bench bench-portal browser screenshots clean
 
 help: ## list the commands
 	@echo "Usage: make COMMAND [VENV=$(VENV)] [PYTHON=$(PYTHON)]"
@@ -45,6 +45,9 @@ bench: $(BENCH)/.installed ## measure trials per second beside other tuners, in 
 
 bench-portal: $(BENCH)-portal/.installed browser ## measure the portal's pages in a browser, beside optuna-dashboard
 	$(IN_VENV) -m benchmarks.portal --peer-python $(BENCH)-portal/bin/python
+
+screenshots: browser ## make the pictures of the portal in docs/images
+	$(IN_VENV) -m tests.portal.screenshots
 
 clean: ## remove the environments and all caches
 	@# Only what this file made: VENV may have been pointed at somebody's own environment.

@@ -147,7 +147,8 @@ def show_next_steps(service: Service, job_id: str, url: str, key: str, *, keep: 
         script = script.relative_to(Path.cwd())
     command = shlex.quote(str(script))
     if keep:
-        console.print(f"\nThe service goes on at {url} until you run: kill {service.pid}\nLook further with:")
+        console.print(f"\nThe service goes on at {url} until you run: kill {service.pid}")
+        console.print("Open that address in a browser and sign in with the API key below, or look further with:")
     else:
         url = "http://127.0.0.1:8000"
         serve = f"{command} serve --port 8000 --data-dir {shlex.quote(str(service.data_dir))}"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import argon2
 import pytest
 
+from tests import databases
 from tests.postgres import PostgresServer
 from tests.spark_cluster import StandaloneCluster
 from tuning_service.manager import passwords
-from tuning_service.storage.engine import upgrade_schema
 from tuning_service.storage.store import Store
 
 
@@ -21,6 +21,14 @@ def postgres() -> Iterator[PostgresServer]:
         at_end.callback(server.stop)
         server.start()
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer) -> Iterator[str]:
+    """The name of a database with the current schema, of which others are copies."""
+    with postgres.database() as url:
+        databases.migrate(url)
+        yield url.rpartition("/")[2]
 
 
 @pytest.fixture
@@ -57,32 +65,33 @@ def database_url(request, tmp_path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request, tmp_path) -> Iterator[str]:
+    """A database with the current schema, on each kind of server that is supported."""
+    if request.param == "sqlite":
+        yield databases.sqlite_in(tmp_path)
+        return
+    template = request.getfixturevalue("postgres_template")
+    with request.getfixturevalue("postgres").database(template) as url:
+        yield url
+
+
 @pytest.fixture
-def store(database_url) -> Iterator[Store]:
-    """A store with the current schema, on each kind of database."""
-    with _opened(database_url) as opened:
+def store(store_url) -> Iterator[Store]:
+    """A store on each kind of database."""
+    with contextlib.closing(Store.open(store_url)) as opened:
         yield opened
 
 
 @pytest.fixture
 def sqlite_store(tmp_path) -> Iterator[Store]:
-    """A store with the current schema, on SQLite: for tests in which the kind of database does not matter."""
-    with _opened(f"sqlite:///{tmp_path / 'tuning.db'}") as opened:
+    """A store on SQLite: for tests in which the kind of database does not matter."""
+    with contextlib.closing(Store.open(databases.sqlite_in(tmp_path))) as opened:
         yield opened
 
 
 @pytest.fixture
-def postgres_store(postgres) -> Iterator[Store]:
-    """A store with the current schema, on PostgreSQL: for tests that ask for the one or the other by name."""
-    with postgres.database() as url, _opened(url) as opened:
+def postgres_store(postgres, postgres_template) -> Iterator[Store]:
+    """A store on PostgreSQL: for tests that ask for the one or the other by name."""
+    with postgres.database(postgres_template) as url, contextlib.closing(Store.open(url)) as opened:
         yield opened
-
-
-@contextlib.contextmanager
-def _opened(url: str) -> Iterator[Store]:
-    opened = Store.open(url)
-    try:
-        upgrade_schema(opened.engine)
-        yield opened
-    finally:
-        opened.close()

@@ -139,10 +139,10 @@ class PostgresServer:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of a database of its own, which is gone afterwards."""
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """The URL of a database of its own, gone afterwards: a copy of `template`, to which nobody may be connected."""
         name = f"test_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:

@@ -116,7 +116,7 @@ def vision(tmp_path_factory):
     _, key = service.access.create_key(operator, name="me", role="member", tenant="eight")
     digest = service.tuning.upload_program(service.principal(key), archive()).digest
     yield service, service.principal(key), digest
-    service.store.close()
+    service.close()
 
 
 @pytest.mark.parametrize(("change", "answer"), [tuple(line) for line in blocks(JOB_FILE, "refused")[0]])

@@ -9,26 +9,38 @@ from tests.plugins import plugin_files, zipped
 from tests.rest_service import Driver, Service, a_user
 
 OPEN = {"/healthz", "/readyz"}
+OPEN_PAGES = {"/sign-in", "/static/{release}/{name}"}
 SIGN_IN = ("POST", "/v1/session")
+# What a route does not do without.
+NEEDS = {"search": {"q": "epoch"}, "slice": {"parameter": "lr"}, "contour": {"x": "lr", "y": "optimizer"}}
+
+
+def walk(routes: object, prefix: str = "") -> list[tuple[str, str, bool]]:
+    """(method, path template, whether it is the portal's) of every route, however deep it is nested."""
+    found = []
+    for route in routes:  # type: ignore[attr-defined]
+        if hasattr(route, "methods") and hasattr(route, "path"):
+            path = (prefix + route.path).replace(":path}", "}")
+            is_page = route.endpoint.__module__.startswith("tuning_service.portal")
+            found += [(method, path, is_page) for method in route.methods or () if method != "HEAD"]
+        elif hasattr(route, "routes"):
+            found += walk(route.routes, prefix + getattr(route, "prefix", ""))
+    return found
 
 
 def all_routes(service: Service) -> list[tuple[str, str]]:
-    """(method, path template) of every route that the application has, however deep it is nested."""
-
-    def walk(routes: object, prefix: str = "") -> list[tuple[str, str]]:
-        found = []
-        for route in routes:  # type: ignore[attr-defined]
-            if hasattr(route, "methods") and hasattr(route, "path"):
-                path = (prefix + route.path).replace(":path}", "}")
-                found += [(method, path) for method in route.methods or () if method != "HEAD"]
-            elif hasattr(route, "routes"):
-                found += walk(route.routes, prefix + getattr(route, "prefix", ""))
-        return found
-
-    listed = walk(service.app.routes)
+    """(method, path template) of every route that the application has beside the portal's pages."""
+    listed = [(method, path) for method, path, is_page in walk(service.app.routes) if not is_page]
     for path, item in service.app.openapi()["paths"].items():
         listed += [(method.upper(), path) for method in item]
     return sorted(set(listed))
+
+
+def all_pages(service: Service) -> list[str]:
+    """The path templates of all that the portal adds, which is looked at and never written to."""
+    pages = [(method, path) for method, path, is_page in walk(service.app.routes) if is_page]
+    assert {method for method, _ in pages} == {"GET"}
+    return sorted({path for _, path in pages})
 
 
 def filled(path: str, driver: Driver, digest: str, user_id: str = "user_0") -> str:
@@ -44,6 +56,7 @@ def filled(path: str, driver: Driver, digest: str, user_id: str = "user_0") -> s
         ("tenant", "vision"),
         ("host", "node7"),
         ("path", "train.py"),
+        ("topic", driver.job_id),
     ):
         path = path.replace("{" + name + "}", value)
     assert "{" not in path, path
@@ -67,6 +80,39 @@ def test_every_route_but_health_needs_a_key(service: Service, driver: Driver) ->
                 assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_every_page_sends_strangers_to_the_sign_in(service: Service, driver: Driver) -> None:
+    pages = all_pages(service)
+    assert {"/", "/jobs", "/jobs/{job_id}", *OPEN_PAGES} <= set(pages)
+    with service.http(key="", follow_redirects=True) as anonymous:
+        for path in set(pages) - OPEN_PAGES - {"/live/{topic}"}:
+            page = filled(path, driver, "0" * 64)
+            answer = anonymous.get(page)
+            assert (answer.status_code, answer.url.path) == (200, "/sign-in"), page
+            assert answer.url.params["next"] == ("/jobs" if page == "/" else page)
+            assert driver.job_id not in answer.text.replace(page, "")
+            part = anonymous.get(page, headers={"X-Live": "1"})
+            assert (part.status_code, part.text) == (401, "") or page == "/"
+        assert anonymous.get(f"/live/{driver.job_id}").status_code == 401
+        assert anonymous.get("/sign-in").status_code == 200
+
+
+def test_pages_of_another_tenants_objects_are_not_found(service: Service, driver: Driver) -> None:
+    driver.add_trial(0).complete(0.9)
+    of_jobs = [path for path in all_pages(service) if "{job_id}" in path or "{topic}" in path]
+    assert len(of_jobs) >= 8
+    with service.http(key="") as stranger, service.http(key="") as owner:
+        for http, key in ((stranger, service.keys["speech/admin"]), (owner, service.key)):
+            assert http.post("/v1/session", json={"key": key}).status_code == 200
+        for path in of_jobs:
+            page = filled(path, driver, "0" * 64)
+            answer = stranger.get(page)
+            assert answer.status_code == 404, page
+            assert "digits" not in answer.text
+            assert stranger.get(page, headers={"X-Live": "1"}).status_code == 404
+            with owner.stream("GET", page) as seen:
+                assert seen.status_code == 200, page
+
+
 def test_another_tenants_objects_are_not_found(service: Service, driver: Driver) -> None:
     driver.add_trial(0).complete(0.9)
     service.plugins.upload(service.principal(), zipped(plugin_files(name="mine", version="1.0.0")))
@@ -78,7 +124,7 @@ def test_another_tenants_objects_are_not_found(service: Service, driver: Driver)
     with service.http(service.keys["speech/admin"]) as stranger:
         for method, path in named:
             body = {} if method == "PATCH" else None
-            wanted = {"q": "epoch"} if path.endswith("/search") else None
+            wanted = NEEDS.get(path.rpartition("/")[2])
             answer = stranger.request(method, filled(path, driver, digest, user.id), json=body, params=wanted)
             assert answer.status_code == 404, (method, path, answer.text)
             assert answer.json()["title"] == "Not found"

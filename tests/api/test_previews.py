@@ -22,8 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(tmp_path_factory.mktemp("previews"))
     with service.served():
         yield service
-    service.plugins.close()
-    service.store.close()
+    service.close()
 
 
 def preview(service: Service, source: Any, key: str | None = None, **wish: Any) -> dict[str, Any]:

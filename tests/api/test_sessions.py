@@ -33,8 +33,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(tmp_path_factory.mktemp("shared"))
     with service.served():
         yield service
-    service.plugins.close()
-    service.store.close()
+    service.close()
 
 
 @pytest.fixture
@@ -136,7 +135,8 @@ def test_what_a_proxy_says_counts_only_from_trusted_ones(tmp_path: Path, trusted
         interface.server.should_exit = True
         thread.join()
         listener.close()
-        interface.plugins.close()
+        interface.managers.plugins.close()
+        interface.managers.analysis.close()
         store.close()
 
 
@@ -476,5 +476,4 @@ def test_many_sign_ins_at_once_keep_no_other_request_waiting(tmp_path: Path, mon
             for thread in threads:
                 thread.join()
     assert statuses == [200] * 8
-    service.plugins.close()
-    service.store.close()
+    service.close()

@@ -177,4 +177,4 @@ def test_streams_end_when_the_service_stops(tmp_path: Any) -> None:
         next(stream)
         service.app.state.stopping.set()
         list(stream)  # ends
-    service.store.close()
+    service.close()

@@ -333,8 +333,7 @@ def test_the_first_operator_who_signs_in_is_made_where_the_database_is(tmp_path:
         who = service.sessions.sign_in("", "root", "correct horse battery").principal
         assert (who.key_id, who.role) == (made.stdout.strip(), "operator")
     finally:
-        service.plugins.close()
-        service.store.close()
+        service.close()
 
 
 def test_quotas_are_set_and_shown_beside_what_is_used(service: Service) -> None:

@@ -67,11 +67,11 @@ def run_processes(target, arguments):
             process.close()
 
 
-def test_processes_write_at_once_and_nothing_is_lost_or_refused(store, database_url):
+def test_processes_write_at_once_and_nothing_is_lost_or_refused(store, store_url):
     alice = a_tenant(store, "a")
     job = stored_job(store, alice)
     together = multiprocessing.get_context("spawn").Barrier(2)
-    codes = run_processes(in_process, [lambda _, w=w: (database_url, job, alice, w, together) for w in range(2)])
+    codes = run_processes(in_process, [lambda _, w=w: (store_url, job, alice, w, together) for w in range(2)])
     assert codes == [0, 0]
     assert count(store, alice, job) == {TrialStatus.QUEUED: 2 * ROUNDS}
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,12 @@ def test_the_image_copies_what_exists_and_what_is_not_ignored():
     ]
     assert {"pyproject.toml", "migrations", "tuning_service", "deploy/entrypoint.py"} <= set(copied)
     assert [c for c in copied if not (ROOT / c).exists() or f"!{c}" not in ignored] == []
+
+
+def test_the_image_gets_all_that_the_package_is_built_from():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for folder in (*build["packages"], *build["force-include"]):
+        assert f"\nCOPY {folder} {folder}\n" in DOCKERFILE, folder
 
 
 def test_the_image_runs_a_command_of_ours_as_nobody_special():

@@ -59,9 +59,16 @@ async def read_log(
     start: Start = 0,
     length: Length = LARGEST_PIECE,
     follow: Annotated[bool, Query(description="Keep sending what comes until the execution has ended")] = False,
+    download: Annotated[bool, Query(description="All that there is so far, as a file, however long")] = False,
 ) -> Response:
-    """Read one execution's log: a piece of it (`start` and `length`, or a Range header), or all as it comes."""
+    """Read one execution's log: a piece of it (`start` and `length`, or a Range header), all, or all as it comes."""
     reader = _Reader(tuning, who, job_id, number, task)
+    if download:
+        await reader.settle_on_task()
+        total = (await reader.piece(0, 0)).total
+        request.state.stream = True
+        headers = {"Content-Disposition": f'attachment; filename="trial-{number}.log"'}
+        return StreamingResponse(_whole(reader, total), media_type=MEDIA_TYPE, headers=headers)
     if follow:
         await reader.piece(0, 0)  # so that what is not found is a 404 and no broken stream
         request.state.stream = True
@@ -126,6 +133,16 @@ class _Reader:
     @property
     def has_task(self) -> bool:
         return self._task is not None
+
+
+async def _whole(reader: _Reader, total: int) -> AsyncIterator[bytes]:
+    position = 0
+    while position < total:
+        piece = await reader.piece(position, min(_STREAMED_PIECE, total - position))
+        if not piece.data:
+            return
+        yield piece.data
+        position += len(piece.data)
 
 
 async def _followed(

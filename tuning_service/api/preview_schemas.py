@@ -29,11 +29,13 @@ class PreviewIn(BaseModel):
 
 
 class PlacedProblemOut(Out):
-    field: str = Field(description="Dotted path as its author wrote it; yaml: the text as a whole")
-    message: str
-    remedy: str
-    line: int | None = Field(description="In the YAML text, from 1; null where that cannot be told")
-    column: int | None
+    field: str = Field(
+        description="Dotted path as its author wrote it; yaml: the text as a whole", examples=["space.lr.min"]
+    )
+    message: str = Field(description="What is wrong", examples=["min 0.3 is greater than max 0.0001."])
+    remedy: str = Field(description="What to do about it", examples=["Swap them."])
+    line: int | None = Field(description="In the YAML text, from 1; null where that cannot be told", examples=[2])
+    column: int | None = Field(description="In that line, from 1", examples=[7])
 
     @classmethod
     def of(cls, placed: PlacedProblem) -> "PlacedProblemOut":

@@ -9,6 +9,7 @@ from tuning_service.portal.view import View
 
 _MOST_BYTES = 16 * 2**20
 _OLDEST_S = 30.0
+_LONGEST = 20  # digits of a version
 
 
 class Rendered:
@@ -21,26 +22,26 @@ class Rendered:
         self._rendering: dict[tuple[str, ...], threading.Lock] = {}
 
     def get(self, view: View, version: str, render: Callable[[], str]) -> str:
-        """What `render` gives, or gave for the same page and `version`; "" is no version and always rendered.
+        """What `render` gives, or gave for the same page and `version`; what is no version is always rendered.
 
         A version names the state of all that the page shows, so what was rendered later for it is as good.
         """
-        if not version:
+        if not (version.isascii() and version.isdecimal() and len(version) <= _LONGEST):
             return render()
         tenant = view.principal.tenant
         url = view.request.url
         key = ("" if tenant is None else tenant.id, str(view.principal.role), url.path, url.query, version)
         with self._lock:
             mine = self._rendering.setdefault(key, threading.Lock())
-        with mine:
-            text = self._find(key)
-            if text is None:
-                try:
+        try:
+            with mine:
+                text = self._find(key)
+                if text is None:
                     text = render()
                     self._keep(key, text)
-                finally:
-                    with self._lock:
-                        self._rendering.pop(key, None)
+        finally:
+            with self._lock:
+                self._rendering.pop(key, None)
         return text
 
     def _find(self, key: tuple[str, ...]) -> str | None:

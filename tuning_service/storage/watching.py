@@ -70,7 +70,7 @@ class WatchRows:
             .order_by(trial.job_id, trial.status)
         )
         measured = (
-            select(task.job_id, func.count(), func.max(task.measured_at))
+            select(task.job_id, func.count(), func.max(task.measured_at), func.max(task.claimed_at))
             .where(task.job_id.in_(wanted), task.status.in_(_OPEN_TASKS))
             .group_by(task.job_id)
         )

@@ -41,6 +41,7 @@ def overview(view: View) -> Page:
     context = {
         "best": best,
         "settings": settings(spec, best.trials[0]) if best.trials else (),
+        "has_defaults": spec.space.default_point is not None,
         "failures": managers.overview.failures(principal, job_id) if shown.progress.failed else (),
         "points": _waiting_points(view, shown.job),
         "points_shown": _POINTS_SHOWN,

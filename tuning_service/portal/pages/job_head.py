@@ -26,7 +26,7 @@ class JobHead:
 
     job: TuningJob
     shown: JobView
-    used_s: float  # running time
+    used_s: float | None  # running time
     may_act: bool
 
     @property
@@ -76,7 +76,8 @@ def head_of(view: View, shown: JobView) -> JobHead:
     """The header for who looks at the page."""
     job = shown.job
     ran = 0.0 if job.running_since is None else max(0.0, view.managers.tuning.now() - job.running_since)
-    return JobHead(job=job, shown=shown, used_s=job.used_s + ran, may_act=view.may("member"))
+    used_s = job.used_s + ran
+    return JobHead(job=job, shown=shown, used_s=used_s or None, may_act=view.may("member"))
 
 
 def job_page(

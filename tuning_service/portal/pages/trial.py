@@ -4,27 +4,41 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuning_service.domain.errors import NotFound
+from tuning_service.domain.job import Progress
 from tuning_service.domain.parameters import ParamValue
-from tuning_service.domain.state import OPEN_TRIALS
-from tuning_service.domain.trial import TuningTask
+from tuning_service.domain.state import OPEN_TASKS, OPEN_TRIALS, TaskStatus, TrialStatus
+from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 from tuning_service.manager.model_tuning_mgr import JobView, TrialView
 from tuning_service.portal.view import Page, View
 
-_MOST_STORED = 12  # metrics that are shown at once
+_AT_ONCE = 8  # metrics that are shown without opening the list of all
+
+# What an end means for the job, by whose fault it was.
+_MEANING: Mapping[FaultKind, str] = {
+    FaultKind.PROGRAM: "The algorithm learns that this configuration fails.",
+    FaultKind.INFEASIBLE: "This configuration cannot be trained. The algorithm learns that, and it does not count as a"
+    " failure of the job.",
+    FaultKind.CLUSTER: "The cluster's fault, not the program's. The algorithm only learns that the configuration was"
+    " tried.",
+    FaultKind.SERVICE: "The service's fault, not the program's. The algorithm only learns that the configuration was"
+    " tried.",
+    FaultKind.ENVIRONMENT: "The executor could not give the program the Python packages that it needs. The job ends,"
+    " and can be resumed once that is mended.",
+}
 
 
 def trial(view: View) -> Page:
     """The page of one trial; `?task=` chooses an execution, the newest is shown without."""
     job_id, number = view.path["job_id"], view.path["number"]
-    if not number.isdecimal() or len(number) > 9:
+    if not (number.isascii() and number.isdecimal()) or len(number) > 9:
         raise NotFound(f"There is no trial {number!r}.")
     tuning = view.managers.tuning
     job = tuning.job(view.principal, job_id)
     found = tuning.trial(view.principal, job_id, int(number))
-    best = tuning.best(view.principal, job_id)
-    task = _chosen(found, view.query.get("task", ""))
-    ended = found.trial.status not in OPEN_TRIALS
+    best = next(iter(tuning.best(view.principal, job_id).trials), None)
     shown = found.trial
+    task = _chosen(found.tasks, view.query.get("task", ""))
+    measured = [(name, value) for name, value in sorted(shown.metrics.items()) if name not in shown.values]
     return Page(
         template="trial.html",
         title=f"Trial {shown.number} of {job.job.spec.name}",
@@ -36,31 +50,56 @@ def trial(view: View) -> Page:
             "trial": shown,
             "tasks": found.tasks,
             "task": task,
-            "ended": ended,
-            "elapsed": _elapsed(found, tuning.now()),
-            "rows": _rows(job, shown.params, best.trials[0].params if best.trials else {}),
-            "best": best.trials[0] if best.trials else None,
-            "metrics": list(shown.metrics.items())[:_MOST_STORED],
-            "more_metrics": max(0, len(shown.metrics) - _MOST_STORED),
-            "last": job.progress.completed + job.progress.failed + job.progress.stopped + job.progress.running,
+            "ended": shown.status not in OPEN_TRIALS,
+            "stopping": shown.stop_requested and shown.status in OPEN_TRIALS,
+            "waiting": _waiting(job, found),
+            "lost": sum(each.status is TaskStatus.LOST for each in found.tasks),
+            "meaning": _MEANING.get(shown.fault, "") if shown.status is TrialStatus.FAILED else "",
+            "elapsed": _elapsed(shown, tuning.now()),
+            "rows": _rows(job, shown.params, {} if best is None else best.params),
+            "best": best,
+            "is_best": best is not None and best.number == shown.number,
+            "at_once": measured[:_AT_ONCE],
+            "measured": measured if len(measured) > _AT_ONCE else [],
+            "now": tuning.now(),
+            "count": _count(job.progress),
+            "beat": _beat(found.tasks),
         },
     )
 
 
-def _chosen(found: TrialView, text: str) -> TuningTask | None:
-    tasks: Sequence[TuningTask] = found.tasks
-    if text.isdecimal():
-        for task in tasks:
-            if str(task.number) == text:
-                return task
-    return tasks[-1] if tasks else None
+def _chosen(tasks: Sequence[TuningTask], text: str) -> TuningTask | None:
+    named = [task for task in tasks if str(task.number) == text]
+    return named[0] if named else tasks[-1] if tasks else None
 
 
-def _elapsed(found: TrialView, now: float) -> float | None:
-    trial = found.trial
+def _waiting(job: JobView, found: TrialView) -> str:
+    """What a trial that is not being trained waits for; "" when it waits for nothing."""
+    trial, tasks = found.trial, found.tasks
+    if trial.status not in OPEN_TRIALS or (tasks and tasks[-1].status is TaskStatus.CLAIMED):
+        return ""
+    told = job.job.reason
+    if told:
+        return told
+    if tasks and tasks[-1].status in OPEN_TASKS:
+        return "Waits for a free slot of the cluster."
+    return "Waits for its turn."
+
+
+def _elapsed(trial: Trial, now: float) -> float | None:
     if trial.started_at is None:
         return None
-    return (trial.ended_at or now) - trial.started_at
+    return max(0.0, (now if trial.ended_at is None else trial.ended_at) - trial.started_at)
+
+
+def _count(progress: Progress) -> int:
+    """Trials that have a page: their numbers are those below this."""
+    return progress.queued + progress.running + progress.completed + progress.failed + progress.stopped
+
+
+def _beat(tasks: Sequence[TuningTask]) -> str:
+    """Another text whenever an open execution was heard of: its charts have more to draw, though no word changes."""
+    return str(int(tasks[-1].heartbeat_at or 0)) if tasks and tasks[-1].status in OPEN_TASKS else ""
 
 
 def _rows(job: JobView, params: Mapping[str, ParamValue], best: Mapping[str, ParamValue]) -> list[dict[str, Any]]:
@@ -73,7 +112,7 @@ def _rows(job: JobView, params: Mapping[str, ParamValue], best: Mapping[str, Par
             "best": best.get(name),
             "default": entry.get("default"),
             "range": _range(entry),
-            "differs": name in params and name in best and params[name] != best[name],
+            "differs": params.get(name) != best.get(name),
         }
         for name, entry in described.items()
     ]

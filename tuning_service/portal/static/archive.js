@@ -29,23 +29,48 @@ function pax(name) {
   return encoder.encode(`${length}${rest}`);
 }
 
-// `files` as an input with webkitdirectory has them. The folder's own name is left out, and so is what nobody trains with.
-export async function packed(files) {
+// A shell pattern as `.tuningignore` has them; "*" stands for slashes, too.
+function pattern(text) {
+  const inside = text.replace(/\[(!?)([^\]]+)\]|([.+^${}()|\\[\]])|(\*)|(\?)/g, (_, not, set, special, star) =>
+    set !== undefined ? `[${not ? "^" : ""}${set.replaceAll("\\", "\\\\")}]` : special ? `\\${special}` : star ? ".*" : ".",
+  );
+  return new RegExp(`^${inside}$`, "su");
+}
+
+function patterns(text) {
+  const lines = text.split("\n").map((line) => line.trim().replace(/\/+$/, "").replace(/^\.\//, "").replace(/^\//, ""));
+  return lines.filter((line) => line && !line.startsWith("#")).map(pattern);
+}
+
+// A pattern is for a name, or for a path from the folder, of a file or of a folder that it is in.
+function isLeftOut(path, wanted) {
+  const names = path.split("/");
+  return names.some((name, i) => wanted.some((each) => each.test(name) || each.test(names.slice(0, i + 1).join("/"))));
+}
+
+// `files` as an input with webkitdirectory has them. The folder's own name is left out, and so are what nobody trains
+// with and what the folder's .tuningignore lists. Throws `tooLarge(bytes)` when there is more than `most` to pack.
+export async function packed(files, most, tooLarge) {
+  const pathOf = (file) => file.webkitRelativePath.split("/").slice(1).join("/");
+  const list = files.find((file) => pathOf(file) === ".tuningignore");
+  const wanted = list ? patterns(await list.text()) : [];
+  const kept = files
+    .map((file) => [pathOf(file), file])
+    .filter(([name]) => name && !LEFT_OUT.test(name) && !isLeftOut(name, wanted))
+    .sort(([one], [other]) => (one < other ? -1 : 1)); // the same files, the same digest
+  if (!kept.length) throw new Error("The folder holds no files to train with. Choose the one in which the program is.");
+  const total = kept.reduce((sum, [, file]) => sum + file.size, 0);
+  if (total > most) throw tooLarge(total);
   const parts = [];
-  let count = 0;
-  for (const file of files) {
-    const name = file.webkitRelativePath.split("/").slice(1).join("/");
-    if (!name || LEFT_OUT.test(name)) continue;
+  kept.forEach(([name, file], i) => {
     const bytes = encoder.encode(name);
-    if (bytes.length > 99 || bytes.length !== name.length) {
+    const isPlain = bytes.length <= 99 && bytes.length === name.length;
+    if (!isPlain) {
       const record = pax(name);
       parts.push(header("pax", record.length, "x"), record, padding(record.length));
     }
-    const short = bytes.length > 99 || bytes.length !== name.length ? `file-${count}` : name;
-    parts.push(header(short, file.size, "0"), file, padding(file.size));
-    count += 1;
-  }
-  if (!count) throw new Error("The folder holds no files. Choose the one in which the program is.");
+    parts.push(header(isPlain ? name : `file-${i}`, file.size, "0"), file, padding(file.size));
+  });
   parts.push(new Uint8Array(2 * BLOCK));
   const stream = new Blob(parts).stream().pipeThrough(new CompressionStream("gzip"));
   return new Response(stream).blob();

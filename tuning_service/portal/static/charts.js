@@ -155,6 +155,7 @@ function message(figure, text, failed = false) {
   const box = figure.querySelector(".plot");
   globalThis.Plotly?.purge(box);
   box.replaceChildren();
+  for (const name of ["role", "aria-label"]) box.removeAttribute(name);
   const note = document.createElement("p");
   note.className = "empty";
   note.textContent = text;
@@ -184,6 +185,8 @@ async function paint(figure) {
   } else {
     const library = await plotly();
     if (!box.classList.contains("js-plotly-plot")) box.replaceChildren();
+    box.setAttribute("role", "img");
+    if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
     await library.react(box, drawn.traces, layoutFor(drawn.layout || {}, c), { ...CONFIG, ...(drawn.config || {}) });
     if (!state.bound && state.module.bound) {
       state.bound = true;

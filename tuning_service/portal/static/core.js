@@ -15,8 +15,8 @@ export class ApiProblem extends Error {
 
 // Calls REST, and gives the answer's JSON (null when there is none). Throws ApiProblem. When the session has expired it
 // asks to sign in again and then goes on, so that nothing of what was being done is lost.
-export async function api(method, path, body, { signal, again = true } = {}) {
-  const headers = { Accept: "application/json" };
+export async function api(method, path, body, { signal, again = true, headers: more = {} } = {}) {
+  const headers = { Accept: "application/json", ...more };
   const csrf = meta("csrf")?.content;
   if (csrf && method !== "GET") headers["X-CSRF-Token"] = csrf;
   let content = body;
@@ -33,7 +33,7 @@ export async function api(method, path, body, { signal, again = true } = {}) {
   }
   if (answer.status === 401 && again && path !== "/v1/session") {
     await signInAgain();
-    return api(method, path, body, { signal, again: false });
+    return api(method, path, body, { signal, again: false, headers: more });
   }
   const text = await answer.text();
   let data = null;
@@ -82,7 +82,7 @@ export function signInAgain() {
         : { tenant: tenant.value.trim(), name: name.value.trim(), password: password.value };
       try {
         await signIn(fields);
-        dialog.remove();
+        dialog.close(); // which gives the focus back to where it was
         signingIn = null;
         resolve();
       } catch (problem) {

@@ -99,6 +99,9 @@ document.addEventListener("click", (event) => {
   else if (button?.dataset.copy) run(() => copyAs(button.dataset.copy), button);
 });
 
+// On a narrow screen the tab of this page may be out of sight.
+document.querySelector(".job-head .tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 // <select data-sets="metric" data-of="chart-curves">: changes what the chart asks for, and this page's address, so that
 // a reload shows the same.
 const before = new WeakMap();

@@ -6,6 +6,8 @@ import { morph } from "./morph.js";
 const GAP_MS = 400; // between two updates
 const POLL_MS = 5000;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+const STEADY_MS = 10000; // a stream that lasted so long was well
+const MOST_MEASURES = 500; // kept for who measures
 
 export function startLive({ expired }) {
   const topic = document.querySelector('meta[name="live"]')?.content;
@@ -19,6 +21,10 @@ export function startLive({ expired }) {
   let wanted = false;
   let retry = null;
   let polling = null;
+  let over = false; // what the page shows is there no more
+  let askedAt = -GAP_MS;
+  let openedAt = 0;
+  let measures = 0;
 
   const say = (kind, text) => {
     if (!state || (state.textContent === text && state.classList.contains(kind))) return;
@@ -26,12 +32,15 @@ export function startLive({ expired }) {
     state.textContent = text;
   };
 
+  // True when the page is up to date.
   async function refresh() {
+    if (over) return false;
     if (running) {
       wanted = true;
-      return;
+      return false;
     }
     running = true;
+    askedAt = performance.now();
     wanted = false;
     const began = performance.now();
     try {
@@ -40,24 +49,39 @@ export function startLive({ expired }) {
       const answer = await fetch(location.href, { headers });
       if (answer.status === 401) {
         close();
+        say("off", "Signed out");
         await expired();
+        [version, wanted] = ["", true];
         open();
       } else if (answer.status === 404 && topic?.startsWith("job_")) {
-        close();
         gone();
       } else if (answer.ok) {
         const html = await answer.text();
-        tag = answer.headers.get("ETag") || "";
         lay(html);
+        tag = answer.headers.get("ETag") || "";
+      } else if (answer.status !== 304 && answer.status >= 429) {
+        throw new Error(`The service answered ${answer.status}.`);
       }
-      failures = 0;
+      if (topic === "poll") {
+        failures = 0;
+        say("on", "");
+      }
+      return !over;
     } catch {
       later();
+      return false;
     } finally {
       running = false;
+      if (measures > MOST_MEASURES) performance.clearMeasures("portal:update");
+      measures = measures > MOST_MEASURES ? 0 : measures + 1;
       performance.measure("portal:update", { start: began });
-      if (wanted) due ??= setTimeout(run, GAP_MS);
+      if (wanted) soon();
     }
+  }
+
+  // At once, when that was not done a moment ago.
+  function soon() {
+    due ??= setTimeout(run, Math.max(0, askedAt + GAP_MS - performance.now()));
   }
 
   function run() {
@@ -76,7 +100,12 @@ export function startLive({ expired }) {
   }
 
   function gone() {
+    if (over) return;
+    over = true;
+    close();
+    clearTimeout(retry);
     say("off", "Deleted");
+    document.dispatchEvent(new Event("portal:gone"));
     const main = document.getElementById("main");
     main.inert = false;
     main.insertAdjacentHTML(
@@ -86,26 +115,25 @@ export function startLive({ expired }) {
   }
 
   function open() {
-    if (stream || !topic || document.hidden) return;
+    if (stream || !topic || over || document.hidden) return;
     if (topic === "poll") {
       polling ??= setInterval(refresh, POLL_MS);
       return;
     }
     stream = new EventSource(`/live/${encodeURIComponent(topic)}`);
+    openedAt = Infinity;
     stream.onopen = () => {
-      failures = 0;
+      openedAt = performance.now();
       say("on", "Live");
     };
     stream.onmessage = (event) => {
       version = event.data;
-      due ??= setTimeout(run, running ? GAP_MS : 0);
+      soon();
     };
-    stream.addEventListener("deleted", () => {
-      close();
-      gone();
-    });
+    stream.addEventListener("deleted", gone);
     stream.onerror = () => {
       close();
+      if (performance.now() - openedAt > STEADY_MS) failures = 0;
       later();
     };
   }
@@ -117,16 +145,17 @@ export function startLive({ expired }) {
     polling = null;
   }
 
-  // The service may be starting again, or this session over: the page's own address tells.
+  // The service may be starting again, this session or the job be over: the page's own address tells, and only when that
+  // answers is there a stream to open. A hidden page waits until it is seen again.
   function later() {
+    if (over || document.hidden) return;
     say("off", "Reconnecting…");
-    if (retry) return;
-    retry = setTimeout(async () => {
+    retry ??= setTimeout(async () => {
       retry = null;
       failures += 1;
       version = "";
-      open();
-      await refresh();
+      if (await refresh()) open();
+      else later();
     }, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]);
   }
 
@@ -135,10 +164,15 @@ export function startLive({ expired }) {
     refresh();
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return close();
+    if (document.hidden) {
+      close();
+      clearTimeout(retry);
+      retry = null;
+      return;
+    }
     version = "";
     open();
-    return refresh();
+    refresh();
   });
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && open());

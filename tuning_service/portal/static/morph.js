@@ -4,6 +4,14 @@
 const OF_THE_READER = new Set(["open", "checked", "selected"]);
 
 export function morph(now, next) {
+  const focused = document.activeElement;
+  lay(now, next);
+  if (!focused || focused === document.body || document.activeElement === focused) return;
+  // What had the focus was moved, or is no more: who uses the keyboard goes on from there, or from the page's beginning.
+  (focused.isConnected ? focused : document.getElementById("main"))?.focus({ preventScroll: true });
+}
+
+function lay(now, next) {
   if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName) {
     now.replaceWith(next);
     return;
@@ -14,8 +22,9 @@ export function morph(now, next) {
   }
   if (now.isEqualNode(next)) return;
   const keep = now.hasAttribute("data-keep");
-  attributes(now, next, keep);
-  if (keep || now === document.activeElement && now.matches("input, select, textarea")) return;
+  const entered = now === document.activeElement && now.matches("input, select, textarea");
+  attributes(now, next, keep || entered);
+  if (keep || entered) return;
   children(now, next);
 }
 
@@ -32,17 +41,22 @@ function attributes(now, next, onlyData) {
 
 function children(now, next) {
   const named = new Map();
-  for (const child of now.children) if (child.id) named.set(child.id, child);
+  const stays = new Set([...next.children].map((child) => child.id));
+  // What goes, goes first: so that what stays behind it need not be moved, which would take its focus.
+  for (const child of [...now.children]) {
+    if (child.id && !stays.has(child.id)) child.remove();
+    else if (child.id) named.set(child.id, child);
+  }
   let at = now.firstChild;
   for (const wanted of [...next.childNodes]) {
     const known = wanted.id ? named.get(wanted.id) : undefined;
     if (known) {
       if (known === at) at = at.nextSibling;
       else now.insertBefore(known, at);
-      morph(known, wanted);
+      lay(known, wanted);
     } else if (at && !at.id && !wanted.id && at.nodeName === wanted.nodeName) {
       const after = at.nextSibling;
-      morph(at, wanted);
+      lay(at, wanted);
       at = after;
     } else {
       now.insertBefore(wanted, at);

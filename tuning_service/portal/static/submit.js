@@ -1,480 +1,372 @@
 // The form for a new job. One job file is behind it: the form writes it, the text beside it too, and the service says
 // after each change what is wrong where and what it would try. What was entered stays in this browser until it is sent.
-import { api, copied, element, escaped, number, toast } from "./core.js";
-import { packed } from "./archive.js";
-import { Space, shown, value } from "./submit_space.js";
+import { api, copied, escaped, number } from "./core.js";
+import { JobForm } from "./submit_form.js";
+import { Problems, listed } from "./submit_problems.js";
+import { Program } from "./submit_program.js";
 
-const DRAFT = "tuning-new-job";
 const SAMPLES = 6;
-const WAIT_MS = 350;
+const WAIT_MS = 300;
 
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const form = $("job");
 const yaml = $("yaml");
-let extra = {}; // fields of the job file that the form does not show
+const DRAFT = `tuning-new-job:${data.who}`; // of each who uses this browser
+const FROM = location.search;
+
 let asking = null;
 let timer = null;
-let problems = [];
-let sent = false;
+let problems = []; // what the service said last
+let eager = false; // somebody wanted to start: what is not filled in is wrong, too
+let unreadable = false; // the text beside the form is no YAML at the moment
+let untold = false; // something was entered that is not kept yet
+let done = false;
 
-// -- the form and the job file
+// -- what was entered, kept
 
-const fields = () => [...form.querySelectorAll("[data-path]")];
-
-function get(file, path) {
-  return path.split(".").reduce((part, name) => part?.[name], file);
-}
-
-function put(file, path, item) {
-  const names = path.split(".");
-  const last = names.pop();
-  let part = file;
-  for (const name of names) part = part[name] ??= {};
-  part[last] = item;
-}
-
-function readField(input) {
-  const text = input.value.trim();
-  if (text === "" || text === input.dataset.default) return undefined;
-  switch (input.dataset.type) {
-    case "number":
-      return value(text);
-    case "lines":
-      return text.split("\n").map((line) => line.trim()).filter(Boolean);
-    case "jsonlines":
-      return text.split("\n").filter((line) => line.trim()).map((line) => {
-        try {
-          return JSON.parse(line);
-        } catch {
-          return line.trim();
-        }
-      });
-    default:
-      return text;
-  }
-}
-
-function writeField(input, item) {
-  if (item === undefined || item === null) input.value = input.dataset.default ?? "";
-  else if (input.dataset.type === "lines") input.value = [item].flat().join("\n");
-  else if (input.dataset.type === "jsonlines") input.value = item.map((each) => JSON.stringify(each)).join("\n");
-  else input.value = item;
-  if (input.tagName === "TEXTAREA") input.rows = Math.max(input.rows, Math.min(8, input.value.split("\n").length));
-}
-
-function readObjectives() {
-  const rows = [...form.querySelectorAll(".objective")].map((row) => {
-    const one = {};
-    for (const input of row.querySelectorAll("[data-key]")) one[input.dataset.key] = input.value.trim();
-    if (one.summary === "best") delete one.summary;
-    return one;
-  });
-  return rows.length === 1 ? rows[0] : rows;
-}
-
-function read() {
-  const file = structuredClone(extra);
-  for (const input of fields()) {
-    const item = readField(input);
-    if (item !== undefined) put(file, input.dataset.path, item);
-  }
-  file.space = space.read();
-  file.objective = readObjectives();
-  const options = readOptions();
-  if (Object.keys(options).length) put(file, "algorithm.options", options);
-  return file;
-}
-
-function fill(file) {
-  const known = new Set(fields().map((input) => input.dataset.path.split(".")[0]));
-  extra = {};
-  for (const [name, item] of Object.entries(file)) {
-    if (!known.has(name) && name !== "space" && name !== "objective") extra[name] = item;
-  }
-  if (file.algorithm?.version) put(extra, "algorithm.version", file.algorithm.version);
-  for (const input of fields()) {
-    const item = get(file, input.dataset.path);
-    if (input === document.activeElement) continue;
-    if (input.id === "program" && item && ![...input.options].some((option) => option.value === item)) addProgram(item, []);
-    writeField(input, item);
-  }
-  if (!space.box.contains(document.activeElement)) space.fill(file.space || {});
-  fillObjectives([file.objective || {}].flat());
-  fillOptions(file.algorithm?.options || {});
-  programChosen();
-}
-
-// What the text says may have any shape while it is being written.
-function fillFromText(document) {
-  const isMap = (item) => typeof item === "object" && item !== null && !Array.isArray(item);
-  const file = { ...document };
-  file.space = Object.fromEntries(Object.entries(isMap(file.space) ? file.space : {}).filter(([, entry]) => isMap(entry)));
-  file.objective = [file.objective].flat().filter(isMap);
-  if (file.points !== undefined && !Array.isArray(file.points)) delete file.points;
-  fill(file);
-}
-
-// -- objectives
-
-function addObjective(one = {}) {
-  const row = $("objective").content.firstElementChild.cloneNode(true);
-  for (const input of row.querySelectorAll("[data-key]")) if (one[input.dataset.key]) input.value = one[input.dataset.key];
-  $("objectives").append(row);
-  arrangeObjectives();
-  return row;
-}
-
-function fillObjectives(all) {
-  if ($("objectives").contains(document.activeElement)) return;
-  $("objectives").replaceChildren();
-  for (const one of all.length ? all : [{}]) addObjective(one);
-}
-
-function arrangeObjectives() {
-  const rows = [...form.querySelectorAll(".objective")];
-  rows.forEach((row, i) => {
-    const where = rows.length === 1 ? "objective" : `objective.${i}`;
-    row.setAttribute("aria-label", `Objective ${i + 1}`);
-    row.querySelector("[data-remove]").hidden = rows.length === 1;
-    for (const input of row.querySelectorAll("[data-key]")) input.dataset.field = `${where}.${input.dataset.key}`;
-  });
-}
-
-// -- the algorithm's options
-
-const chosenAlgorithm = () => data.algorithms.find((item) => item.name === $("algorithm").value);
-
-function fillOptions(given) {
-  const chosen = chosenAlgorithm();
-  $("algorithm-summary").textContent = chosen?.summary || "";
-  if ($("options").contains(document.activeElement)) return;
-  const rows = Object.entries(chosen?.options?.properties || {}).map(([name, option]) => {
-    const choices = option.enum || option.anyOf?.find((part) => part.enum)?.enum;
-    const start = option.default === undefined ? "" : typeof option.default === "string" ? option.default : JSON.stringify(option.default);
-    const input = choices
-      ? `<select data-option="${escaped(name)}"><option value="">${escaped(start)} (usual)</option>${choices.map((item) => `<option value="${escaped(item)}">${escaped(item)}</option>`).join("")}</select>`
-      : `<input data-option="${escaped(name)}" placeholder="${escaped(start)}" spellcheck="false">`;
-    return `<label class="field">${escaped(name)} ${input}<span class="hint">${escaped(option.description || "")}</span></label>`;
-  });
-  $("options").innerHTML = rows.length ? `<details${Object.keys(given).length ? " open" : ""}><summary>Options of ${escaped(chosen.name)}</summary>${rows.join("")}</details>` : "";
-  for (const input of $("options").querySelectorAll("[data-option]")) {
-    const item = given[input.dataset.option];
-    input.dataset.field = `algorithm.options.${input.dataset.option}`;
-    if (item !== undefined) input.value = typeof item === "string" ? shown(item) : JSON.stringify(item);
-  }
-}
-
-function readOptions() {
-  const options = {};
-  for (const input of $("options").querySelectorAll("[data-option]")) {
-    const text = input.value.trim();
-    if (text === "") continue;
-    try {
-      options[input.dataset.option] = JSON.parse(text);
-    } catch {
-      options[input.dataset.option] = value(text);
-    }
-  }
-  return options;
-}
-
-// -- programs
-
-function addProgram(digest, files) {
-  data.programs[digest] ??= files;
-  const label = `${files.slice(0, 4).join(", ") || "program"} · ${digest.slice(0, 8)}`;
-  if (![...$("program").options].some((option) => option.value === digest)) $("program").add(new Option(label, digest), 1);
-}
-
-async function upload(body, what) {
-  if (body.size > data.most_bytes) {
-    $("upload-state").textContent = `${what} has ${body.size.toLocaleString()} bytes; ${data.most_bytes.toLocaleString()} are allowed. Leave out data and checkpoints.`;
-    $("upload-state").classList.add("field-error");
-    return;
-  }
-  $("upload-state").classList.remove("field-error");
-  $("upload-state").textContent = "Uploading…";
+function stored() {
   try {
-    const made = await api("POST", "/v1/programs", body);
-    addProgram(made.digest, made.files);
-    $("program").value = made.digest;
-    $("upload-state").textContent = `Uploaded: ${made.files.length} file${made.files.length === 1 ? "" : "s"}.`;
-    suggest(made.files);
-    programChosen();
-    changed();
-  } catch (problem) {
-    $("upload-state").textContent = problem.errors?.length ? problem.errors.map((each) => `${each.message} ${each.remedy}`).join(" ") : problem.message;
-    $("upload-state").classList.add("field-error");
-  }
-}
-
-function suggest(files) {
-  const command = form.querySelector('[data-path="command"]');
-  const framework = form.querySelector('[data-path="framework"]');
-  const script = ["train.py", "main.py"].find((name) => files.includes(name)) || files.find((name) => /^[^/]+\.py$/.test(name));
-  if (files.some((name) => name.endsWith(".prototxt")) && !script) framework.value = "caffe";
-  else if (script && !command.value) command.value = `python ${script}`;
-}
-
-let offeredFor = "";
-
-async function programChosen() {
-  const digest = $("program").value;
-  const files = data.programs[digest] || [];
-  $("program-files").innerHTML = files.length
-    ? `<details><summary>${files.length} file${files.length === 1 ? "" : "s"}</summary><ul class="files">${files.slice(0, 200).map((name) => `<li>${escaped(name)}</li>`).join("")}</ul></details>`
-    : "";
-  if (digest === offeredFor) return;
-  offeredFor = digest;
-  $("placeholders").hidden = true;
-  if (!files.some((name) => name.endsWith(".prototxt"))) return;
-  try {
-    const { items } = await api("GET", `/v1/programs/${digest}/placeholders`);
-    offer(items);
+    return JSON.parse(localStorage.getItem(DRAFT));
   } catch {
-    // Nothing to offer: the form works without.
+    return null;
   }
 }
 
-function offer(items) {
-  const box = $("placeholders");
-  const known = new Set(Object.keys(space.read()));
-  const open = items.filter((item) => !known.has(item.name));
-  box.hidden = !open.length;
-  box.innerHTML = '<p>Placeholders found in the templates:</p><div class="buttons"></div>';
-  for (const item of open) {
-    const button = element('<button type="button"></button>');
-    button.textContent = `Add ${item.name}`;
-    button.title = `${item.file}, line ${item.line}`;
-    button.addEventListener("click", () => {
-      space.add(item.name, item.suggestion || { type: "float" });
-      button.remove();
-      box.hidden = !box.querySelector("button");
-      changed();
-    });
-    box.querySelector(".buttons").append(button);
+function captured() {
+  return { ...job.capture(), text: unreadable ? yaml.value : null, from: FROM };
+}
+
+function keep() {
+  if (done || !untold) return;
+  untold = false;
+  try {
+    localStorage.setItem(DRAFT, JSON.stringify(captured()));
+  } catch {
+    // A browser that keeps nothing: the form works without.
   }
+}
+
+function forget() {
+  untold = false;
+  try {
+    localStorage.removeItem(DRAFT);
+  } catch {
+    // As above.
+  }
+}
+
+function restore(kept) {
+  job.restore(kept);
+  program.chosen();
+  if (kept.text === null || kept.text === undefined) return changed();
+  yaml.value = kept.text;
+  return textChanged();
+}
+
+// A line above the form, with what can be done about it.
+function tell(text, label = "", act = null) {
+  $("notice").hidden = !text;
+  $("notice").querySelector("span").textContent = text;
+  const button = $("notice").querySelector("button");
+  button.hidden = !label;
+  button.textContent = label;
+  button.onclick = () => {
+    tell("");
+    act();
+  };
+}
+
+// Puts something else into the form; what was there can be had back.
+function replace(what, fill, before = captured()) {
+  eager = false;
+  unreadable = false;
+  fill();
+  program.chosen();
+  changed();
+  tell(what, "Undo", () => restore(before));
 }
 
 // -- what the service says
 
+function abandon() {
+  clearTimeout(timer);
+  asking?.abort();
+}
+
 async function preview(body, fromText) {
   asking?.abort();
-  asking = new AbortController();
+  const mine = (asking = new AbortController());
+  let answer;
   try {
-    const answer = await api("POST", "/v1/tuning-jobs/preview", { ...body, samples: SAMPLES }, { signal: asking.signal });
-    problems = answer.problems;
-    if (fromText && answer.document) fillFromText(answer.document);
-    if (!fromText && answer.yaml) yaml.value = answer.yaml;
-    showProblems(fromText);
-    showSamples(answer);
-    $("yaml-state").textContent = !fromText && !answer.yaml ? "As it was before the problem in the form." : "";
+    answer = await api("POST", "/v1/tuning-jobs/preview", { ...body, samples: SAMPLES }, { signal: mine.signal });
   } catch (problem) {
-    if (problem.name !== "AbortError") $("yaml-state").textContent = problem.message;
+    if (problem.name !== "AbortError") $("yaml-state").textContent = problem.errors?.length ? problem.errors[0].message : problem.message;
+    return;
   }
+  if (mine.signal.aborted) return;
+  if (fromText) readText(answer);
+  else if (!unreadable && answer.yaml !== null) yaml.value = answer.yaml;
+  problems = answer.problems.filter(({ field }) => field !== "yaml");
+  showProblems();
+  showText(fromText ? answer.problems : []);
+  showSamples(answer);
+  keep();
 }
 
-function nearest(field) {
-  for (let path = field; path; path = path.split(".").slice(0, -1).join(".")) {
-    const input = form.querySelector(`[data-path="${CSS.escape(path)}"], [data-field="${CSS.escape(path)}"]`);
-    if (input && !input.closest("[hidden]")) return input;
-    if (input?.closest(".parameter")) return input.closest(".parameter");
-  }
-  return null;
+function readText(answer) {
+  unreadable = answer.document === null && yaml.value.trim() !== "";
+  if (unreadable) return;
+  job.fill(answer.document || {});
+  program.chosen();
+  program.offer();
 }
 
-function showProblems(fromText) {
-  for (const old of form.querySelectorAll(".field-error:not(#upload-state)")) old.remove();
-  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-  const rest = [];
-  const untouched = !sent && !fromText;
-  let count = 0;
-  for (const { field, message, remedy } of problems) {
-    // What was not filled in yet is no error before somebody tries to send it.
-    if (untouched && /missing|required|is empty|names no|Field required/i.test(message)) continue;
-    count += 1;
-    const input = nearest(field);
-    const text = `${message[0].toUpperCase()}${message.slice(1)} ${remedy || ""}`;
-    if (!input) {
-      rest.push(`${field}: ${text}`);
-      continue;
-    }
-    input.closest("details")?.setAttribute("open", "");
-    const note = element('<span class="field-error"></span>');
-    note.textContent = text;
-    note.id = `error-${field.replaceAll(/\W/g, "-")}-${count}`;
-    if (input.matches("input, select, textarea")) {
-      input.setAttribute("aria-invalid", "true");
-      input.setAttribute("aria-describedby", note.id);
-      input.after(note);
-    } else input.append(note);
-  }
-  $("rest").textContent = rest.join("\n");
-  $("rest").hidden = !rest.length;
-  $("count").textContent = problems.length && (sent || fromText) ? `${problems.length} problem${problems.length === 1 ? "" : "s"}` : "";
-  const list = fromText ? problems : [];
-  $("yaml-problems").innerHTML = list.map((each) => `<p class="field-error">${each.line ? `<button type="button" class="quiet" data-line="${Number(each.line)}">Line ${Number(each.line)}</button> ` : ""}${escaped(each.field)}: ${escaped(each.message)} ${escaped(each.remedy || "")}</p>`).join("");
+function showProblems() {
+  found.show([...job.problems(), ...problems], eager);
+}
+
+function showText(fromText) {
+  const lines = fromText.filter(({ field, line }) => line || field === "yaml" || eager);
+  $("yaml-problems").innerHTML = yaml.value.trim() ? listed(lines) : "";
+  $("yaml-state").textContent = unreadable ? "Cannot be read: the form shows what it said before." : "";
+  $("from-form").hidden = !unreadable;
+  yaml.setAttribute("aria-invalid", String(unreadable));
 }
 
 function showSamples(answer) {
-  $("grid-size").textContent = answer.grid_size ? `${Number(answer.grid_size).toLocaleString()} in all` : "";
-  $("notes").textContent = (answer.notes || []).join(" ");
   const samples = answer.samples || [];
-  if (!samples.length) return;
-  const names = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
-  const order = Object.keys(answer.document?.space || {});
-  names.sort((a, b) => order.indexOf(a) - order.indexOf(b));
-  $("samples").innerHTML = `<table><thead><tr>${names.map((name) => `<th scope="col">${escaped(name)}</th>`).join("")}</tr></thead><tbody>${samples
-    .map((sample) => `<tr>${names.map((name) => `<td${typeof sample[name] === "number" ? ' class="num"' : ""}>${name in sample ? escaped(number(sample[name])) : '<span class="muted" title="Not active">–</span>'}</td>`).join("")}</tr>`)
+  const names = Object.keys(answer.document?.space || {});
+  $("grid-size").textContent = answer.grid_size ? `${answer.grid_size.toLocaleString("en")} in all` : "";
+  $("notes").textContent = (answer.notes || []).join(" ");
+  if (!samples.length) {
+    const why = names.length || unreadable ? "Shown when the parameters are right." : "Add a parameter to see some.";
+    $("samples").innerHTML = `<p class="muted">${why}</p>`;
+    return;
+  }
+  const cell = (sample, name) => {
+    if (!(name in sample)) return '<td><span class="muted" title="Not active">–</span></td>';
+    const item = sample[name];
+    return typeof item === "number"
+      ? `<td class="num" title="${item}">${escaped(number(item))}</td>`
+      : `<td><span class="value clip" title="${escaped(item)}">${escaped(item)}</span></td>`;
+  };
+  const isNumber = (name) => samples.some((sample) => typeof sample[name] === "number");
+  $("samples").innerHTML = `<table><thead><tr>${names.map((name) => `<th scope="col" class="clip${isNumber(name) ? " num" : ""}" title="${escaped(name)}">${escaped(name)}</th>`).join("")}</tr></thead><tbody>${samples
+    .map((sample) => `<tr>${names.map((name) => cell(sample, name)).join("")}</tr>`)
     .join("")}</tbody></table>`;
 }
 
+// Asks the service anew, soon.
+function look() {
+  abandon();
+  timer = setTimeout(() => {
+    program.offer();
+    preview({ file: job.read() }, false);
+  }, WAIT_MS);
+}
+
 function changed() {
-  localStorage.setItem(DRAFT, JSON.stringify(read()));
+  untold = true;
+  look();
+}
+
+let unread = false; // the text has changed since the service has seen it
+
+function textChanged() {
+  abandon();
+  untold = true;
+  unread = true;
+  unreadable = true; // as far as is known: what stands there is kept as it is
+  timer = setTimeout(lookAtText, WAIT_MS);
+}
+
+function lookAtText() {
   clearTimeout(timer);
-  timer = setTimeout(() => preview({ file: read() }, false), WAIT_MS);
+  unread = false;
+  return preview({ yaml: yaml.value }, true);
+}
+
+function jump(line, column) {
+  const rows = yaml.value.split("\n");
+  const start = rows.slice(0, line - 1).reduce((sum, row) => sum + row.length + 1, 0);
+  yaml.focus();
+  yaml.setSelectionRange(start + Math.min(column - 1, rows[line - 1]?.length ?? 0), start + (rows[line - 1]?.length ?? 0));
+  yaml.scrollTop = (line - 1) * parseFloat(getComputedStyle(yaml).lineHeight) - yaml.clientHeight / 2;
 }
 
 // -- where it starts
 
-async function startFrom(choice) {
+async function startFrom(choice, label, before) {
   const [kind, name] = choice.split(/:(.*)/s);
+  const at = encodeURIComponent(name);
   if (kind === "example") {
-    const example = await api("GET", `/v1/examples/${encodeURIComponent(name)}`);
-    const program = await api("POST", `/v1/examples/${encodeURIComponent(name)}/program`);
-    addProgram(program.digest, program.files);
-    fill({ ...example.file, program: program.digest });
-  } else {
-    const file = await api("GET", `/v1/tuning-jobs/${encodeURIComponent(name)}/file?as=json`);
-    fill(file);
+    const [example, made] = await Promise.all([api("GET", `/v1/examples/${at}`), api("POST", `/v1/examples/${at}/program`)]);
+    program.add(made);
+    replace(`Filled in from ${label}.`, () => job.fill({ ...example.file, program: made.digest }), before);
+    return;
   }
-  changed();
-}
-
-async function withPoint(job, trial) {
-  const { params } = await api("GET", `/v1/tuning-jobs/${encodeURIComponent(job)}/trials/${encodeURIComponent(trial)}`);
-  const file = read();
-  fill({ ...file, points: [params, ...(file.points || [])] });
-  changed();
-}
-
-function empty() {
-  localStorage.removeItem(DRAFT);
-  extra = {};
-  form.reset();
-  space.fill({});
-  fillObjectives([{}]);
-  fillOptions({});
-  yaml.value = "";
-  $("restored").hidden = true;
-  programChosen();
-  preview({ file: read() }, false);
+  const file = await api("GET", `/v1/tuning-jobs/${at}/file?as=json`);
+  label ||= `the job ${file.name}`;
+  if (data.point && name === data.from) {
+    const { params } = await api("GET", `/v1/tuning-jobs/${at}/trials/${encodeURIComponent(data.point)}`);
+    file.points = [params, ...(file.points || [])];
+    label = `${label}; its trial ${data.point} is tried first`;
+  }
+  replace(`Filled in from ${label}.`, () => job.fill(file), before);
 }
 
 async function start() {
-  for (const item of data.algorithms) $("algorithm").add(new Option(item.status === "ready" ? item.name : `${item.name} (${item.status})`, item.name));
-  fillObjectives([{}]);
-  fillOptions({});
-  const draft = localStorage.getItem(DRAFT);
-  try {
-    if (data.from) {
-      await startFrom(`job:${data.from}`);
-      if (data.point) await withPoint(data.from, data.point);
-    } else if (draft) {
-      fill(JSON.parse(draft));
-      $("restored").hidden = false;
-      changed();
+  const draft = stored();
+  if (draft && (draft.from === FROM || !data.from)) {
+    restore(draft);
+    tell("What you had entered here before is back.", "Start anew", empty);
+  } else if (data.from) {
+    try {
+      await startFrom(`job:${data.from}`, "", draft || undefined);
+    } catch (problem) {
+      tell(`${problem.message} Nothing was filled in.`);
     }
-  } catch (problem) {
-    toast(problem.message, "bad");
+  } else look();
+}
+
+function empty() {
+  replace("The form is empty.", () => {
+    yaml.value = "";
+    program.forget();
+    job.clear();
+  });
+  forget();
+}
+
+// -- starting the job
+
+let sending = false;
+let attempt = { body: "", key: "" };
+
+// The same for what is sent again since nobody knows whether it had arrived.
+function keyOf(body) {
+  const text = JSON.stringify(body);
+  if (attempt.body !== text) attempt = { body: text, key: [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
+  return attempt.key;
+}
+
+async function send() {
+  abandon();
+  eager = true;
+  if (program.uploading) await program.uploading;
+  if (unreadable) {
+    // It may just have been written, or not be readable at all.
+    await lookAtText();
+    if (unreadable) {
+      yaml.scrollIntoView({ block: "center" });
+      yaml.focus({ preventScroll: true });
+      return false;
+    }
   }
+  const local = job.problems();
+  if (local.length) {
+    showProblems();
+    found.focus();
+    return false;
+  }
+  const body = job.read();
   try {
-    const { items } = await api("GET", "/v1/examples");
-    for (const item of items) $("start-from").add(new Option(`example: ${item.title || item.name}`, `example:${item.name}`));
-  } catch {
-    // The form works without examples.
+    const made = await api("POST", "/v1/tuning-jobs", body, { headers: { "Idempotency-Key": keyOf(body) } });
+    done = true;
+    forget();
+    location.assign(`/jobs/${made.id}`);
+    return true;
+  } catch (problem) {
+    if (problem.status && problem.status < 500) attempt = { body: "", key: "" };
+    problems = problem.errors?.length ? problem.errors : [{ field: "", message: problem.message, remedy: "" }];
+    showProblems();
+    found.focus();
+    untold = true;
+    keep();
+    return false;
   }
 }
 
-const space = new Space($("space"), $("parameter"), changed);
+async function submit() {
+  if (sending) return;
+  sending = true;
+  const button = $("start");
+  button.setAttribute("aria-disabled", "true");
+  button.textContent = "Starting…";
+  try {
+    if (await send()) return; // until the job's page is there
+  } catch (error) {
+    tell(error.message);
+  }
+  sending = false;
+  button.removeAttribute("aria-disabled");
+  button.textContent = "Start the job";
+}
+
+// -- all together
+
+const found = new Problems(form, { rest: $("rest"), count: $("count"), needed: $("needed") });
+const job = new JobForm(form, data.algorithms, () => changed());
+const program = new Program(job, data.most_bytes, () => changed());
+
 form.addEventListener("input", (event) => {
-  if (!space.box.contains(event.target)) changed();
+  if (event.target.type === "file" || job.space.box.contains(event.target)) return; // which tell it themselves
+  if (event.target === job.algorithm) job.algorithmChosen();
+  if (event.target === program.select) program.chosen();
+  job.grow(event.target);
+  changed();
 });
-form.addEventListener("change", (event) => event.target.id === "program" && programChosen());
-$("algorithm").addEventListener("change", () => {
-  delete extra.algorithm;
-  fillOptions({});
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing) return;
+  // A job costs: it is started by the button, or on purpose.
+  if (event.target.matches("input:not([type=file])")) event.preventDefault();
+  if (event.ctrlKey || event.metaKey) submit();
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
 });
 $("add-parameter").addEventListener("click", () => {
-  space.add().querySelector("input").focus();
+  const row = job.space.add();
+  job.space.arrange();
+  row.querySelector("input").focus();
+  changed();
 });
 $("add-objective").addEventListener("click", () => {
-  addObjective().querySelector("input").focus();
+  job.addObjective().querySelector("input").focus();
   changed();
 });
 $("objectives").addEventListener("click", (event) => {
   if (!event.target.matches("[data-remove]")) return;
   event.target.closest(".objective").remove();
-  arrangeObjectives();
+  job.arrangeObjectives();
+  $("add-objective").focus();
   changed();
 });
-$("archive").addEventListener("change", async (event) => {
-  const [file] = event.target.files;
-  if (file) await upload(file, file.name);
-  event.target.value = "";
-});
-$("folder").addEventListener("change", async (event) => {
-  try {
-    await upload(await packed(event.target.files), "The folder");
-  } catch (error) {
-    $("upload-state").textContent = error.message;
-  }
-  event.target.value = "";
-});
-yaml.addEventListener("input", () => {
-  clearTimeout(timer);
-  timer = setTimeout(() => preview({ yaml: yaml.value }, true).then(() => localStorage.setItem(DRAFT, JSON.stringify(read()))), WAIT_MS);
-});
+yaml.addEventListener("input", textChanged);
+yaml.addEventListener("blur", () => unread && lookAtText());
 $("yaml-problems").addEventListener("click", (event) => {
-  const line = Number(event.target.dataset?.line);
-  if (!line) return;
-  const lines = yaml.value.split("\n");
-  const from = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
-  yaml.focus();
-  yaml.setSelectionRange(from, from + lines[line - 1].length);
+  const { line, column } = event.target.dataset;
+  if (line) jump(Number(line), Number(column));
+});
+$("from-form").addEventListener("click", () => {
+  const before = captured();
+  unreadable = false;
+  changed();
+  tell("The text was written anew.", "Undo", () => restore(before));
 });
 $("copy-yaml").addEventListener("click", () => copied(yaml.value));
 $("clear").addEventListener("click", empty);
-$("discard").addEventListener("click", empty);
 $("start-from").addEventListener("change", async (event) => {
+  const [chosen] = event.target.selectedOptions;
+  event.target.value = "";
   try {
-    if (event.target.value) await startFrom(event.target.value);
-    else empty();
+    await startFrom(chosen.value, chosen.dataset.label);
   } catch (problem) {
-    toast(problem.message, "bad");
+    tell(`${problem.message} Nothing was filled in.`);
   }
 });
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  sent = true;
-  clearTimeout(timer);
-  const button = $("start");
-  button.disabled = true;
-  try {
-    const job = await api("POST", "/v1/tuning-jobs", read());
-    localStorage.removeItem(DRAFT);
-    location.assign(`/jobs/${job.id}`);
-  } catch (problem) {
-    problems = problem.errors || [];
-    showProblems(false);
-    if (!problems.length) {
-      $("rest").textContent = problem.message;
-      $("rest").hidden = false;
-    }
-    (form.querySelector("[aria-invalid]") || $("rest")).scrollIntoView({ block: "center" });
-    form.querySelector("[aria-invalid]")?.focus({ preventScroll: true });
-    button.disabled = false;
-  }
-});
+addEventListener("pagehide", keep);
+document.addEventListener("visibilitychange", keep);
 start();

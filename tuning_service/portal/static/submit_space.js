@@ -1,40 +1,39 @@
-// The list of parameters, and values as people type them.
+// The list of parameters: a row for each, with the fields that its kind has.
+import { element } from "./core.js";
+import { numberProblem, shown, value, values } from "./submit_values.js";
 
-// `sgd`, `0.5`, `true` as text, number, boolean; "0.5" in quotes stays text.
-export function value(text) {
-  const clean = text.trim();
-  const quoted = /^"(.*)"$|^'(.*)'$/s.exec(clean);
-  if (quoted) return quoted[1] ?? quoted[2];
-  if (clean === "true" || clean === "false") return clean === "true";
-  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(clean) ? Number(clean) : clean;
-}
-
-export function shown(item) {
-  if (typeof item !== "string") return String(item);
-  return typeof value(item) !== "string" || /[,"']|^\s|\s$/.test(item) ? JSON.stringify(item) : item;
-}
-
-export function values(text) {
-  const parts = text.match(/"[^"]*"|'[^']*'|[^,]+/g) || [];
-  return parts.map((part) => part.trim()).filter(Boolean).map(value);
-}
-
+const NUMBERS = ["min", "max", "scale", "step", "default"];
 const KEYS = {
-  float: ["min", "max", "scale", "step", "default"],
-  int: ["min", "max", "scale", "step", "default"],
+  float: NUMBERS,
+  int: NUMBERS,
   categorical: ["values", "default"],
   ordinal: ["values", "default"],
   bool: ["default"],
   fixed: ["value"],
 };
+const EVERY = new Set(["type", "when", ...Object.values(KEYS).flat()]);
+const isMap = (item) => typeof item === "object" && item !== null && !Array.isArray(item);
+
+const part = (row, key) => row.querySelector(`[data-key="${key}"]`);
+const text = (row, key) => part(row, key).value.trim();
+const kept = (row, what) => JSON.parse(row.dataset[what] || "{}");
+
+// Chooses `item`, which is offered from now on if it was not.
+export function choose(select, item) {
+  if (![...select.options].some((option) => option.value === item)) select.add(new Option(item, item));
+  select.value = item;
+}
 
 export class Space {
   // `box` holds the rows; `changed()` is called whenever one of them was.
   constructor(box, template, changed) {
     this.box = box;
     this.template = template;
-    this.changed = changed;
-    box.addEventListener("input", () => {
+    this.names = "";
+    box.addEventListener("input", (event) => {
+      const row = event.target.closest(".parameter");
+      if (event.target.dataset.key === "name") this.rename(row);
+      if (event.target.dataset.key === "type" && event.target.value !== "int" && text(row, "scale") === "pow2") part(row, "scale").value = "log";
       this.arrange();
       changed();
     });
@@ -53,74 +52,160 @@ export class Space {
     return [...this.box.querySelectorAll(".parameter")];
   }
 
-  add(name = "", entry = { type: "float" }) {
+  make() {
     const row = this.template.content.firstElementChild.cloneNode(true);
     this.box.append(row);
-    const set = (key, text) => {
-      const input = row.querySelector(`[data-key="${key}"]`);
-      if (input && text !== undefined && text !== null) input.value = text;
+    return row;
+  }
+
+  add(name = "", entry = { type: "float" }) {
+    const row = this.make();
+    const set = (key, item) => {
+      if (item !== undefined && item !== null) part(row, key).value = item;
     };
     set("name", name);
-    set("type", entry.type || "float");
-    for (const key of ["min", "max", "step", "scale"]) set(key, entry[key]);
-    if (entry.values) set("values", entry.values.map(shown).join(", "));
-    if (entry.value !== undefined) set("value", shown(entry.value));
-    if (entry.default !== undefined && entry.default !== null) set("default", shown(entry.default));
-    const [[parent, wanted] = ["", []], ...more] = Object.entries(entry.when || {});
+    row.dataset.name = name;
+    choose(part(row, "type"), String(entry.type ?? ""));
+    if (entry.scale) choose(part(row, "scale"), String(entry.scale));
+    for (const key of ["min", "max", "step"]) set(key, entry[key]);
+    if (entry.values !== undefined) set("values", [entry.values].flat().map(shown).join(", "));
+    for (const key of ["value", "default"]) if (entry[key] !== undefined && entry[key] !== null) set(key, shown(entry[key]));
+    const [[parent, wanted] = ["", []], ...more] = Object.entries(isMap(entry.when) ? entry.when : {});
     row.dataset.parent = parent;
-    // Further parents cannot be changed here; they are kept, and the job file beside shows them.
-    row.dataset.more = JSON.stringify(Object.fromEntries(more));
     set("when", [wanted].flat().map(shown).join(", "));
-    this.arrange();
+    // Further parents cannot be changed here, nor can what no parameter has: both are kept.
+    row.dataset.more = JSON.stringify(Object.fromEntries(more));
+    row.dataset.rest = JSON.stringify(Object.fromEntries(Object.entries(entry).filter(([key]) => !EVERY.has(key))));
     return row;
   }
 
   fill(space) {
+    if (JSON.stringify(space) === JSON.stringify(this.read()) && this.rows.length === Object.keys(space).length) return;
     this.box.replaceChildren();
     for (const [name, entry] of Object.entries(space)) this.add(name, entry);
+    this.arrange();
+  }
+
+  // The rows as they stand, finished or not.
+  capture() {
+    return this.rows.map((row) => ({
+      fields: Object.fromEntries([...row.querySelectorAll("[data-key]")].map((input) => [input.dataset.key, input.value])),
+      more: row.dataset.more,
+      rest: row.dataset.rest,
+    }));
+  }
+
+  restore(rows) {
+    this.box.replaceChildren();
+    for (const { fields, more, rest } of rows) {
+      const row = this.make();
+      for (const input of row.querySelectorAll("[data-key]")) {
+        const item = fields[input.dataset.key] ?? "";
+        if (input.dataset.key === "parent") row.dataset.parent = item;
+        else if (input.tagName === "SELECT") choose(input, item);
+        else input.value = item;
+      }
+      row.dataset.name = fields.name.trim();
+      if (more) row.dataset.more = more;
+      if (rest) row.dataset.rest = rest;
+    }
+    this.arrange();
   }
 
   read() {
     const space = {};
     for (const row of this.rows) {
-      const get = (key) => row.querySelector(`[data-key="${key}"]`).value.trim();
-      const name = get("name");
-      if (!name) continue;
-      const entry = { type: get("type") };
-      for (const key of KEYS[entry.type]) {
-        const text = get(key);
-        if (text === "" || (key === "scale" && text === "linear")) continue;
-        entry[key] = key === "values" ? values(text) : key === "scale" ? text : value(text);
+      const name = text(row, "name");
+      if (!name || name in space) continue;
+      const entry = { type: text(row, "type") };
+      for (const key of KEYS[entry.type] || []) {
+        const given = text(row, key);
+        if (given === "" || (key === "scale" && given === "linear")) continue;
+        entry[key] = key === "values" ? values(given) : key === "scale" ? given : value(given);
       }
-      const parent = get("parent");
-      const when = { ...(parent ? { [parent]: values(get("when")) } : {}), ...JSON.parse(row.dataset.more || "{}") };
+      const parent = text(row, "parent");
+      const when = { ...(parent ? { [parent]: values(text(row, "when")) } : {}), ...kept(row, "more") };
       if (Object.keys(when).length) entry.when = when;
-      space[name] = entry;
+      space[name] = { ...entry, ...kept(row, "rest") };
     }
     return space;
+  }
+
+  // What the service cannot tell, since it is not sent: {field, message, remedy, input, open}; `open`: not filled in yet.
+  problems() {
+    const found = [];
+    const seen = new Set();
+    for (const row of this.rows) {
+      const name = text(row, "name");
+      const add = (key, message, remedy, open = false) => found.push({ field: `space.${name}.${key}`, message, remedy, open, input: part(row, key) });
+      if (!name) add("name", "is missing.", "Name the parameter as your program calls it, or remove it.", true);
+      else if (seen.has(name)) add("name", `${name} is there already.`, "Give each parameter a name of its own.");
+      seen.add(name);
+      const type = text(row, "type");
+      if (type !== "float" && type !== "int") continue;
+      for (const key of ["min", "max", "step", "default"]) {
+        const problem = text(row, key) && numberProblem(text(row, key));
+        if (problem) add(key, problem.message, problem.remedy);
+      }
+    }
+    return found;
+  }
+
+  // Conditions follow the parameter that they are about to its new name.
+  rename(row) {
+    const before = row.dataset.name || "";
+    const name = text(row, "name");
+    row.dataset.name = name;
+    if (!before || this.rows.some((other) => other !== row && other.dataset.name === before)) return;
+    for (const other of this.rows) {
+      if (text(other, "parent") === before) other.dataset.parent = name || before;
+      const more = kept(other, "more");
+      if (name && before in more) other.dataset.more = JSON.stringify(Object.fromEntries(Object.entries(more).map(([key, item]) => [key === before ? name : key, item])));
+    }
+    if (!name) row.dataset.name = before; // it is being written anew
   }
 
   // Shows the fields that a row's kind has, offers the other parameters as parents, names what errors are about.
   arrange() {
     const rows = this.rows;
-    const names = rows.map((row) => row.querySelector('[data-key="name"]').value.trim());
+    const names = rows.map((row) => text(row, "name"));
+    const key = JSON.stringify(names);
+    const renamed = key !== this.names;
+    this.names = key;
+    const byName = new Map(names.map((name, i) => [name, rows[i]]));
     rows.forEach((row, i) => {
-      const type = row.querySelector('[data-key="type"]').value;
+      const type = text(row, "type");
       for (const label of row.querySelectorAll("[data-for]")) label.hidden = !label.dataset.for.split(" ").includes(type);
-      row.querySelector('[value="pow2"]').disabled = type !== "int";
-      const parents = row.querySelector('[data-key="parent"]');
-      const chosen = row.dataset.parent ?? parents.value;
-      delete row.dataset.parent;
-      const others = names.filter((name, k) => name && k !== i);
-      parents.replaceChildren(new Option("always", ""), ...others.map((name) => new Option(`${name} …`, name)));
-      parents.value = others.includes(chosen) ? chosen : "";
-      row.querySelector("[data-when]").hidden = !parents.value;
-      row.setAttribute("aria-label", `Parameter ${names[i] || i + 1}`);
-      row.dataset.field = `space.${names[i]}`;
+      part(row, "scale").querySelector('[value="pow2"]').disabled = type !== "int";
+      const parents = part(row, "parent");
+      if (renamed || row.dataset.parent !== undefined) {
+        const chosen = row.dataset.parent ?? parents.value;
+        delete row.dataset.parent;
+        const others = [...new Set(names.filter((name, k) => name && k !== i))];
+        // One that there is not (any more) stays, so that the service may say so: nothing vanishes by itself.
+        if (chosen && !others.includes(chosen)) others.push(chosen);
+        parents.replaceChildren(new Option("always", ""), ...others.map((name) => new Option(name, name)));
+        parents.value = chosen;
+      }
+      part(row, "when").closest("label").hidden = !parents.value;
+      const parent = byName.get(parents.value);
+      const hint = parent && text(parent, "type") === "bool" ? "true" : parent ? text(parent, "values") : "";
+      part(row, "when").placeholder = hint;
+      const more = Object.entries(kept(row, "more")).map(([name, wanted]) => `${name} is one of ${[wanted].flat().map(shown).join(", ")}`);
+      const note = row.querySelector("[data-more]");
+      note.hidden = !more.length;
+      note.textContent = more.length ? `And only when ${more.join(", and ")}. Change that in the job file.` : "";
+      const called = names[i] || `number ${i + 1}`;
+      row.setAttribute("aria-label", `Parameter ${called}`);
+      row.querySelector("[data-remove]").setAttribute("aria-label", `Remove parameter ${called}`);
       for (const input of row.querySelectorAll("[data-key]")) {
-        const key = input.dataset.key;
-        input.dataset.field = key === "name" ? "" : key === "parent" ? `space.${names[i]}.when.${parents.value}` : `space.${names[i]}.${key}`;
+        const { key: own } = input.dataset;
+        const place = `space.${names[i]}`;
+        input.dataset.field = own === "name" ? place : own === "parent" ? `${place}.when` : own === "when" ? `${place}.when.${parents.value}` : `${place}.${own}`;
       }
     });
+    const none = this.box.querySelector(".none");
+    if (rows.length) none?.remove();
+    else if (!none) this.box.append(element('<p class="muted none">No parameter yet: add what your program is given, such as its learning rate.</p>'));
   }
 }

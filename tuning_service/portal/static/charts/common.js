@@ -12,7 +12,7 @@ export function stateOf(figure, initial) {
 // A labelled choice: options are [value, label].
 export function select(label, options, value, onChange) {
   const box = document.createElement("label");
-  box.className = "choice";
+  box.className = "pick";
   const input = document.createElement("select");
   for (const [each, text] of options) input.add(new Option(text, each));
   input.value = value;
@@ -23,7 +23,7 @@ export function select(label, options, value, onChange) {
 
 export function checkbox(label, checked, onChange) {
   const box = document.createElement("label");
-  box.className = "choice";
+  box.className = "pick";
   const input = document.createElement("input");
   input.type = "checkbox";
   input.checked = checked;

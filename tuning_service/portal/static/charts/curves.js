@@ -1,9 +1,10 @@
 // Learning curves: the best ones in colours, all others as one faint line with gaps, which is one element to draw.
-import { checkbox, plain, stateOf, timeUnit, toTrials } from "./common.js";
+import { checkbox, plain, select, stateOf, timeUnit, toTrials } from "./common.js";
 
 const COLOURED = 6;
 const LAYERS = 8;
-const of = (figure) => stateOf(figure, { log: false });
+const AGAIN_MS = 3000;
+const of = (figure) => stateOf(figure, { log: false, again: 5 });
 const finite = (value) => (typeof value === "number" ? value : null);
 
 export function controls(figure, _set, redraw) {
@@ -16,8 +17,29 @@ export function controls(figure, _set, redraw) {
   );
 }
 
-export function draw(data, { colours: c, number, narrow, figure }) {
+// On the page of one trial, which knows only of its job's metrics, the answer tells what else was measured.
+function offerMetrics(figure, data, set) {
+  const state = of(figure);
+  const names = JSON.stringify(data.metrics);
+  if (state.offered === names || data.metrics.length < 2) return;
+  const choice = select("Metric", data.metrics.map((name) => [name, name]), data.metric, (metric) => set({ metric }));
+  const before = state.choice;
+  if (before?.contains(document.activeElement)) return;
+  [state.offered, state.choice] = [names, choice];
+  if (before) before.replaceWith(choice);
+  else figure.querySelector(".controls").prepend(choice);
+}
+
+export function draw(data, { colours: c, number, narrow, figure, set }) {
+  // There each curve has its name, too, this trial's first.
+  const own = figure.dataset.trial === undefined ? null : Number(figure.dataset.trial);
+  if (own !== null) offerMetrics(figure, data, set);
   if (!data.curves.length) return null;
+  // Samples for now: the service works on the whole of them.
+  if (data.total_measurements === null && of(figure).again > 0) {
+    of(figure).again -= 1;
+    setTimeout(() => set({}), AGAIN_MS);
+  }
   const byTime = data.x === "time";
   const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
   const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
@@ -29,7 +51,7 @@ export function draw(data, { colours: c, number, narrow, figure }) {
     const y = curve.y.map(finite);
     positive &&= y.every((value) => value === null || value > 0);
     const x = unit === 1 ? curve.x : curve.x.map((value) => value / unit);
-    if (curve.best && best.length < 40) {
+    if (own !== null || (curve.best && best.length < 40)) {
       best.push({ ...curve, x, y });
       return;
     }
@@ -60,18 +82,20 @@ export function draw(data, { colours: c, number, narrow, figure }) {
       connectgaps: false,
       hovertemplate: hover,
     }));
+  if (own !== null) best.sort((first, second) => (second.trial === own) - (first.trial === own));
   best.forEach((curve, place) => {
+    const name = own === null ? `Trial ${curve.trial}` : curve.trial === own ? `This trial, ${own}` : `The best, trial ${curve.trial}`;
     traces.push({
       type: "scatter",
       mode: curve.x.length < 2 ? "markers" : "lines",
-      name: `Trial ${curve.trial}`,
+      name,
       x: curve.x,
       y: curve.y,
       customdata: curve.x.map(() => curve.trial),
-      line: { color: c.series[place % COLOURED], width: 2.2, dash: place < COLOURED ? "solid" : "dot" },
+      line: { color: c.series[place % COLOURED], width: 2.2, dash: place < COLOURED && (own === null || curve.trial === own) ? "solid" : "dot" },
       marker: { color: c.series[place % COLOURED], size: 7 },
       hovertemplate: hover,
-      legendrank: curve.trial,
+      legendrank: own === null ? curve.trial : place,
     });
   });
   const log = of(figure).log && positive;
@@ -85,16 +109,17 @@ export function draw(data, { colours: c, number, narrow, figure }) {
       yaxis: { title: { text: plain(data.metric ?? "") }, type: log ? "log" : "linear", exponentformat: "power" },
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       margin: { t: 40 },
-      height: narrow ? 360 : 480,
+      height: narrow || own !== null ? 360 : 480,
     },
   };
 }
 
 function told(data, number) {
   const measured = data.total_measurements;
-  if (measured === null || measured === undefined || measured <= data.total_points) return "";
+  if (measured === undefined || (measured !== null && measured <= data.total_points)) return "";
   const curves = data.curves.length;
-  return `${number(data.total_points)} of ${number(measured)} measurements of ${number(curves)} trials are drawn, at most ${number(data.points_per_curve)} of a curve. ${data.method}`;
+  const of = measured === null ? "points" : `of ${number(measured)} measurements`;
+  return `${number(data.total_points)} ${of} of ${number(curves)} trials are drawn, at most ${number(data.points_per_curve)} of a curve. ${data.method}`;
 }
 
 export const bound = toTrials;

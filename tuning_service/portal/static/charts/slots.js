@@ -78,7 +78,7 @@ function told(data, lanes) {
   return `${number(data.columns.trial.length)} executions on ${number(hosts)} ${hosts === 1 ? "host" : "hosts"}, ${number(lanes.length)} at once at most.`;
 }
 
-const xOf = (scene, seconds) => scene.left + (seconds / scene.end) * (scene.width - scene.left - 8);
+const xOf = (scene, seconds) => scene.left + (Math.max(0, seconds) / scene.end) * (scene.width - scene.left - 8);
 
 function paint(scene) {
   const { context, data, lanes, c, width, left, height, texts } = scene;
