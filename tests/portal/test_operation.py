@@ -68,6 +68,15 @@ def test_a_pool_from_its_making_to_its_end(page, portal, watch):
     sent(dialog, "Save")
     expect(card).to_contain_text("3.00")
     expect(card.locator("dd").last).to_have_text("vision")
+    # A pool for nobody does not become one for all when something else is changed.
+    for wanted in ("-", None):
+        card.get_by_role("button", name="Change").click()
+        if wanted is not None:
+            dialog.locator("[name=tenants]").fill(wanted)
+        expect(dialog.locator("[name=tenants]")).to_have_value("-")
+        sent(dialog, "Save")
+        expect(dialog).to_have_count(0)
+        expect(card.locator("dd").last).to_have_text("no tenant")
 
     card.get_by_role("button", name="Drain").click()
     sent(page.get_by_role("dialog", name="Drain h100?"), "Drain")
