@@ -185,7 +185,7 @@ async function paint(figure) {
   } else {
     const library = await plotly();
     if (!box.classList.contains("js-plotly-plot")) box.replaceChildren();
-    box.setAttribute("role", "img");
+    box.setAttribute("role", "group"); // no image: the buttons in its corner can be reached
     if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
     await library.react(box, drawn.traces, layoutFor(drawn.layout || {}, c), { ...CONFIG, ...(drawn.config || {}) });
     if (!state.bound && state.module.bound) {
