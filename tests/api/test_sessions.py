@@ -1,6 +1,5 @@
 """Signing in from a browser: cookies, tokens against forged requests, and what ends a session."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import databases
 from tests.api.test_access import all_routes, filled
+from tests.e2e.service import Deployment
 from tests.rest_service import PASSWORD, Driver, Service, a_user, archive, job_file, wait_until
 from tuning_service import bootstrap
 from tuning_service.api import app as app_module
@@ -19,8 +20,6 @@ from tuning_service.api import welcome
 from tuning_service.domain.errors import GiveUp
 from tuning_service.manager import passwords
 from tuning_service.settings import Settings
-from tuning_service.storage.engine import upgrade_schema
-from tuning_service.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("weak_passwords")
 COOKIE = "tuning_session"
@@ -115,29 +114,20 @@ def test_over_https_the_cookie_is_for_https_and_this_host_alone(service: Service
 
 @pytest.mark.parametrize("trusted", ["", "127.0.0.1"])
 def test_what_a_proxy_says_counts_only_from_trusted_ones(tmp_path: Path, trusted: str) -> None:
-    environment = {"TUNING_SERVICE_DATA_DIR": str(tmp_path), "TUNING_SERVICE_TRUSTED_PROXIES": trusted}
-    settings = Settings.load(environment)
-    store = Store.open(settings.database)
-    upgrade_schema(store.engine)
-    interface = bootstrap._interface(settings, store, lambda _job_id: None)
-    bootstrap.create_operator(settings, "root", PASSWORD)
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=interface.server.run, kwargs={"sockets": [listener]})
-    thread.start()
+    data = tmp_path / "data"
+    data.mkdir()
+    databases.sqlite_in(data)
+    bootstrap.create_operator(Settings.load({"TUNING_SERVICE_DATA_DIR": str(data)}), "root", PASSWORD)
+    deployment = Deployment(tmp_path, TRUSTED_PROXIES=trusted)
     try:
-        wait_until(lambda: interface.server.started)
-        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as http:
-            proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
-            answer = http.post("/v1/session", json={"name": "root", "password": PASSWORD}, headers=proxied)
-            assert answer.status_code == 200
-            assert ("Secure" in answer.headers["set-cookie"]) == bool(trusted)
+        deployment.start("manager")
+        proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+        body = {"name": "root", "password": PASSWORD}
+        answer = httpx.post(f"{deployment.url}/v1/session", json=body, headers=proxied)
     finally:
-        interface.server.should_exit = True
-        thread.join()
-        listener.close()
-        interface.managers.plugins.close()
-        interface.managers.analysis.close()
-        store.close()
+        deployment.stop()
+    assert answer.status_code == 200
+    assert ("Secure" in answer.headers["set-cookie"]) == bool(trusted)
 
 
 @pytest.mark.parametrize("text", ["proxy", "10.0.0.1/8", "*"])

@@ -44,6 +44,9 @@ def test_a_log_is_read_in_pieces_and_ranges(service: Service, driver: Driver) ->
         assert http.get(path, params={"start": 9999}).content == b""
         assert http.get(path, params={"task": 7}).status_code == 404
         assert http.get(log_path(driver, 5), params={"follow": True}).status_code == 404
+        file = http.get(path, params={"download": True})
+        assert (file.content, file.headers["content-disposition"]) == (data, 'attachment; filename="trial-0.log"')
+        assert http.get(log_path(driver, 5), params={"download": True}).status_code == 404
 
 
 def test_a_log_is_followed_to_the_end_of_its_execution(service: Service, driver: Driver) -> None:

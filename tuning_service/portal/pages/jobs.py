@@ -30,7 +30,7 @@ def jobs(view: View) -> Page:
     if order not in JOB_ORDERS:
         sort, order = "-created_at", "created_at"
     filters = {name: view.query.get(name, "")[:200].strip() for name in ("search", "framework", "algorithm")}
-    every = JobQuery(**filters)
+    every = JobQuery(search=filters["search"], framework=filters["framework"], algorithm=filters["algorithm"])
     query = replace(every, statuses=_STATES.get(state, ()), order=order, descending=sort.startswith("-"))
     counts = listing.job_counts(view.principal, every)
     total = sum(counts[status] for status in query.statuses or counts)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tuning_service.api.schemas import AlgorithmOut
 from tuning_service.domain.errors import Denied
+from tuning_service.frameworks.base import frameworks
 from tuning_service.manager.catalogue import algorithm_catalogue, framework_catalogue
 from tuning_service.manager.examples import examples
 from tuning_service.manager.listing_mgr import JobQuery
@@ -44,6 +45,7 @@ def new(view: View) -> Page:
                     AlgorithmOut(**item).model_dump(mode="json", include={"name", "summary", "status", "options"})
                     for item in algorithms
                 ],
+                "commands": {name: manager.command for name, manager in frameworks().items() if manager.command},
                 "from": view.query.get("from", ""),
                 "point": view.query.get("point", ""),
                 "most_bytes": managers.tuning.max_upload_bytes,

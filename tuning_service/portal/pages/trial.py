@@ -1,5 +1,6 @@
 """One trial: its configuration beside the best and the default, its curves, its executions and what they printed."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,10 @@ from tuning_service.manager.model_tuning_mgr import JobView, TrialView
 from tuning_service.portal.view import Page, View
 
 _AT_ONCE = 8  # metrics that are shown without opening the list of all
+
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+)
 
 # What an end means for the job, by whose fault it was.
 _MEANING: Mapping[FaultKind, str] = {
@@ -49,6 +54,7 @@ def trial(view: View) -> Page:
             "job": job,
             "trial": shown,
             "tasks": found.tasks,
+            "tails": {each.number: tail for each in found.tasks if (tail := _tail(each))},
             "task": task,
             "ended": shown.status not in OPEN_TRIALS,
             "stopping": shown.stop_requested and shown.status in OPEN_TRIALS,
@@ -71,6 +77,14 @@ def trial(view: View) -> Page:
 def _chosen(tasks: Sequence[TuningTask], text: str) -> TuningTask | None:
     named = [task for task in tasks if str(task.number) == text]
     return named[0] if named else tasks[-1] if tasks else None
+
+
+def _tail(task: TuningTask) -> list[str]:
+    """The last lines that a failed or lost execution printed, as a terminal would show them: see trial_log.js."""
+    if task.outcome is None or task.status not in {TaskStatus.FAILED, TaskStatus.LOST}:
+        return []
+    lines = _ESCAPES.sub("", task.outcome.log_tail).rstrip("\n").split("\n")
+    return [next((part for part in reversed(line.split("\r")) if part), "") for line in lines if line or len(lines) > 1]
 
 
 def _waiting(job: JobView, found: TrialView) -> str:

@@ -15,6 +15,10 @@ import { number } from "./core.js";
 const GAP_MS = 2000; // between two drawings of one chart
 const states = new WeakMap();
 let plotlyLoading = null;
+let over = false; // what they show is there no more: what was drawn last stays
+document.addEventListener("portal:gone", () => {
+  over = true;
+});
 
 function plotly() {
   plotlyLoading ??= new Promise((resolve, reject) => {
@@ -127,6 +131,7 @@ export function set(figure, query) {
 }
 
 async function fetchAndPaint(figure) {
+  if (over) return;
   const state = stateOf(figure);
   const box = figure.querySelector(".plot");
   state.stale = false;
@@ -185,7 +190,7 @@ async function paint(figure) {
   } else {
     const library = await plotly();
     if (!box.classList.contains("js-plotly-plot")) box.replaceChildren();
-    box.setAttribute("role", "img");
+    box.setAttribute("role", "group"); // no image: the buttons in its corner can be reached
     if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
     await library.react(box, drawn.traces, layoutFor(drawn.layout || {}, c), { ...CONFIG, ...(drawn.config || {}) });
     if (!state.bound && state.module.bound) {

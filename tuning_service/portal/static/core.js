@@ -71,6 +71,8 @@ export function signInAgain() {
         <div class="buttons"><button type="submit" class="primary">Sign in</button></div>
       </form>`);
     dialog.addEventListener("cancel", (event) => event.preventDefault());
+    // The second press would close it all the same, and what waits for it would wait for ever.
+    dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
     const form = dialog.querySelector("form");
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -177,7 +179,7 @@ export function showProblems(form, problem) {
   const rest = [];
   let first = null;
   for (const { field, message, remedy } of problem.errors || []) {
-    const last = field.split(".").at(-1);
+    const last = field.replace(/(\.\d+)+$/, "").split(".").at(-1); // of an item of a list: the list
     const input =
       form.querySelector(`[data-field="${CSS.escape(field)}"], [name="${CSS.escape(field)}"]`) ||
       form.querySelector(`[name="${CSS.escape(last)}"]`);
@@ -285,7 +287,7 @@ async function signOut() {
 }
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-method]");
+  const button = event.target.closest("button[data-method]:not([data-dialog])");
   if (button) act(button);
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });

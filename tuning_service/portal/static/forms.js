@@ -1,7 +1,7 @@
 // Dialogs written as HTML. <button data-dialog="ID" data-title="…" data-yes="Create" data-method="POST" data-path="/v1/…"
 //  [data-values='{"name": …}'] [data-done="…"] [data-then="/address"]> opens a dialog with the fields of <template id="ID">,
 // filled with the values, and sends them as JSON. Fields say by data-type how they are read: text (the default; data-null:
-// an empty one is null), number, integer and bytes (with a unit; empty: null), list (one a line or after a comma; empty: null), json, bool.
+// an empty one is null), number, integer and bytes (with a unit; empty: null), list (one a line or after a comma; empty: null; a dash: without any), json, bool.
 // An input with data-path-part ends the path instead. After it, `portal:done` is dispatched on the button with what the service has answered.
 // <form data-upload="/v1/…"> sends the one file of its file input.
 import { api, ask, showProblems, toast } from "./core.js";
@@ -40,6 +40,7 @@ function read(input, errors) {
       return Math.round(count * 1024 ** Math.max(0, UNITS.findIndex((name) => name.toLowerCase() === (unit || "bytes").toLowerCase())));
     }
     case "list":
+      if (text === "-") return []; // not what an empty field is: null
       return text === "" ? null : text.split(/[,\n]/).map((item) => item.trim()).filter(Boolean);
     case "json":
       try {
@@ -68,7 +69,7 @@ export function readForm(form) {
 function write(input, value) {
   if (input.dataset.type === "bool") input.checked = Boolean(value);
   else if (input.dataset.type === "bytes") input.value = bytes(value);
-  else if (input.dataset.type === "list") input.value = (value || []).join(", ");
+  else if (input.dataset.type === "list") input.value = value?.length === 0 ? "-" : (value || []).join(", ");
   else if (input.dataset.type === "json") input.value = JSON.stringify(value ?? {}, null, 1);
   else input.value = value ?? "";
 }
@@ -133,7 +134,7 @@ async function upload(form) {
   } catch (problem) {
     // What is wrong inside of the file is said beside it.
     const beside = (field) => form.elements.namedItem(field)?.checkVisibility();
-    const errors = (problem.errors || []).map((error) => (beside(error.field) ? error : { ...error, field: file.name, message: `${error.field}: ${error.message}` }));
+    const errors = (problem.errors || []).map((error) => (beside(error.field) ? error : { ...error, field: file.name, message: `In ${error.field}: ${error.message}` }));
     showProblems(form, { message: problem.message, errors });
   } finally {
     button.disabled = false;

@@ -154,8 +154,9 @@ export function startLive({ expired }) {
       retry = null;
       failures += 1;
       version = "";
-      if (await refresh()) open();
-      else later();
+      if (!(await refresh())) later();
+      else if (stream && openedAt < Infinity) say("on", "Live");
+      else open();
     }, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]);
   }
 

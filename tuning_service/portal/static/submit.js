@@ -127,7 +127,7 @@ function showProblems() {
 }
 
 function showText(fromText) {
-  const lines = fromText.filter(({ field, line }) => line || field === "yaml" || eager);
+  const lines = fromText.filter(({ field, line }) => line || field === "yaml" || eager).sort((one, other) => (one.line || Infinity) - (other.line || Infinity));
   $("yaml-problems").innerHTML = yaml.value.trim() ? listed(lines) : "";
   $("yaml-state").textContent = unreadable ? "Cannot be read: the form shows what it said before." : "";
   $("from-form").hidden = !unreadable;
@@ -279,7 +279,10 @@ async function send() {
     return true;
   } catch (problem) {
     if (problem.status && problem.status < 500) attempt = { body: "", key: "" };
-    problems = problem.errors?.length ? problem.errors : [{ field: "", message: problem.message, remedy: "" }];
+    const refused = problem.errors?.length ? problem.errors : [{ field: "", message: problem.message, remedy: "" }];
+    // A submission is refused at its first step that fails; the preview tells of all.
+    if (problem.errors?.length) await preview({ file: body }, false);
+    problems = [...refused, ...problems.filter(({ field }) => !refused.some((each) => each.field === field))];
     showProblems();
     found.focus();
     untold = true;
@@ -307,13 +310,14 @@ async function submit() {
 // -- all together
 
 const found = new Problems(form, { rest: $("rest"), count: $("count"), needed: $("needed") });
-const job = new JobForm(form, data.algorithms, () => changed());
+const job = new JobForm(form, data, () => changed());
 const program = new Program(job, data.most_bytes, () => changed());
 
 form.addEventListener("input", (event) => {
   if (event.target.type === "file" || job.space.box.contains(event.target)) return; // which tell it themselves
   if (event.target === job.algorithm) job.algorithmChosen();
   if (event.target === program.select) program.chosen();
+  job.tellCommand();
   job.grow(event.target);
   changed();
 });
@@ -368,5 +372,7 @@ $("start-from").addEventListener("change", async (event) => {
   }
 });
 addEventListener("pagehide", keep);
+// Come back to from the job's page, as the browser had put it aside: it begins anew.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("visibilitychange", keep);
 start();

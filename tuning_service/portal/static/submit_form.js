@@ -25,9 +25,11 @@ function take(file, path) {
 const get = (file, path) => path.split(".").reduce((part, name) => (isMap(part) ? part[name] : undefined), file);
 
 export class JobForm {
-  // `algorithms` are those of the catalogue; `changed()` is called when the parameters were.
-  constructor(form, algorithms, changed) {
+  // `algorithms` are those of the catalogue, `commands` those that frameworks have of their own; `changed()` is called
+  // when the parameters were.
+  constructor(form, { algorithms, commands }, changed) {
     this.form = form;
+    this.commands = commands;
     this.algorithms = algorithms;
     this.extra = {};
     this.space = new Space(form.querySelector("#space"), document.getElementById("parameter"), changed);
@@ -51,6 +53,7 @@ export class JobForm {
     this.space.restore([]);
     this.#fillObjectives([{}]);
     this.fillOptions({});
+    this.tellCommand();
   }
 
   // -- as a job file
@@ -116,6 +119,7 @@ export class JobForm {
     this.space.fill(Object.fromEntries(entries));
     const objectives = [objective].flat().filter(isMap);
     this.#fillObjectives(objectives.length ? objectives : [{}]);
+    this.tellCommand();
     const options = get(file, "algorithm.options");
     this.fillOptions(isMap(options) ? options : {});
     const offered = Object.keys(this.chosen?.options?.properties || {});
@@ -171,6 +175,12 @@ export class JobForm {
       row.querySelector("[data-remove]").setAttribute("aria-label", `Remove objective ${i + 1}`);
       for (const input of all(row, "[data-key]")) input.dataset.field = `${where}.${input.dataset.key}`;
     });
+  }
+
+  // What is run when no command is given.
+  tellCommand() {
+    const framework = this.form.querySelector('[data-path="framework"]').value;
+    this.form.querySelector('[data-path="command"]').placeholder = this.commands[framework] || "python train.py";
   }
 
   // -- the algorithm's options
@@ -234,6 +244,7 @@ export class JobForm {
       this.grow(input);
     }
     this.#fillObjectives(kept.objectives);
+    this.tellCommand();
     this.fillOptions({});
     for (const input of all(this.options, "[data-option]")) {
       const text = kept.options[input.dataset.option] ?? "";

@@ -1,7 +1,8 @@
 // What is wrong, each beside its field; what was not filled in yet is only named below until somebody wants to start.
 import { element, escaped } from "./core.js";
 
-const sentence = ({ message, remedy }) => `${message[0].toUpperCase()}${message.slice(1)} ${remedy || ""}`.trim();
+// Not all that a message begins with is a word of ours: names keep their letters.
+const sentence = ({ message, remedy }) => `${message.replace(/^(is|are|must|has|holds|needs|there|the|a|an|no|min|max)\b/, (word) => word[0].toUpperCase() + word.slice(1))} ${remedy || ""}`.trim();
 const MULTILINE = /^(points|constraints|metric_constraints|stored_metrics|log_patterns|log_files|warm_start)\.(\d+)/;
 
 // The input (or group) that a field's path is about; "" of it: what of the path it does not cover.
@@ -55,7 +56,8 @@ export class Problems {
     const loose = [];
     for (const { problem, place } of wrong) {
       const line = MULTILINE.exec(problem.field);
-      const text = line && place?.tagName === "TEXTAREA" ? `Line ${Number(line[2]) + 1}: ${sentence(problem)}` : sentence(problem);
+      const isOpen = place?.matches("input, textarea, select") && isEmpty(place) && problem.message === "is missing." && !problem.input;
+      const text = isOpen ? (place.tagName === "SELECT" ? "Choose one." : "Fill this in.") : line && place?.tagName === "TEXTAREA" ? `Line ${Number(line[2]) + 1}: ${sentence(problem)}` : sentence(problem);
       if (place) marked.set(place, [...(marked.get(place) || []), text]);
       else loose.push(problem.field ? `${problem.field}: ${sentence(problem)}` : sentence(problem));
     }

@@ -88,6 +88,7 @@ export class Program {
     const script = ["train.py", "main.py"].find((name) => top.includes(name));
     if (!script && files.some((name) => /solver[^/]*\.prototxt$/.test(name))) framework.value = "caffe";
     else if (!command.value && (script || top.length === 1)) command.value = `python ${script || top[0]}`;
+    this.job.tellCommand();
   }
 
   forget() {

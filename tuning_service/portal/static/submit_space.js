@@ -18,9 +18,14 @@ const part = (row, key) => row.querySelector(`[data-key="${key}"]`);
 const text = (row, key) => part(row, key).value.trim();
 const kept = (row, what) => JSON.parse(row.dataset[what] || "{}");
 
-// Chooses `item`, which is offered from now on if it was not.
+// Chooses `item`; one that is not offered is, for as long as it is chosen.
 export function choose(select, item) {
-  if (![...select.options].some((option) => option.value === item)) select.add(new Option(item, item));
+  for (const option of select.querySelectorAll("[data-given]")) if (option.value !== item) option.remove();
+  if (![...select.options].some((option) => option.value === item)) {
+    const option = new Option(item, item);
+    option.dataset.given = "";
+    select.add(option);
+  }
   select.value = item;
 }
 
@@ -34,7 +39,7 @@ export class Space {
       const row = event.target.closest(".parameter");
       if (event.target.dataset.key === "name") this.rename(row);
       if (event.target.dataset.key === "type" && event.target.value !== "int" && text(row, "scale") === "pow2") part(row, "scale").value = "log";
-      this.arrange();
+      this.arrange(row);
       changed();
     });
     box.addEventListener("click", (event) => {
@@ -166,46 +171,63 @@ export class Space {
   }
 
   // Shows the fields that a row's kind has, offers the other parameters as parents, names what errors are about.
-  arrange() {
+  // With `touched` only what a change of that row can change.
+  arrange(touched = null) {
     const rows = this.rows;
     const names = rows.map((row) => text(row, "name"));
     const key = JSON.stringify(names);
     const renamed = key !== this.names;
     this.names = key;
-    const byName = new Map(names.map((name, i) => [name, rows[i]]));
     rows.forEach((row, i) => {
+      if (touched && !renamed && row !== touched && text(row, "parent") !== text(touched, "name")) return;
       const type = text(row, "type");
       for (const label of row.querySelectorAll("[data-for]")) label.hidden = !label.dataset.for.split(" ").includes(type);
       part(row, "scale").querySelector('[value="pow2"]').disabled = type !== "int";
-      const parents = part(row, "parent");
-      if (renamed || row.dataset.parent !== undefined) {
-        const chosen = row.dataset.parent ?? parents.value;
-        delete row.dataset.parent;
-        const others = [...new Set(names.filter((name, k) => name && k !== i))];
-        // One that there is not (any more) stays, so that the service may say so: nothing vanishes by itself.
-        if (chosen && !others.includes(chosen)) others.push(chosen);
-        parents.replaceChildren(new Option("always", ""), ...others.map((name) => new Option(name, name)));
-        parents.value = chosen;
-      }
-      part(row, "when").closest("label").hidden = !parents.value;
-      const parent = byName.get(parents.value);
-      const hint = parent && text(parent, "type") === "bool" ? "true" : parent ? text(parent, "values") : "";
-      part(row, "when").placeholder = hint;
-      const more = Object.entries(kept(row, "more")).map(([name, wanted]) => `${name} is one of ${[wanted].flat().map(shown).join(", ")}`);
-      const note = row.querySelector("[data-more]");
-      note.hidden = !more.length;
-      note.textContent = more.length ? `And only when ${more.join(", and ")}. Change that in the job file.` : "";
-      const called = names[i] || `number ${i + 1}`;
-      row.setAttribute("aria-label", `Parameter ${called}`);
-      row.querySelector("[data-remove]").setAttribute("aria-label", `Remove parameter ${called}`);
-      for (const input of row.querySelectorAll("[data-key]")) {
-        const { key: own } = input.dataset;
-        const place = `space.${names[i]}`;
-        input.dataset.field = own === "name" ? place : own === "parent" ? `${place}.when` : own === "when" ? `${place}.when.${parents.value}` : `${place}.${own}`;
-      }
+      if (renamed || row.dataset.parent !== undefined) offerParents(row, names, i);
+      this.#tellConditions(row, rows[names.indexOf(text(row, "parent"))]);
+      if (renamed || !touched) nameFields(row, names[i], i);
+      else part(row, "when").dataset.field = `space.${names[i]}.when.${text(row, "parent")}`;
     });
     const none = this.box.querySelector(".none");
     if (rows.length) none?.remove();
     else if (!none) this.box.append(element('<p class="muted none">No parameter yet: add what your program is given, such as its learning rate.</p>'));
+  }
+
+  #tellConditions(row, parent) {
+    const when = part(row, "when");
+    when.closest("label").hidden = !text(row, "parent");
+    when.placeholder = parent && text(parent, "type") === "bool" ? "true" : parent ? text(parent, "values") : "";
+    const more = Object.entries(kept(row, "more")).map(([name, wanted]) => `${name} is one of ${[wanted].flat().map(shown).join(", ")}`);
+    const note = row.querySelector("[data-more]");
+    note.hidden = !more.length;
+    note.textContent = more.length ? `And only when ${more.join(", and ")}. Change that in the job file.` : "";
+  }
+}
+
+function offerParents(row, names, own) {
+  const select = part(row, "parent");
+  const chosen = row.dataset.parent ?? select.value;
+  delete row.dataset.parent;
+  const wanted = ["", ...new Set(names.filter((name, i) => name && i !== own))];
+  // One that there is not (any more) stays, so that the service may say so: nothing vanishes by itself.
+  if (!wanted.includes(chosen)) wanted.push(chosen);
+  // One by one: with 60 parameters there are 3,600 of them, and one has changed.
+  const { options } = select;
+  wanted.forEach((name, i) => {
+    if (!options[i]) select.add(new Option(name || "always", name));
+    else if (options[i].value !== name) Object.assign(options[i], { value: name, text: name || "always" });
+  });
+  options.length = wanted.length;
+  if (select.value !== chosen) select.value = chosen;
+}
+
+function nameFields(row, name, i) {
+  const called = name || `number ${i + 1}`;
+  row.setAttribute("aria-label", `Parameter ${called}`);
+  row.querySelector("[data-remove]").setAttribute("aria-label", `Remove parameter ${called}`);
+  const place = `space.${name}`;
+  for (const input of row.querySelectorAll("[data-key]")) {
+    const { key } = input.dataset;
+    input.dataset.field = key === "name" ? place : key === "parent" ? `${place}.when` : key === "when" ? `${place}.when.${text(row, "parent")}` : `${place}.${key}`;
   }
 }

@@ -1,6 +1,6 @@
 // A trial's page: which execution its log, resources and files are of, and that what no word tells of is looked at again.
 import { api, element } from "./core.js";
-import { readable, size, TrialLog } from "./trial_log.js";
+import { size, TrialLog } from "./trial_log.js";
 
 const QUIET_MS = 10000; // a running trial is looked at again, also when nothing was told of it
 
@@ -59,10 +59,6 @@ function follow() {
   const { shown, open } = tasks().dataset;
   log.show(shown, open === "true");
   listArtifacts();
-  for (const tail of document.querySelectorAll("pre[data-terminal]")) {
-    const text = readable(tail.textContent);
-    if (tail.textContent !== text) tail.textContent = text;
-  }
 }
 
 follow();

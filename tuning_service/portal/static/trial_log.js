@@ -419,15 +419,16 @@ export class TrialLog {
       return;
     }
     if (step > 0) {
-      const last = this.at < 0 ? null : this.matches.at(-1).offset;
-      const behind = this.first + this.matches.length;
-      if (last !== null) await this.ask({ after: last });
-      this.first = behind;
-      if (last === null || !this.matches.length) {
+      const behind = this.at < 0 ? 0 : this.first + this.matches.length;
+      // All that there were are here: those that came meanwhile are asked for with them.
+      const all = this.first === 0 && behind < FOUND_AT_ONCE;
+      if (!all) await this.ask({ after: this.matches.at(-1).offset });
+      this.first = all ? 0 : behind;
+      if (all || !this.matches.length) {
         await this.ask({});
         this.first = 0;
       }
-      this.at = 0;
+      this.at = all && behind < this.matches.length ? behind : 0;
     } else {
       await this.ask({ before: this.at >= 0 && this.first > 0 ? this.matches[0].offset : END - 1 });
       this.first = this.at >= 0 && this.first > 0 ? this.first - this.matches.length : this.lines - this.matches.length;

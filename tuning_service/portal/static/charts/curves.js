@@ -17,12 +17,13 @@ export function controls(figure, _set, redraw) {
   );
 }
 
-// On the page of one trial, which knows only of its job's metrics, the answer tells what else was measured.
+// On the page of one trial: what it has measured, and what other trials have.
 function offerMetrics(figure, data, set) {
   const state = of(figure);
-  const names = JSON.stringify(data.metrics);
-  if (state.offered === names || data.metrics.length < 2) return;
-  const choice = select("Metric", data.metrics.map((name) => [name, name]), data.metric, (metric) => set({ metric }));
+  const offered = [...new Set([...data.metrics, ...JSON.parse(figure.dataset.metrics)])];
+  const names = JSON.stringify(offered);
+  if (state.offered === names || offered.length < 2) return;
+  const choice = select("Metric", offered.map((name) => [name, name]), data.metric, (metric) => set({ metric }));
   const before = state.choice;
   if (before?.contains(document.activeElement)) return;
   [state.offered, state.choice] = [names, choice];

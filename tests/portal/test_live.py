@@ -1,0 +1,319 @@
+"""Pages keep themselves up to date, and what their readers do in them stays."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+import tuning_service.portal
+from tests.portal.browser import Pages
+from tests.portal.conftest import Portal
+from tests.rest_service import Driver, archive, job_file
+from tuning_service.domain.state import JobStatus
+from tuning_service.portal.rendered import Rendered
+
+BENCH = '<!doctype html><title>Bench</title><link rel="icon" href="data:,"><main id="main" tabindex="-1"></main>'
+
+# -- morph: what is there becomes what is wanted, with the fewest changes
+
+
+@pytest.fixture
+def bench(pages: Pages) -> Page:
+    """A page in which `morphed` finds a place of its own; it needs no service."""
+    script = Path(tuning_service.portal.__file__).parent / "static" / "morph.js"
+    page = pages.open("http://127.0.0.1:9")
+    page.route("**/*", lambda route: route.fulfill(status=200, content_type="text/html", body=BENCH))
+    page.route("**/morph.js", lambda route: route.fulfill(status=200, path=script, content_type="text/javascript"))
+    page.goto("/")
+    return page
+
+
+def morphed(page: Page, before: str, after: str, *, doing: str = "") -> str:
+    """What the HTML `before` has become after `doing` something in it and a morph to `after`."""
+    page.evaluate(
+        """async ([before, after, doing]) => {
+            const { morph } = await import('/morph.js');
+            const box = document.createElement('div');
+            box.id = 'bench';
+            document.getElementById('main').append(box);
+            box.innerHTML = before;
+            for (const step of doing.split(';').filter(Boolean)) {
+                const [kind, what, value] = step.split(' ');
+                const item = box.querySelector(what);
+                if (kind === 'focus') item.focus();
+                if (kind === 'tick') item.checked = true;
+                if (kind === 'open') item.open = true;
+                if (kind === 'type') item.value = value;
+                if (kind === 'scroll') item.scrollTop = Number(value);
+                if (kind === 'mark') item.mark = value;
+            }
+            const next = document.createElement('div');
+            next.id = 'bench';
+            next.innerHTML = after;
+            morph(box, next);
+        }""",
+        [before, after, doing],
+    )
+    return str(page.evaluate("document.getElementById('bench').innerHTML"))
+
+
+def rows(*names: str) -> str:
+    cells = (f'<tr id="{name}"><td><button id="b-{name}">{name}</button></td></tr>' for name in names)
+    return f"<table><tbody>{''.join(cells)}</tbody></table>"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<p>a</p>", "<p>b</p>"),
+        ("<p>a</p>text", "text<p>a</p><!-- c --><p>b</p>"),
+        ("<p class='x' title='y'>a</p>", "<p class='z'>a</p>"),
+        ("<p id='a'>a</p><p id='b'>b</p>", "<p id='b'>b</p><p id='a'>a</p>"),
+        ("<p id='a'>a</p>", "<div id='a'><p id='b'>b</p></div>"),
+        (rows("a", "b", "c", "d"), rows("d", "x", "b", "e", "a")),
+        (rows("a", "b"), rows()),
+        ("<ul><li>1<li>2<li>3</ul>", "<ul><li>2</ul><svg viewBox='0 0 1 1'><path d='M0 0'/></svg>"),
+    ],
+)
+def test_it_becomes_what_is_wanted(bench, before, after):
+    wanted = bench.evaluate(
+        "text => { const box = document.createElement('div'); box.innerHTML = text; return box.innerHTML }", after
+    )
+    assert morphed(bench, before, after) == wanted
+
+
+@pytest.mark.parametrize(
+    "after",
+    [("new", "a", "b", "c"), ("b", "c"), ("c", "b", "a"), ("b",), ("x", "b", "a", "y", "c")],
+)
+def test_focus_stays_on_its_row_however_rows_come_and_go(bench, after):
+    morphed(bench, rows("a", "b", "c"), rows(*after), doing="focus #b-b;mark #b-b same")
+    assert bench.evaluate("[document.activeElement.id, document.activeElement.mark]") == ["b-b", "same"]
+
+
+def test_focus_on_what_goes_moves_to_the_page_and_is_not_lost(bench):
+    morphed(bench, rows("a", "b"), rows("b"), doing="focus #b-a")
+    assert bench.evaluate("document.activeElement.id") == "main"
+
+
+def test_what_a_reader_did_stays(bench):
+    before = (
+        '<input type="checkbox" id="tick"><details id="more"><summary>More</summary>text</details>'
+        '<input id="field" value="a"><div id="list" style="height:50px;overflow:auto">'
+        '<p style="height:500px">x</p></div>'
+    )
+    after = before.replace("text", "other text").replace('value="a"', 'value="b"').replace(">x<", ">y<")
+    html = morphed(bench, before, after, doing="tick #tick;open #more;focus #field;type #field mine;scroll #list 80")
+    assert "other text" in html
+    assert bench.evaluate("[tick.checked, more.open, field.value, window.list.scrollTop]") == [True, True, "mine", 80]
+
+
+def test_what_a_script_keeps_gets_its_data_and_nothing_else(bench):
+    before = '<figure id="f" data-keep="" data-source="/a" class="mine"><p>drawn</p></figure>'
+    after = '<figure id="f" data-keep="" data-source="/b" class="theirs"></figure>'
+    assert morphed(bench, before, after) == before.replace("/a", "/b")
+
+
+# -- the stream, and what it moves
+
+
+@pytest.fixture
+def portal(portal: Portal, pages: Pages) -> Iterator[Portal]:
+    """As everywhere, but its pages go before it: none asks for what is not there."""
+    yield portal
+    pages.close()
+
+
+def running(portal: Portal, name: str = "digits") -> Driver:
+    with portal.service.http() as http:
+        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        job = http.post("/v1/tuning-jobs", json=job_file(program, name=name)).json()
+    driver = Driver(portal.service, job["id"])
+    driver.set_status(JobStatus.RUNNING)
+    return driver
+
+
+class Traffic:
+    """What a page asks for."""
+
+    def __init__(self, page: Page) -> None:
+        self.streams = 0
+        self.closed = 0
+        self.updates: list[int] = []
+        page.on("request", self._began)
+        page.on("requestfailed", self._failed)
+        page.on("response", lambda r: self.updates.append(r.status) if "x-live" in r.request.headers else None)
+
+    def _began(self, request: Request) -> None:
+        self.streams += "/live/" in request.url
+
+    def _failed(self, request: Request) -> None:
+        self.closed += "/live/" in request.url
+
+
+def signed_in(pages: Pages, portal: Portal) -> Page:
+    page = pages.open(portal.url)
+    assert page.request.post("/v1/session", data={"key": portal.service.key}).ok
+    return page
+
+
+def seen(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        """hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange')); }""",
+        hidden,
+    )
+
+
+def test_a_page_has_one_stream_while_it_is_seen_and_catches_up_afterwards(pages, portal):
+    job = running(portal)
+    page = signed_in(pages, portal)
+    traffic = Traffic(page)
+    page.goto("/jobs")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    assert traffic.streams == 1
+    seen(page, hidden=True)
+    with page.expect_response(lambda answer: "x-live" in answer.request.headers):
+        job.set_status(JobStatus.COMPLETED)
+        seen(page, hidden=False)
+    expect(page.locator("main")).to_contain_text("completed")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    assert (traffic.streams, traffic.closed) == (2, 1)
+
+
+def test_an_update_that_changes_nothing_moves_nothing(pages, portal):
+    job = running(portal)
+    job.add_trial(0).complete(0.5)
+    other = job.add_trial(1)
+    other.claim()
+    page = signed_in(pages, portal)
+    traffic = Traffic(page)
+    page.goto(f"/jobs/{job.job_id}/trials/0")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    with page.expect_response(lambda answer: "x-live" in answer.request.headers):
+        other.report((1, "val_accuracy", 0.25))
+    with page.expect_response(lambda a: "x-live" in a.request.headers and a.status == 304):
+        other.report((2, "val_accuracy", 0.26))
+    assert traffic.streams == 1
+
+
+def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, portal, watch):
+    watch.allow("status of 503")
+    job = running(portal)
+    page = signed_in(pages, portal)
+    page.goto(f"/jobs/{job.job_id}")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    asked: list[int] = []
+    broken = True
+
+    def answer(route: Route) -> None:
+        if broken and "x-live" in route.request.headers:
+            asked.append(1)
+            route.fulfill(status=503, body="")
+        else:
+            route.continue_()
+
+    page.route(f"**/jobs/{job.job_id}", answer)
+    job.add_trial(0).complete(0.75)
+    expect(page.locator("#live-state")).to_have_text("Reconnecting…")
+    page.evaluate("new Promise(done => setTimeout(done, 2000))")
+    assert 1 <= len(asked) <= 5
+    broken = False
+    expect(page.locator("#job-head")).to_contain_text("0.75")
+    expect(page.locator("#live-state")).to_have_text("Live")
+
+
+def test_a_stream_that_always_breaks_is_tried_ever_more_rarely(pages, portal, watch):
+    watch.allow("status of 500")
+    job = running(portal)
+    page = signed_in(pages, portal)
+    tried: list[Any] = []
+
+    def answer(route: Route) -> None:
+        tried.append(route)
+        route.fulfill(status=500, body="")
+
+    page.route("**/live/**", answer)
+    page.goto(f"/jobs/{job.job_id}")
+    page.evaluate("new Promise(done => setTimeout(done, 4000))")
+    assert 2 <= len(tried) <= 4  # at once, after half a second, one, two
+    job.add_trial(0).complete(0.75)
+    page.unroute("**/live/**")
+    expect(page.locator("#job-head")).to_contain_text("0.75")
+
+
+def test_a_job_that_is_deleted_is_told_once(pages, portal, watch):
+    watch.allow("status of 404")
+    job = running(portal)
+    page = signed_in(pages, portal)
+    page.goto(f"/jobs/{job.job_id}")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    job.delete()
+    page.evaluate("document.dispatchEvent(new Event('portal:refresh'))")
+    expect(page.get_by_role("alert").filter(has_text="was deleted")).to_have_count(1)
+    expect(page.locator("#live-state")).to_have_text("Deleted")
+
+
+# -- what was rendered for one is shown to others
+
+
+def view_of(path: str = "/jobs", tenant: str = "t1", role: str = "member") -> Any:
+    url = SimpleNamespace(path=path, query="")
+    principal = SimpleNamespace(tenant=SimpleNamespace(id=tenant), role=role)
+    return SimpleNamespace(principal=principal, request=SimpleNamespace(url=url))
+
+
+def test_who_watches_the_same_shares_what_was_rendered_and_nobody_else_does():
+    rendered = Rendered()
+    count = iter(range(100))
+
+    def got(version: str, **changes: Any) -> str:
+        return rendered.get(view_of(**changes), version, lambda: str(next(count)))
+
+    assert [got("7"), got("7"), got("8")] == ["0", "0", "1"]
+    assert [got("7", tenant="t2"), got("7", role="viewer"), got("7", path="/x")] == ["2", "3", "4"]
+    # What is no version is no reason to keep anything.
+    assert [got(""), got(""), got("x" * 8000), got("9" * 30)] == ["5", "6", "7", "8"]
+
+
+def test_nothing_is_left_behind_of_what_was_shared():
+    rendered = Rendered()
+    for version in range(50):
+        for _ in range(3):
+            rendered.get(view_of(), str(version), lambda: "text")
+    with pytest.raises(ValueError, match="broken"):
+        rendered.get(view_of(), "99", _broken)
+    assert rendered._rendering == {}
+
+
+def _broken() -> str:
+    raise ValueError("broken")
+
+
+def test_many_who_ask_at_once_have_it_rendered_once():
+    rendered = Rendered()
+    began, go = threading.Barrier(5), threading.Event()
+    made: list[str] = []
+
+    def render() -> str:
+        go.wait(10)
+        made.append("x")
+        return "text"
+
+    def ask() -> None:
+        began.wait(10)
+        rendered.get(view_of(), "1", render)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    began.wait(10)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert made == ["x"]
+    assert rendered.get(view_of(), "1", render) == "text"
