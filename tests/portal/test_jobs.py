@@ -141,6 +141,7 @@ def test_an_update_keeps_ticks_focus_and_place(page, portal):
     # A row above that goes takes no other with it.
     lost.delete()
     expect(page.locator(f"#row-{lost.job_id}")).to_have_count(0)
+    expect(link).to_be_focused()
     expect(page.locator("#bulk-count")).to_have_text("2 chosen")
     expect(box(page, "digits 5")).to_be_checked()
 
@@ -337,7 +338,8 @@ def test_ten_jobs_with_unlike_objectives_have_panels_of_their_own(pages, portal)
     jobs = [*accuracy, portal.seed_job(5, name="the other way", spec=loss)]
     page = compared(pages, portal, jobs)
     expect(page.locator("#chart-compare .note")).to_contain_text("different objectives")
-    expect(page.locator(".plot .ytitle, .plot .y2title")).to_have_count(2)
+    expect(page.locator(".plot .ytitle")).to_have_text("highest val_accuracy")
+    expect(page.locator(".plot .y2title")).to_have_text("lowest val_accuracy")
     expect(page.locator(".plot .scatterlayer .trace")).to_have_count(10)
     fits(page)
     check_accessibility(page)

@@ -30,9 +30,10 @@ export function draw(data, { colours, narrow }) {
   };
   aims.forEach((name, i) => {
     const top = 1 - i * (height + GAP);
-    const metric = jobs.find((job) => aim(job) === name).objective;
+    const { objective: metric, goal } = jobs.find((job) => aim(job) === name);
+    const word = aims.length === 1 ? "best" : goal === "minimize" ? "lowest" : "highest";
     layout[`yaxis${i ? i + 1 : ""}`] = {
-      title: { text: `best ${metric.length > 24 ? `${metric.slice(0, 23)}…` : metric}` },
+      title: { text: `${word} ${metric.length > 24 ? `${metric.slice(0, 23)}…` : metric}` },
       domain: [Math.max(0, top - height), top],
     };
   });
