@@ -182,6 +182,27 @@ def test_a_controller_whose_clock_is_off_by_an_hour_serves_its_jobs_and_says_so(
     assert PoolMgr(house.store).pool(house.alice, "default").trouble == ""
 
 
+def test_what_a_controller_says_last_is_what_it_knew_last(house):
+    late = threading.Event()
+
+    def skew():
+        if threading.current_thread().name == "word" and not late.is_set():
+            late.set()
+            # Time for the other thread to tell that Spark is connected, which this one did not know yet.
+            assert made.ready.wait(20)
+            deadline = time.monotonic() + 0.5
+            while time.monotonic() < deadline and not any(c.connected for c in controllers_of(house)):
+                time.sleep(0.01)
+        return 0.0
+
+    made = Reconciler(house.tools(cluster(house)), tick_s=0.05, lease_s=15.0, alone=False, clock_skew=skew)
+    house.controllers.append(made)
+    made.start()
+    house.until_status(house.submit(Budget(trials=2)), "completed")
+    assert late.is_set()
+    assert PoolMgr(house.store).pool(house.alice, "default").trouble == ""
+
+
 def test_a_controller_of_another_schema_refuses_to_start_and_says_what_to_do(tmp_path):
     url = f"sqlite:///{tmp_path / 'tuning.db'}"
     engine = engines.open_engine(url)

@@ -83,6 +83,8 @@ class Reconciler:
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
         # A thread of its own: Spark may take minutes to start, and whoever is silent for that long counts as gone.
         self._speaker = threading.Thread(target=self._speak, name="word", daemon=True)
+        # Two threads give the word; what one has looked at earlier must not be written later.
+        self._speaking = threading.Lock()
         self.ready = threading.Event()  # set while the compute backend is connected
 
     def start(self) -> None:
@@ -175,6 +177,12 @@ class Reconciler:
 
     def _give_word(self) -> None:
         """Tell managers and operators that this controller is here, and how its Spark is."""
+        with self._speaking:
+            word = self._word()
+            with self._tools.store.write() as unit:
+                unit.pools.heard_of(word)
+
+    def _word(self) -> ControllerSeen:
         now = self._tools.clock()
         connected, problem = self.ready.is_set(), self._problem or self._standby.problem
         stuck_s = time.monotonic() - self._round_at
@@ -182,7 +190,7 @@ class Reconciler:
             connected = False
             problem = problem or f"its controller has waited for {stuck_s:.0f} s for Spark or the database."
         seen = self._seen if self.ready.is_set() else Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
-        word = ControllerSeen(
+        return ControllerSeen(
             id=self._owner,
             pool=self._pool_name,
             version=self._version,
@@ -197,8 +205,6 @@ class Reconciler:
             gpus=seen.gpus,
             skew_s=round(self._clock_skew(), 3),
         )
-        with self._tools.store.write() as unit:
-            unit.pools.heard_of(word)
 
     def _forget_me(self) -> None:
         with self._tools.store.write() as unit:
