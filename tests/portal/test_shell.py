@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.portal.browser import PHONE, check_accessibility
 from tests.rest_service import Driver
 from tuning_service.domain.state import JobStatus
+from tuning_service.manager.listing_mgr import ListingMgr
 
 
 def fill_key(page: Page, key: str) -> None:
@@ -143,3 +144,19 @@ def test_an_address_that_is_none_is_answered_with_a_page(page, portal, watch):
     check_accessibility(page)
     page.get_by_role("link", name="Jobs").first.click()
     expect(page).to_have_url(f"{portal.url}/jobs")
+
+
+def test_what_fails_unexpectedly_is_answered_with_a_page_that_says_where_to_look(page, portal, watch, monkeypatch):
+    watch.allow("status of 500")
+
+    def broken(*_, **__):
+        raise RuntimeError("out of ideas")
+
+    monkeypatch.setattr(ListingMgr, "jobs", broken)
+    portal.sign_in(page).goto("/jobs")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Something went wrong")
+    expect(page.locator("main")).to_contain_text(re.compile("details under [0-9a-f]{16}"))
+    expect(page.locator("main")).not_to_contain_text("out of ideas")
+    monkeypatch.undo()
+    page.get_by_role("link", name="To the start").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")

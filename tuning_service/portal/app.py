@@ -107,6 +107,12 @@ def _answer(view: View, function: PageFunction, rendered: Rendered) -> Response:
             text, status = whole(page, view, view.theme), page.status
     except TuningError as error:
         return problem_response(request.scope, error) if is_live else _error_page(request, error)
+    except Exception:
+        if is_live:
+            raise  # answered, and logged, as any request's
+        log.exception("page failed", path=request.url.path)
+        shown = f"The service's log has the details under {request.state.request_id}. What you did before is kept."
+        return _error_page(request, TuningError(shown))
     tag = tag_of(text)
     if is_live and request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={**HEADERS, "ETag": tag})
@@ -122,8 +128,6 @@ def _to_sign_in(request: Request) -> Response:
 
 def _error_page(request: Request, error: TuningError) -> Response:
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-    if status == 500:
-        log.error("page failed", reason=error.message)
     page = Page(template="error.html", title=error.message, context={"status": status, "error": error})
     return _html(whole(page, _view(request), chosen_theme(request)), status)
 
