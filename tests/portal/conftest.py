@@ -92,8 +92,7 @@ def portal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Portal]:
         if opened is not None:
             opened.close()  # before the service: a page that is still open would complain of its end
         portal.stop()
-        portal.service.plugins.close()
-        portal.service.store.close()
+        portal.service.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Pages keep themselves up to date, and what their readers do in them stays."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,13 +118,6 @@ def test_what_a_script_keeps_gets_its_data_and_nothing_else(bench):
 
 
 # -- the stream, and what it moves
-
-
-@pytest.fixture
-def portal(portal: Portal, pages: Pages) -> Iterator[Portal]:
-    """As everywhere, but its pages go before it: none asks for what is not there."""
-    yield portal
-    pages.close()
 
 
 def running(portal: Portal, name: str = "digits") -> Driver:

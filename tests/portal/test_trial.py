@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,13 +78,6 @@ class Opener:
         assert page.request.post("/v1/session", data={"key": self.keys[who]}).ok
         page.goto(f"/jobs/{job.job_id}/trials/{number}{query}")
         return page
-
-
-@pytest.fixture
-def portal(portal: Portal, pages: Pages) -> Iterator[Portal]:
-    """As everywhere, but its pages go before it: none asks for what is not there."""
-    yield portal
-    pages.close()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class View:
 
     request: Request
     principal: Principal
-    csrf: str  # "" when the request carries a key instead of a session
+    csrf: str  # what the session's changes carry
 
     @property
     def managers(self) -> Managers:
