@@ -61,6 +61,7 @@ def test_the_peers_study_has_the_same_shape(tmp_path: Path, monkeypatch):
 
 
 def test_the_picture_has_late_pages_too(tmp_path: Path):
+    pytest.importorskip("matplotlib")
     quick = {"useful_ms": 120.0, "bytes": 40_000, "limit_s": 60}
     late = {"useful_ms": None, "bytes": 1_000, "limit_s": 60}
     results = {

@@ -156,6 +156,9 @@ class Watch:
         # One of an earlier loop ended with that.
         if self._poller is None or self._poller.done() or self._poller.get_loop() is not loop:
             self._looked_at.clear()
+            # Nobody has looked since: what is kept under an old version may be out of date.
+            for changes in self._changes.values():
+                changes.append((_later_than(changes[-1][0]), None))
             self._hurry = asyncio.Event()
             self._poller = loop.create_task(self._poll(), name="watching")
         if subject in self._looked_at:
