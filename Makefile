@@ -31,8 +31,16 @@ lint: $(STAMP) ## check style and types
 browser: $(STAMP) ## see that there is a Chromium for the portal's tests; installs one where that can be done
 	@$(IN_VENV) -m tests.portal.install_browser
 
+# The portal's tests wait for a browser most of their time, and the others for processes: beside each other they take as
+# long as the others alone.
 test: lint browser ## lint, then all tests that take seconds
-	$(IN_VENV) -m pytest -m "not heavy"
+	@log=$$(mktemp); \
+	$(IN_VENV) -m pytest -m "not heavy" -p no:cacheprovider tests/portal >"$$log" 2>&1 & portal=$$!; \
+	trap 'kill $$portal; rm -f "$$log"; exit 130' INT TERM; \
+	$(IN_VENV) -m pytest -m "not heavy" --ignore=tests/portal; others=$$?; \
+	wait $$portal; seen=$$?; \
+	cat "$$log"; rm -f "$$log"; \
+	[ $$others = 0 ] && [ $$seen = 0 ]
 
 test-all: lint browser ## lint, then all tests, those that take minutes too
 	$(IN_VENV) -m pytest
