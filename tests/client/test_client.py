@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.rest_service import TRAIN, Driver, Service, job_file, wait_until
-from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient
+from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient, calls
 from tuning_service.client.job_files import load_job_file
 from tuning_service.domain.state import JobStatus
 
@@ -106,9 +106,7 @@ def test_from_job_file_to_best_trial(service: Service, yaml_file: Path) -> None:
 
 
 def test_pages_are_followed_to_the_end(service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuning_service.client import client as module
-
-    monkeypatch.setattr(module, "_PAGE", 2)
+    monkeypatch.setattr(calls, "_PAGE", 2)
     for number in range(5):
         driver.add_trial(number)
     with service.client() as client:

@@ -1,34 +1,19 @@
 """The client's calls about keys, tenants and pools."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
-from tuning_service.client.transport import Transport
-
-JsonDict = dict[str, Any]
+from tuning_service.client.calls import Calls, JsonDict, given, segment
 
 
-class AdministrationCalls(ABC):
+class AdministrationCalls(Calls):
     """Part of `TuningClient`."""
-
-    _transport: Transport
-
-    @abstractmethod
-    def _dict(self, method: str, path: str, **options: Any) -> JsonDict: ...
-
-    @abstractmethod
-    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]: ...
 
     def create_key(
         self, *, name: str, role: str, tenant: str | None = None, expires_in_days: float | None = None
     ) -> JsonDict:
         """A new key with its "secret", which is shown here and never again."""
-        wish: JsonDict = {"name": name, "role": role}
-        if tenant is not None:
-            wish["tenant"] = tenant
+        wish = given({"name": name, "role": role, "tenant": tenant})
         if expires_in_days is not None:
             wish["expires_at"] = (datetime.now(UTC) + timedelta(days=expires_in_days)).isoformat()
         return self._dict("POST", "/v1/keys", json=wish)
@@ -39,7 +24,7 @@ class AdministrationCalls(ABC):
 
     def revoke_key(self, key_id: str) -> JsonDict:
         """Make the service refuse a key from now on."""
-        return self._dict("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+        return self._dict("DELETE", f"/v1/keys/{segment(key_id)}")
 
     def whoami(self) -> JsonDict:
         """Whom the service takes the holder of this key for: "principal" with name, role and tenant."""
@@ -48,7 +33,7 @@ class AdministrationCalls(ABC):
     def create_user(self, name: str, password: str, *, role: str = "member", tenant: str | None = None) -> JsonDict:
         """A new user, who signs in to the portal; `tenant` (id or name) is for operators."""
         wish = {"name": name, "password": password, "role": role}
-        return self._dict("POST", "/v1/users", json=wish if tenant is None else wish | {"tenant": tenant})
+        return self._dict("POST", "/v1/users", json=wish | given({"tenant": tenant}))
 
     def users(self, tenant: str | None = None) -> list[JsonDict]:
         """The own tenant's users, by name; `tenant` (id or name) is for operators."""
@@ -59,12 +44,11 @@ class AdministrationCalls(ABC):
     ) -> JsonDict:
         """Change what is given. Another password, and being disabled, sign the user out everywhere."""
         change = {"role": role, "password": password, "disabled": disabled}
-        given = {name: value for name, value in change.items() if value is not None}
-        return self._dict("PATCH", f"/v1/users/{quote(user_id, safe='')}", json=given)
+        return self._dict("PATCH", f"/v1/users/{segment(user_id)}", json=given(change))
 
     def delete_user(self, user_id: str) -> None:
         """Delete a user, who is signed out everywhere; jobs stay."""
-        self._transport.send("DELETE", f"/v1/users/{quote(user_id, safe='')}")
+        self._transport.send("DELETE", f"/v1/users/{segment(user_id)}")
 
     def create_tenant(self, name: str, max_parallel: int = 4, **quotas: float | None) -> JsonDict:
         """A new tenant, which runs up to `max_parallel` trials at once. For operators.
@@ -75,16 +59,15 @@ class AdministrationCalls(ABC):
 
     def change_tenant(self, tenant: str, **quotas: float | None) -> JsonDict:
         """Change a tenant's (id or name) `max_parallel` or other quotas; None is no limit. For operators."""
-        return self._dict("PATCH", f"/v1/tenants/{quote(tenant, safe='')}", json=quotas)
+        return self._dict("PATCH", f"/v1/tenants/{segment(tenant)}", json=quotas)
 
     def tenant(self, tenant: str | None = None) -> JsonDict:
         """The own tenant with its quotas and its `usage`; `tenant` (id or name) is for operators."""
-        return self._dict("GET", "/v1/tenant" if tenant is None else f"/v1/tenants/{quote(tenant, safe='')}")
+        return self._dict("GET", "/v1/tenant" if tenant is None else f"/v1/tenants/{segment(tenant)}")
 
     def usage(self, months: int = 12, tenant: str | None = None) -> list[JsonDict]:
         """What was used in each of the last months, by pool: of the own tenant, for operators of all or of `tenant`."""
-        params = {"months": months} | ({} if tenant is None else {"tenant": tenant})
-        return list(self._dict("GET", "/v1/usage", params=params)["tenants"])
+        return list(self._dict("GET", "/v1/usage", params=given({"months": months, "tenant": tenant}))["tenants"])
 
     def pools(self) -> list[JsonDict]:
         """The compute pools that jobs may name; operators see all, with their controllers."""
@@ -92,7 +75,7 @@ class AdministrationCalls(ABC):
 
     def pool(self, name: str) -> JsonDict:
         """One compute pool."""
-        return self._dict("GET", f"/v1/pools/{quote(name, safe='')}")
+        return self._dict("GET", f"/v1/pools/{segment(name)}")
 
     def create_pool(self, name: str, master: str, **described: Any) -> JsonDict:
         """A new pool. For operators.
@@ -103,20 +86,20 @@ class AdministrationCalls(ABC):
 
     def change_pool(self, name: str, **described: Any) -> JsonDict:
         """Change or drain a pool. For operators."""
-        return self._dict("PATCH", f"/v1/pools/{quote(name, safe='')}", json=described)
+        return self._dict("PATCH", f"/v1/pools/{segment(name)}", json=described)
 
     def delete_pool(self, name: str) -> None:
         """Forget a pool in which no unfinished job is. For operators."""
-        self._transport.send("DELETE", f"/v1/pools/{quote(name, safe='')}")
+        self._transport.send("DELETE", f"/v1/pools/{segment(name)}")
 
     def cordon(self, pool: str, host: str, reason: str = "", minutes: float | None = None) -> JsonDict:
         """Give an executor no trials, for so long or until `uncordon`; what runs there goes on. For operators."""
         wish = {"reason": reason, "minutes": minutes}
-        return self._dict("PUT", f"/v1/pools/{quote(pool, safe='')}/cordons/{quote(host, safe='')}", json=wish)
+        return self._dict("PUT", f"/v1/pools/{segment(pool)}/cordons/{segment(host)}", json=wish)
 
     def uncordon(self, pool: str, host: str) -> None:
         """Give an executor trials again. For operators."""
-        self._transport.send("DELETE", f"/v1/pools/{quote(pool, safe='')}/cordons/{quote(host, safe='')}")
+        self._transport.send("DELETE", f"/v1/pools/{segment(pool)}/cordons/{segment(host)}")
 
     def tenants(self) -> list[JsonDict]:
         """All tenants. For operators."""

@@ -1,37 +1,26 @@
 """Calls about what trials leave and use."""
 
 import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
+from tuning_service.client.calls import Calls, JsonDict, given, trial_path
 from tuning_service.client.errors import TuningApiError
-from tuning_service.client.transport import Transport
 from tuning_service.domain.artifact import path_problem
 
-JsonDict = dict[str, Any]
 _PART = ".part"
 
 
-class ArtifactCalls(ABC):
+class ArtifactCalls(Calls):
     """What a trial used, and the files that it left: part of `TuningClient`."""
-
-    _transport: Transport
-
-    @abstractmethod
-    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]: ...
 
     def resources(self, job_id: str, number: int, *, task: int | None = None) -> JsonDict:
         """What one execution of a trial used over time, in columns; `task`: default the newest."""
-        params = {} if task is None else {"task": task}
-        answer: JsonDict = self._transport.json("GET", f"{_trial(job_id, number)}/resources", params=params)
-        return answer
+        return self._dict("GET", f"{trial_path(job_id, number)}/resources", params=given({"task": task}))
 
     def artifacts(self, job_id: str, number: int, *, task: int | None = None) -> list[JsonDict]:
         """The files that one execution of a trial left: {"path", "bytes", "sha256", "created_at"}, by path."""
-        return list(self._pages(f"{_trial(job_id, number)}/artifacts", {"task": task}))
+        return list(self._pages(f"{trial_path(job_id, number)}/artifacts", {"task": task}))
 
     def download_artifacts(
         self, job_id: str, number: int, folder: Path | str, *, task: int | None = None
@@ -55,10 +44,9 @@ class ArtifactCalls(ABC):
     def _download(self, job_id: str, number: int, artifact: JsonDict, task: int | None, target: Path) -> None:
         part = target.with_name(f"{target.name[:200]}{_PART}")
         digest = hashlib.sha256()
-        params = {} if task is None else {"task": task}
-        url = f"{_trial(job_id, number)}/artifacts/{quote(artifact['path'])}"
+        url = f"{trial_path(job_id, number)}/artifacts/{quote(artifact['path'])}"
         try:
-            with self._transport.stream(url, params) as answer, part.open("wb") as stream:
+            with self._transport.stream(url, given({"task": task})) as answer, part.open("wb") as stream:
                 for data in answer.iter_bytes():
                     digest.update(data)
                     stream.write(data)
@@ -68,7 +56,3 @@ class ArtifactCalls(ABC):
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-
-
-def _trial(job_id: str, number: int) -> str:
-    return f"/v1/tuning-jobs/{quote(job_id, safe='')}/trials/{int(number)}"

@@ -1,27 +1,21 @@
 """TuningClient: the REST interface as Python methods. Answers are the dictionaries that the service sends."""
 
 import codecs
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 from tuning_service.client.administration import AdministrationCalls
 from tuning_service.client.artifacts import ArtifactCalls
+from tuning_service.client.calls import JsonDict, given, job_path, segment, trial_path
 from tuning_service.client.drafts import DraftCalls
-from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
+from tuning_service.client.errors import BadJobFile, ServiceUnreachable
 from tuning_service.client.job_files import load_job_file, program_folder
 from tuning_service.client.plugins import PluginCalls
 from tuning_service.client.steering import SteeringCalls
 from tuning_service.client.transport import Transport, parse_events
-
-JsonDict = dict[str, Any]
-_PAGE = 500
-_PATIENCE_S = 600.0  # how long `wait` and the followers hope for a service that is gone to come back
-_PAUSE_S = 0.5
 
 
 class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, AdministrationCalls):
@@ -82,7 +76,7 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
 
     def delete_program(self, digest: str) -> None:
         """Delete an uploaded program that no job uses."""
-        self._transport.send("DELETE", f"/v1/programs/{quote(digest, safe='')}")
+        self._transport.send("DELETE", f"/v1/programs/{segment(digest)}")
 
     def submit(self, job: Path | str | Mapping[str, Any], program: Path | str | None = None) -> JsonDict:
         """The job that was started from a job file, or from a dictionary of the same form.
@@ -97,15 +91,11 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
         folder = program_folder(document, base, program)
         if folder is not None:
             document["program"] = self.upload_program(folder)
-        try:
-            content = json.dumps(document, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise BadJobFile("job", f"cannot be written as JSON: {error}.", "Use plain numbers and texts.") from error
-        return self._dict("POST", "/v1/tuning-jobs", content=content, headers={"Content-Type": "application/json"})
+        return self._send_document("POST", "/v1/tuning-jobs", document, "job")
 
     def job(self, job_id: str) -> JsonDict:
         """One job with its progress."""
-        return self._dict("GET", _job(job_id))
+        return self._dict("GET", job_path(job_id))
 
     def wait(
         self,
@@ -135,49 +125,29 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
                 raise TimeoutError(f"Job {job_id} is {job['status']} after {timeout_s} s.")
             time.sleep(poll_s)
 
-    def _patiently(self, ask: Callable[[], JsonDict], deadline: float | None) -> JsonDict:
-        """The answer, from a service that may be restarting."""
-        patience = time.monotonic() + _PATIENCE_S
-        end = patience if deadline is None else min(patience, deadline)
-        while True:
-            try:
-                return ask()
-            except TuningApiError as error:
-                passing = isinstance(error, ServiceUnreachable) or error.status >= 500
-                if not passing or time.monotonic() + _PAUSE_S > end:
-                    raise
-                time.sleep(_PAUSE_S)
-
     def stop(self, job_id: str) -> JsonDict:
         """Ask a job to stop: its trainings end within seconds; what has finished stays."""
-        return self._dict("POST", f"{_job(job_id)}/stop")
+        return self._dict("POST", f"{job_path(job_id)}/stop")
 
     def resume(self, job_id: str) -> JsonDict:
         """Ask a job that has ended to go on; one that completed, after `change` has raised its budget."""
-        return self._dict("POST", f"{_job(job_id)}/resume")
+        return self._dict("POST", f"{job_path(job_id)}/resume")
 
     def delete(self, job_id: str) -> JsonDict:
         """Ask for a job to go, with its trials, measurements and logs."""
-        return self._dict("DELETE", _job(job_id))
+        return self._dict("DELETE", job_path(job_id))
 
     def add_points(self, job_id: str, points: Sequence[Mapping[str, Any]]) -> list[JsonDict]:
         """Have configurations tried next, before what the algorithm suggests; the answer has them complete.
 
         What a point leaves out has its default, or else the middle of its range. They count within the job's budget.
         """
-        try:
-            content = json.dumps({"points": [dict(point) for point in points]}, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise BadJobFile(
-                "points", f"cannot be written as JSON: {error}.", "Use plain numbers and texts."
-            ) from error
-        headers = {"Content-Type": "application/json"}
-        answer = self._dict("POST", f"{_job(job_id)}/points", content=content, headers=headers)
+        answer = self._send_document("POST", f"{job_path(job_id)}/points", {"points": list(points)}, "points")
         return list(answer["items"])
 
     def points(self, job_id: str) -> list[JsonDict]:
         """All points that were queued for a job; `trial` is the number of the trial that tries it, or None yet."""
-        return list(self._pages(f"{_job(job_id)}/points", {}))
+        return list(self._pages(f"{job_path(job_id)}/points", {}))
 
     def events(self, job_id: str, *, follow: bool = False) -> Iterator[JsonDict]:
         """What happened and happens to a job, until it has ended: {"id", "event", "data"}, the id None for progress.
@@ -188,7 +158,7 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
         while True:
             try:
                 with self._transport.stream(
-                    f"{_job(job_id)}/events", {"follow": follow}, {"Last-Event-ID": str(last)}
+                    f"{job_path(job_id)}/events", {"follow": follow}, {"Last-Event-ID": str(last)}
                 ) as answer:
                     for event in parse_events(answer.iter_lines()):
                         last = event["id"] or last
@@ -210,27 +180,27 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
         By the first objective. The algorithm's model allows for noise; an algorithm without one says None. `note` is
         what has to be known of the order: that no trial meets the metric constraints, say.
         """
-        return self._dict("GET", f"{_job(job_id)}/best", params={"limit": limit})
+        return self._dict("GET", f"{job_path(job_id)}/best", params={"limit": limit})
 
     def front(self, job_id: str, limit: int = 100) -> JsonDict:
         """{"trials": the Pareto front, best first by the first objective, "total": how many are on it}."""
-        return self._dict("GET", f"{_job(job_id)}/front", params={"limit": limit})
+        return self._dict("GET", f"{job_path(job_id)}/front", params={"limit": limit})
 
     def trials(
         self, job_id: str, sort: str = "number", limit: int | None = None, status: str | None = None
     ) -> list[JsonDict]:
         """All trials, or the first `limit`. `sort`: number, value, ended_at, each with - for descending, or best."""
-        return list(self._pages(f"{_job(job_id)}/trials", {"sort": sort, "status": status}, limit))
+        return list(self._pages(f"{job_path(job_id)}/trials", {"sort": sort, "status": status}, limit))
 
     def trial(self, job_id: str, number: int) -> JsonDict:
         """One trial, with the list of its executions as `tasks`."""
-        return self._dict("GET", _trial(job_id, number))
+        return self._dict("GET", trial_path(job_id, number))
 
     def measurements(
         self, job_id: str, number: int, metric: str | None = None, task: int | None = None
     ) -> list[JsonDict]:
         """What a trial reported, by step and metric."""
-        return list(self._pages(f"{_trial(job_id, number)}/measurements", {"metric": metric, "task": task}))
+        return list(self._pages(f"{trial_path(job_id, number)}/measurements", {"metric": metric, "task": task}))
 
     def log(
         self, job_id: str, number: int, *, task: int | None = None, start: int = 0, length: int | None = None
@@ -238,10 +208,10 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
         """What a trial printed; `start` (negative: from the end) and `length` count bytes."""
         pieces = bytearray()
         while length is None or len(pieces) < length:
-            params = _given({"task": task, "start": start})
+            params = given({"task": task, "start": start})
             if length is not None:
                 params["length"] = min(length - len(pieces), 2**23)
-            answer = self._transport.send("GET", f"{_trial(job_id, number)}/log", params=params)
+            answer = self._transport.send("GET", f"{trial_path(job_id, number)}/log", params=params)
             pieces += answer.content
             start = int(answer.headers["X-Log-Start"]) + len(answer.content)
             if not answer.content or start >= int(answer.headers["X-Log-Total"]):
@@ -256,7 +226,7 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
         `range_`: limit, after, before, as GET …/log/search takes them.
         """
         params = {"q": text, "task": task, "match_case": match_case, **range_}
-        return self._dict("GET", f"{_trial(job_id, number)}/log/search", params=_given(params))
+        return self._dict("GET", f"{trial_path(job_id, number)}/log/search", params=given(params))
 
     def follow_log(self, job_id: str, number: int, *, task: int | None = None, start: int = 0) -> Iterator[str]:
         """What a trial prints, as it comes, until its execution has ended."""
@@ -265,14 +235,14 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
             task = tasks[-1]["number"] if tasks else None
         if start < 0:
             answer = self._transport.send(
-                "GET", f"{_trial(job_id, number)}/log", params=_given({"task": task, "start": start, "length": 0})
+                "GET", f"{trial_path(job_id, number)}/log", params=given({"task": task, "start": start, "length": 0})
             )
             start = int(answer.headers["X-Log-Start"])
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while True:
-            params = _given({"task": task, "start": start, "follow": True})
+            params = given({"task": task, "start": start, "follow": True})
             try:
-                with self._transport.stream(f"{_trial(job_id, number)}/log", params) as answer:
+                with self._transport.stream(f"{trial_path(job_id, number)}/log", params) as answer:
                     for data in answer.iter_bytes():
                         start += len(data)
                         yield decoder.decode(data)
@@ -295,37 +265,6 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
     def frameworks(self) -> list[JsonDict]:
         """The frameworks that programs may be written with."""
         return list(self._pages("/v1/frameworks", {}))
-
-    def _dict(self, method: str, path: str, **options: Any) -> JsonDict:
-        answer: JsonDict = self._transport.json(method, path, **options)
-        return answer
-
-    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]:
-        """Items of all pages, `limit` of them at most."""
-        given = _given(params)
-        left = limit
-        while left is None or left > 0:
-            if limit is not None or path.startswith("/v1/tuning-jobs"):
-                given["limit"] = _PAGE if left is None else min(left, _PAGE)
-            page = self._dict("GET", path, params=given)
-            items = page["items"] if left is None else page["items"][:left]
-            yield from items
-            if page["next_cursor"] is None:
-                return
-            given["cursor"] = page["next_cursor"]
-            left = None if left is None else left - len(items)
-
-
-def _job(job_id: str) -> str:
-    return f"/v1/tuning-jobs/{quote(job_id, safe='')}"
-
-
-def _trial(job_id: str, number: int) -> str:
-    return f"{_job(job_id)}/trials/{int(number)}"
-
-
-def _given(params: Mapping[str, Any]) -> JsonDict:
-    return {name: value for name, value in params.items() if value is not None}
 
 
 def _is_over(job: JsonDict) -> bool:

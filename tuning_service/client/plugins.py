@@ -1,31 +1,15 @@
 """The client's calls about plug-ins."""
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
+from tuning_service.client.calls import Calls, JsonDict, segment
 from tuning_service.client.errors import BadJobFile
-from tuning_service.client.transport import Transport
-
-JsonDict = dict[str, Any]
 
 
-class PluginCalls(ABC):
+class PluginCalls(Calls):
     """Upload, list, wait, delete: part of `TuningClient`."""
-
-    _transport: Transport
-
-    @abstractmethod
-    def _dict(self, method: str, path: str, **options: Any) -> JsonDict: ...
-
-    @abstractmethod
-    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]: ...
-
-    @abstractmethod
-    def _patiently(self, ask: Callable[[], JsonDict], deadline: float | None) -> JsonDict: ...
 
     def upload_plugin(self, source: Path | str, *, name: str = "", version: str = "") -> JsonDict:
         """Upload a plug-in's folder or archive; it is installed and tried out afterwards: see `wait_for_plugin`.
@@ -45,7 +29,7 @@ class PluginCalls(ABC):
 
     def plugins(self, name: str | None = None) -> list[JsonDict]:
         """The tenant's plug-ins and the operator's, or the versions of one."""
-        return list(self._pages("/v1/plugins" if name is None else f"/v1/plugins/{quote(name, safe='')}", {}))
+        return list(self._pages("/v1/plugins" if name is None else f"/v1/plugins/{segment(name)}", {}))
 
     def plugin(self, name: str, version: str) -> JsonDict:
         """One version of a plug-in."""
@@ -91,4 +75,4 @@ class PluginCalls(ABC):
 
 
 def _plugin(name: str, version: str) -> str:
-    return f"/v1/plugins/{quote(name, safe='')}/{quote(version, safe='')}"
+    return f"/v1/plugins/{segment(name)}/{segment(version)}"

@@ -1,27 +1,13 @@
 """The client's calls that list, change and watch jobs."""
 
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Iterator
 
-from tuning_service.client.errors import BadJobFile
-from tuning_service.client.transport import Transport, parse_events
-
-JsonDict = dict[str, Any]
+from tuning_service.client.calls import Calls, JsonDict, job_path, trial_path
+from tuning_service.client.transport import parse_events
 
 
-class SteeringCalls(ABC):
+class SteeringCalls(Calls):
     """Part of `TuningClient`."""
-
-    _transport: Transport
-
-    @abstractmethod
-    def _dict(self, method: str, path: str, **options: Any) -> JsonDict: ...
-
-    @abstractmethod
-    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]: ...
 
     def jobs(
         self,
@@ -55,20 +41,15 @@ class SteeringCalls(ABC):
         change: JsonDict = {"budget": budget} if budget else {}
         if name is not None:
             change["name"] = name
-        try:
-            content = json.dumps(change, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise BadJobFile("budget", f"cannot be written as JSON: {error}.", "Use plain numbers.") from error
-        headers = {"Content-Type": "application/json"}
-        return self._dict("PATCH", f"/v1/tuning-jobs/{quote(job_id, safe='')}", content=content, headers=headers)
+        return self._send_document("PATCH", job_path(job_id), change, "budget")
 
     def stop_trial(self, job_id: str, number: int) -> JsonDict:
         """Ask one trial to end, for good, while its job goes on; what it measured is kept."""
-        return self._dict("POST", f"/v1/tuning-jobs/{quote(job_id, safe='')}/trials/{int(number)}/stop")
+        return self._dict("POST", f"{trial_path(job_id, number)}/stop")
 
     def trials_csv(self, job_id: str) -> Iterator[str]:
         """All trials as comma-separated values, in pieces."""
-        with self._transport.stream(f"/v1/tuning-jobs/{quote(job_id, safe='')}/trials.csv", {}) as answer:
+        with self._transport.stream(f"{job_path(job_id)}/trials.csv", {}) as answer:
             yield from answer.iter_text()
 
     def changes(self) -> Iterator[list[str] | None]:
