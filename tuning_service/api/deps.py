@@ -1,8 +1,9 @@
 """What routes are handed: who asks, and the managers."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
@@ -94,116 +95,50 @@ def managers(request: Request) -> Managers:
     return found
 
 
-async def _tuning(request: Request) -> ModelTuningMgr:
-    return managers(request).tuning
+def _one(chosen: Callable[[Managers], object]) -> Any:
+    """The dependency that hands a route one of the managers."""
+
+    async def give(request: Request) -> object:
+        return chosen(managers(request))
+
+    return Depends(give)
 
 
-async def _access(request: Request) -> AccessMgr:
-    return managers(request).access
+def _state(name: str) -> Any:
+    """The dependency that hands a route something else that the application was made with."""
 
+    async def give(request: Request) -> object:
+        return getattr(request.app.state, name)
 
-async def _metrics(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
-
-
-async def _plugins(request: Request) -> PluginMgr:
-    return managers(request).plugins
-
-
-async def _plugin_checks(request: Request) -> PluginCheckMgr:
-    return managers(request).plugin_checks
-
-
-async def _pools(request: Request) -> PoolMgr:
-    return managers(request).pools
-
-
-async def _sessions(request: Request) -> SessionMgr:
-    return managers(request).sessions
-
-
-async def _users(request: Request) -> UserMgr:
-    return managers(request).users
+    return Depends(give)
 
 
 async def _welcome(request: Request) -> Welcome:
     return Welcome(request.state.still_welcome)
 
 
-async def _listing(request: Request) -> ListingMgr:
-    return managers(request).listing
-
-
-async def _steering(request: Request) -> SteeringMgr:
-    return managers(request).steering
-
-
-async def _watch(request: Request) -> Watch:
-    watch: Watch = request.app.state.watch
-    return watch
-
-
-async def _readings(request: Request) -> Readings:
-    readings: Readings = request.app.state.readings
-    return readings
-
-
-async def _previews(request: Request) -> PreviewMgr:
-    return managers(request).previews
-
-
-async def _programs(request: Request) -> ProgramMgr:
-    return managers(request).programs
-
-
-async def _log_search(request: Request) -> LogSearchMgr:
-    return managers(request).log_search
-
-
-async def _usage(request: Request) -> UsageMgr:
-    return managers(request).usage
-
-
-async def _analysis(request: Request) -> AnalysisMgr:
-    return managers(request).analysis
-
-
-async def _resources(request: Request) -> ResourceMgr:
-    return managers(request).resources
-
-
-async def _artifacts(request: Request) -> ArtifactMgr:
-    return managers(request).artifacts
-
-
-async def _stopping(request: Request) -> threading.Event:
-    event: threading.Event = request.app.state.stopping
-    return event
-
-
 Who = Annotated[Principal, Depends(_principal)]
-Tuning = Annotated[ModelTuningMgr, Depends(_tuning)]
-Listing = Annotated[ListingMgr, Depends(_listing)]
-Steering = Annotated[SteeringMgr, Depends(_steering)]
-Watcher = Annotated[Watch, Depends(_watch)]
-Reads = Annotated[Readings, Depends(_readings)]
-Access = Annotated[AccessMgr, Depends(_access)]
-Plugins = Annotated[PluginMgr, Depends(_plugins)]
-PluginChecks = Annotated[PluginCheckMgr, Depends(_plugin_checks)]
-Pools = Annotated[PoolMgr, Depends(_pools)]
-Sessions = Annotated[SessionMgr, Depends(_sessions)]
-Users = Annotated[UserMgr, Depends(_users)]
+Tuning = Annotated[ModelTuningMgr, _one(lambda m: m.tuning)]
+Listing = Annotated[ListingMgr, _one(lambda m: m.listing)]
+Steering = Annotated[SteeringMgr, _one(lambda m: m.steering)]
+Watcher = Annotated[Watch, _state("watch")]
+Reads = Annotated[Readings, _state("readings")]
+Access = Annotated[AccessMgr, _one(lambda m: m.access)]
+Plugins = Annotated[PluginMgr, _one(lambda m: m.plugins)]
+PluginChecks = Annotated[PluginCheckMgr, _one(lambda m: m.plugin_checks)]
+Pools = Annotated[PoolMgr, _one(lambda m: m.pools)]
+Sessions = Annotated[SessionMgr, _one(lambda m: m.sessions)]
+Users = Annotated[UserMgr, _one(lambda m: m.users)]
 Reader = Annotated[Welcome, Depends(_welcome)]  # for streams, after `Who`
-Previews = Annotated[PreviewMgr, Depends(_previews)]
-Programs = Annotated[ProgramMgr, Depends(_programs)]
-LogSearch = Annotated[LogSearchMgr, Depends(_log_search)]
-UsageHistory = Annotated[UsageMgr, Depends(_usage)]
-Analysis = Annotated[AnalysisMgr, Depends(_analysis)]
-Resources = Annotated[ResourceMgr, Depends(_resources)]
-Artifacts = Annotated[ArtifactMgr, Depends(_artifacts)]
-Counts = Annotated[Metrics, Depends(_metrics)]
-Stopping = Annotated[threading.Event, Depends(_stopping)]  # set when the service is about to end: streams end, too
+Previews = Annotated[PreviewMgr, _one(lambda m: m.previews)]
+Programs = Annotated[ProgramMgr, _one(lambda m: m.programs)]
+LogSearch = Annotated[LogSearchMgr, _one(lambda m: m.log_search)]
+UsageHistory = Annotated[UsageMgr, _one(lambda m: m.usage)]
+Analysis = Annotated[AnalysisMgr, _one(lambda m: m.analysis)]
+Resources = Annotated[ResourceMgr, _one(lambda m: m.resources)]
+Artifacts = Annotated[ArtifactMgr, _one(lambda m: m.artifacts)]
+Counts = Annotated[Metrics, _state("metrics")]
+Stopping = Annotated[threading.Event, _state("stopping")]  # set when the service is about to end: streams end, too
 IdempotencyKey = Annotated[
     str | None,
     Header(
