@@ -58,9 +58,18 @@ _SECRET = {"key", "password", "old_password", "new_password"}
 _INTERNAL = (500, "internal", "Something went wrong in the service")
 
 
+def status_of(error: TuningError) -> int:
+    """The status of the answer to a request that raised `error`."""
+    return _kind_of(error)[0]
+
+
+def _kind_of(error: TuningError) -> tuple[int, str, str]:
+    return next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), _INTERNAL)
+
+
 def problem_response(scope: Scope, error: TuningError) -> Response:
     """The answer to a request that raised `error`."""
-    status, kind, title = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), _INTERNAL)
+    status, kind, title = _kind_of(error)
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
@@ -224,4 +233,13 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-__all__ = ["Problem", "install", "internal_error", "malformed", "problem_response", "responses", "storable"]
+__all__ = [
+    "Problem",
+    "install",
+    "internal_error",
+    "malformed",
+    "problem_response",
+    "responses",
+    "status_of",
+    "storable",
+]

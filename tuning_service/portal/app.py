@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tuning_service.api.errors import problem_response
-from tuning_service.domain.errors import Denied, InvalidRequest, NotFound, TooManyRequests, TryAgain, TuningError
+from tuning_service.api.errors import problem_response, status_of
+from tuning_service.domain.errors import NotFound, TuningError
 from tuning_service.portal import live, static
 from tuning_service.portal.pages import (
     algorithms,
@@ -36,13 +36,6 @@ log = structlog.stdlib.get_logger("tuning_service.portal")
 
 _PLACES = (jobs, submit, job_charts, job_trials, job, trial, compare, algorithms, usage, operation)
 PAGES: tuple[tuple[str, PageFunction], ...] = tuple(page for place in _PLACES for page in place.PAGES)
-_STATUS: dict[type[TuningError], int] = {
-    NotFound: 404,
-    Denied: 403,
-    InvalidRequest: 422,
-    TooManyRequests: 429,
-    TryAgain: 503,
-}
 
 
 def install(app: FastAPI) -> None:
@@ -127,7 +120,7 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def _error_page(request: Request, error: TuningError) -> Response:
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+    status = status_of(error)
     page = Page(template="error.html", title=error.message, context={"status": status, "error": error})
     return _html(whole(page, _view(request), chosen_theme(request)), status)
 
