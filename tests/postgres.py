@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+
+from tests.machine import free_port
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -90,7 +91,7 @@ class PostgresServer:
         if made.wait(_START_S):
             raise NoPostgresError(f"initdb failed:\n{self._log()}")
         for _ in range(3):  # somebody else may take the port between our look and the server's
-            self.port = _free_port()
+            self.port = free_port()
             self._serve()
             if self._is_up():
                 self._guard()
@@ -242,10 +243,3 @@ def _may_enter(path: Path, account: pwd.struct_passwd) -> bool:
         if not status.st_mode & bit:
             return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

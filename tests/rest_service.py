@@ -21,6 +21,7 @@ import pytest
 import uvicorn
 
 from tests import databases
+from tests.waiting import wait_for
 from tuning_service import portal
 from tuning_service.api import create_app
 from tuning_service.api.deps import Managers
@@ -93,15 +94,6 @@ def job_file(program: str, /, **changes: Any) -> dict[str, Any]:
         "algorithm": {"name": "random"},
         "budget": {"trials": 4, "parallel": 2},
     } | changes
-
-
-def wait_until(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("the condition did not come true in time")
 
 
 class _Server(uvicorn.Server):
@@ -203,7 +195,7 @@ class Service:
         thread = threading.Thread(target=server.run, name="uvicorn")
         thread.start()
         try:
-            wait_until(lambda: server.started or not thread.is_alive())
+            wait_for(lambda: server.started or not thread.is_alive())
             self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             yield self
         finally:

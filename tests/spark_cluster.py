@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import pyspark
 
+from tests.machine import command_of, descendants, is_running
+from tests.waiting import wait_for
 from tuning_service.compute.java import java_home
 
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -25,42 +26,6 @@ _DIES_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.
 # Many JVMs on a small machine: none lives long enough to be worth optimising.
 _FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _HERE = "127.0.0.1"
-_T = TypeVar("_T")
-
-
-def wait_for(condition: Callable[[], _T], what: str, seconds: float = 60) -> _T:
-    """What `condition` returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.05)
-    return value
-
-
-def is_running(pid: int) -> bool:
-    """True while the process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below `pid`, children first."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found, queue = [], [pid]
-    while queue:
-        queue += (below := children.get(queue.pop(0), []))
-        found += below
-    return found
 
 
 class StandaloneCluster:
@@ -135,11 +100,8 @@ class StandaloneCluster:
         found = []
         for process in self._processes:
             for pid in descendants(process.pid):
-                try:
-                    command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                except OSError:
-                    continue
-                if b"org.apache.spark.executor.CoarseGrainedExecutorBackend" in command and is_running(pid):
+                is_executor = b"org.apache.spark.executor.CoarseGrainedExecutorBackend" in command_of(pid)
+                if is_executor and is_running(pid):
                     found.append(pid)
         return found
 

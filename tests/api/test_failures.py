@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.rest_service import Driver, Run, Service, archive, wait_until
+from tests.rest_service import Driver, Run, Service, archive
+from tests.waiting import wait_for
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.state import TaskStatus
 from tuning_service.domain.trial import MOST_LOST, FaultKind, Outcome, TuningTask
@@ -120,11 +121,11 @@ def test_readiness_tells_of_a_store_that_refuses_writes_and_sends_requests_to_ma
     service: Service, tmp_path: Path
 ) -> None:
     with service.http(key="") as anyone, service.presence.kept():
-        wait_until((tmp_path / "artifacts" / ".check").exists)
+        wait_for((tmp_path / "artifacts" / ".check").exists)
         assert anyone.get("/readyz").text == "ok"
         block(service, tmp_path)
         told = "ok, but: The service's artifact store takes no files at present."
-        wait_until(lambda: anyone.get("/readyz").text == told)
+        wait_for(lambda: anyone.get("/readyz").text == told)
         assert anyone.get("/readyz").status_code == 200, "trainings still report, and no other manager can do more"
         for problem, status in (("", 503), ("It is full.", 200), ("", 503)):
             with service.store.write() as unit:
@@ -134,7 +135,7 @@ def test_readiness_tells_of_a_store_that_refuses_writes_and_sends_requests_to_ma
             unit.managers.heard_of("manager-other", time.time() - 60)
         assert anyone.get("/readyz").text == told, "the other one is gone"
         (tmp_path / "artifacts").unlink()
-        wait_until(lambda: anyone.get("/readyz").text == "ok")
+        wait_for(lambda: anyone.get("/readyz").text == "ok")
 
 
 def test_a_store_that_hangs_is_told_of_and_keeps_nobody_waiting(
@@ -144,7 +145,7 @@ def test_a_store_that_hangs_is_told_of_and_keeps_nobody_waiting(
     monkeypatch.setattr(service.artifacts, "check", lambda: hangs.wait(60))
     with service.http(key="") as anyone:
         with service.presence.kept():
-            wait_until(lambda: anyone.get("/readyz").text == "ok, but: The service's artifact store does not answer.")
+            wait_for(lambda: anyone.get("/readyz").text == "ok, but: The service's artifact store does not answer.")
         hangs.set()
 
 

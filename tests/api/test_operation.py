@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from tests.rest_service import Driver, Service, archive, job_file, wait_until
+from tests.rest_service import Driver, Service, archive, job_file
+from tests.waiting import wait_for
 from tuning_service import observability
 
 
@@ -100,7 +101,7 @@ def test_log_lines_carry_tenant_job_and_trial(log_lines: io.StringIO, service: S
         lines = [json.loads(line) for line in log_lines.getvalue().splitlines()]
         return [item for item in lines if item.get("request_id") == request_id]
 
-    line = wait_until(written)[0]  # it is written after the answer has been sent
+    line = wait_for(written)[0]  # it is written after the answer has been sent
     assert line["tenant"] == service.principal().tenant_id
     assert line["job"] == driver.job_id
     assert line["trial"] == "7"
@@ -113,7 +114,7 @@ def test_what_changes_something_has_a_log_line(log_lines: io.StringIO, service: 
     with service.http() as http:
         answer = http.post(f"/v1/tuning-jobs/{driver.job_id}/stop")
     request_id = answer.headers["x-request-id"]
-    line = wait_until(lambda: [text for text in log_lines.getvalue().splitlines() if request_id in text])[0]
+    line = wait_for(lambda: [text for text in log_lines.getvalue().splitlines() if request_id in text])[0]
     assert json.loads(line)["job"] == driver.job_id
     lines = [json.loads(text) for text in log_lines.getvalue().splitlines()]
     submitted = next(item for item in lines if item.get("path") == "/v1/tuning-jobs")

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.plugins import plugin_files, zipped
-from tests.rest_service import Service, wait_until
+from tests.rest_service import Service
+from tests.waiting import wait_for
 from tuning_service.client import TuningApiError
 
 
@@ -11,7 +12,7 @@ def test_the_results_of_a_check_are_served(service: Service) -> None:
     files = plugin_files("if count > 3: return []")  # what the trial after an upload does not find
     with service.client() as client, service.http(service.keys["vision/viewer"]) as viewer:
         service.plugins.upload(service.principal(), zipped(files))
-        wait_until(lambda: client.plugin("mine", "1.0.0")["status"] == "ready")
+        wait_for(lambda: client.plugin("mine", "1.0.0")["status"] == "ready")
         path = "/v1/plugins/mine/1.0.0/check"
         with pytest.raises(TuningApiError, match="not checked yet"):
             client.plugin_check("mine", "1.0.0")
@@ -31,7 +32,7 @@ def test_the_results_of_a_check_are_served(service: Service) -> None:
 def test_what_is_not_installed_is_not_checked(service: Service) -> None:
     with service.client() as client:
         service.plugins.upload(service.principal(), zipped(plugin_files("raise ValueError('no')")))
-        wait_until(lambda: client.plugin("mine", "1.0.0")["status"] == "failed")
+        wait_for(lambda: client.plugin("mine", "1.0.0")["status"] == "failed")
         with pytest.raises(TuningApiError, match="is failed") as refused:
             client.check_plugin("mine", "1.0.0")
         assert refused.value.status == 409

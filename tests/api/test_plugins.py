@@ -1,7 +1,8 @@
 """Plug-ins over REST: uploaded, installed, listed, named by jobs, deleted; and what is refused."""
 
 from tests.plugins import OLD_RANDOM, plugin_files, tarred, write, zipped
-from tests.rest_service import Driver, Service, archive, job_file, wait_until
+from tests.rest_service import Driver, Service, archive, job_file
+from tests.waiting import wait_for
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.plugin_mgr import PluginMgr
 from tuning_service.search.plugins.cache import PluginCache
@@ -32,7 +33,7 @@ def installed(service: Service, data: bytes, **params):
     made = upload(service, data, **params)
     with service.http() as http:
         path = f"/v1/plugins/{made['name']}/{made['version']}"
-        return wait_until(lambda: (p := http.get(path).json())["status"] != "installing" and p)
+        return wait_for(lambda: (p := http.get(path).json())["status"] != "installing" and p)
 
 
 def submitted(service: Service, algorithm: dict, status: int, **changes):
@@ -123,7 +124,7 @@ def test_a_plugin_that_does_not_load_says_why(service: Service):
     with service.http() as http:
         for i, (_, told) in enumerate(BROKEN):
             path = f"/v1/plugins/mine/1.{i}"
-            plugin = wait_until(lambda path=path: (p := http.get(path).json())["status"] != "installing" and p)
+            plugin = wait_for(lambda path=path: (p := http.get(path).json())["status"] != "installing" and p)
             assert plugin["status"] == "failed"
             assert told in plugin["reason"]
 
@@ -186,7 +187,7 @@ def test_the_operators_folder_is_for_all_and_a_broken_one_is_listed(service: Ser
             return {p["name"]: p["status"] for p in http.get("/v1/plugins").json()["items"]}
 
         assert set(states()) == {"mine", "broken", "old"}
-        wait_until(lambda: states() == {"mine": "ready", "old": "ready", "broken": "failed"})
+        wait_for(lambda: states() == {"mine": "ready", "old": "ready", "broken": "failed"})
         (broken,) = http.get("/v1/plugins/broken").json()["items"]
         assert "plugin.toml.name" in broken["reason"]
         assert broken["kind"] == "operator-plugin"
@@ -201,7 +202,7 @@ def test_the_operators_folder_is_for_all_and_a_broken_one_is_listed(service: Ser
     (folder / "mine" / "plugin.toml").unlink()
     service.plugins.start(folder, alone=True)
     with service.http() as http:
-        wait_until(lambda: {p["name"]: p["status"] for p in http.get("/v1/plugins").json()["items"]}.get("mended"))
+        wait_for(lambda: {p["name"]: p["status"] for p in http.get("/v1/plugins").json()["items"]}.get("mended"))
         names = {p["name"] for p in http.get("/v1/plugins").json()["items"]}
     assert "old" not in names
     assert "mine" in names  # a job uses it
@@ -215,7 +216,7 @@ def test_an_installation_that_died_with_its_process_is_done_over(service: Servic
         cache = PluginCache(tmp_path / "cache")
         again = PluginMgr(service.store, service.artifacts, cache, limits=PluginLimits())
         again.start(tmp_path / "none", alone=True)
-        wait_until(lambda: http.get("/v1/plugins/mine/1.0.0").json()["status"] == "ready")
+        wait_for(lambda: http.get("/v1/plugins/mine/1.0.0").json()["status"] == "ready")
     again.close()
 
 

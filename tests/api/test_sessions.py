@@ -12,7 +12,8 @@ import pytest
 from tests import databases
 from tests.api.test_access import all_routes, filled
 from tests.e2e.service import Deployment
-from tests.rest_service import PASSWORD, Driver, Service, a_user, archive, job_file, wait_until
+from tests.rest_service import PASSWORD, Driver, Service, a_user, archive, job_file
+from tests.waiting import wait_for
 from tuning_service import bootstrap
 from tuning_service.api import app as app_module
 from tuning_service.api import events as events_module
@@ -458,7 +459,7 @@ def test_many_sign_ins_at_once_keep_no_other_request_waiting(tmp_path: Path, mon
             for thread in threads:
                 thread.start()
             with service.http() as http:
-                wait_until(lambda: service.sessions._throttle._until)
+                wait_for(lambda: service.sessions._throttle._until)
                 assert http.get("/v1/tuning-jobs").status_code == 200
                 assert statuses == []
         finally:

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.rest_service import Driver, Service, wait_until
+from tests.rest_service import Driver, Service
+from tests.waiting import wait_for
 from tuning_service.api import events as events_module
 from tuning_service.api import welcome
 from tuning_service.domain.state import JobStatus
@@ -64,7 +65,7 @@ def test_a_log_is_followed_to_the_end_of_its_execution(service: Service, driver:
     reader.start()
     run.claim()
     run.report(log="one\n")
-    wait_until(lambda: "".join(seen) == "one\n")
+    wait_for(lambda: "".join(seen) == "one\n")
     assert not ended.is_set()
     run.report(log="two\n")
     run.finish(0.5)

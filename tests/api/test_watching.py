@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import event
 
 from tests.api.test_streams import parsed, read_events
-from tests.rest_service import Driver, Service, wait_until
+from tests.rest_service import Driver, Service
+from tests.waiting import wait_for
 from tuning_service.api.watching import Watch
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.watch_mgr import WatchMgr
@@ -51,13 +52,13 @@ def test_many_who_follow_a_job_cost_as_one(service: Service, driver: Driver) -> 
     listeners = [threading.Thread(target=listen, args=(mine,)) for mine in heard]
     for listener in listeners:
         listener.start()
-    wait_until(lambda: all("progress" in mine for mine in heard))
+    wait_for(lambda: all("progress" in mine for mine in heard))
     run = driver.add_trial(0)
     run.claim()
-    wait_until(lambda: all("trial" in mine for mine in heard))
+    wait_for(lambda: all("trial" in mine for mine in heard))
     event.listen(service.store.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     run.finish(0.5)
-    wait_until(lambda: all(mine.count("trial") == 2 for mine in heard))
+    wait_for(lambda: all(mine.count("trial") == 2 for mine in heard))
     # A page's worth for each of them would be twenty times the number of jobs read.
     reads = [sql for sql in asked if "FROM events" in sql and "tuning_jobs" in sql and "LIMIT" in sql]
     assert 0 < len(reads) < 10

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from tests.rest_service import TRAIN, Driver, Service, wait_until
+from tests.rest_service import TRAIN, Driver, Service
+from tests.waiting import wait_for
 from tuning_service.cli.app import app
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TrialStatus
@@ -118,7 +119,7 @@ def test_watching_ends_with_the_job(
     )
     watching.start()
     with service.client() as client:
-        job_id = wait_until(client.jobs)[0]["id"]
+        job_id = wait_for(client.jobs)[0]["id"]
     driver = Driver(service, job_id)
     driver.set_status(JobStatus.RUNNING)
     driver.add_trial(0).complete(0.75)

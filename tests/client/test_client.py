@@ -1,7 +1,6 @@
 """TuningClient against a real service."""
 
 import json
-import socket
 import threading
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +9,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.rest_service import TRAIN, Driver, Service, job_file, wait_until
+from tests.machine import free_port
+from tests.rest_service import TRAIN, Driver, Service, job_file
+from tests.waiting import wait_for
 from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient, calls
 from tuning_service.client.job_files import load_job_file
 from tuning_service.domain.state import JobStatus
@@ -42,13 +43,6 @@ def test_users_are_managed(service: Service, weak_passwords: None) -> None:
         assert [found["name"] for found in operator.users("speech")] == ["bob"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @pytest.fixture
 def yaml_file(tmp_path: Path) -> Path:
     folder = tmp_path / "example" / "code"
@@ -75,9 +69,9 @@ def test_from_job_file_to_best_trial(service: Service, yaml_file: Path) -> None:
             ),
         )
         waiting.start()
-        wait_until(lambda: seen == [0] or None)
+        wait_for(lambda: seen == [0])
         driver.add_trial(0).complete(0.5, log="loss=0.5\n")
-        wait_until(lambda: 1 in seen)
+        wait_for(lambda: 1 in seen)
         driver.add_trial(1).complete(0.25)
         driver.set_status(JobStatus.COMPLETED)
         waiting.join(20)
@@ -186,7 +180,7 @@ def test_waiting_survives_a_restart(service: Service, driver: Driver) -> None:
         )
         with service.served(port):
             waiting.start()
-            wait_until(lambda: changes)
+            wait_for(lambda: changes)
         assert waiting.is_alive()
         driver.set_status(JobStatus.COMPLETED)
         with service.served(port):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.spark_cluster import wait_for
+from tests.waiting import wait_for
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.domain.job import Resources
 from tuning_service.runner.protocol import TaskTicket
@@ -30,7 +30,7 @@ class Probes:
     def seen(self, name: str, attempt: int = 0, seconds: float = 60) -> dict[str, Any]:
         """What that attempt saw, once it runs."""
         file = self.folder / f"{name}.{attempt}.json"
-        wait_for(file.exists, f"{file.name} to be written", seconds)
+        wait_for(file.exists, f"{file.name} to be written", within_s=seconds)
         return json.loads(file.read_text())
 
     def release(self, name: str = "") -> None:
@@ -52,4 +52,4 @@ def run_all(backend: ComputeBackend, tickets: list[TaskTicket], resources: Resou
 
 
 def wait_status(backend: ComputeBackend, names: list[str], status: HandleStatus, seconds: float = 60) -> None:
-    wait_for(lambda: set(backend.poll(names).values()) == {status}, f"{names} to be {status}", seconds)
+    wait_for(lambda: set(backend.poll(names).values()) == {status}, f"{names} to be {status}", within_s=seconds)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.compute.probes import RUN, SHIP_PROBES, Probes, run_all, wait_status
-from tests.spark_cluster import descendants, is_running, wait_for
+from tests.machine import command_of, descendants, is_running
+from tests.waiting import wait_for
 from tuning_service.compute import spark
 from tuning_service.compute.base import Capacity, HandleStatus
 from tuning_service.compute.settings import SparkSettings
@@ -53,7 +54,7 @@ def test_what_spark_prints_goes_to_the_file(backend):
 
 
 def test_secrets_in_the_conf_reach_spark_and_not_the_command_line(backend):
-    command = Path(f"/proc/{backend._connection._gateway.proc.pid}/cmdline").read_bytes()
+    command = command_of(backend._connection._gateway.proc.pid)
     assert b"spark.scheduler.mode=FAIR" in command
     assert b"hush-hush" not in command
     assert backend._connection._sc.getConf().get("spark.store.secret") == "hush-hush"
@@ -99,7 +100,7 @@ def test_a_jvm_that_was_killed_loses_the_tasks_and_the_next_start_is_a_fresh_one
         backend.submit([probes.ticket("next")], Resources())
     wait_status(backend, ["running"], HandleStatus.LOST, 10)
     assert backend.capacity().slots(Resources()) == 0
-    wait_for(lambda: not is_running(worker), "its Python worker to be gone", 10)
+    wait_for(lambda: not is_running(worker), "its Python worker to be gone", within_s=10)
     with pytest.raises(TryAgain, match="no connection"):
         backend.submit([probes.ticket("next")], Resources())
     backend.start()
@@ -113,7 +114,7 @@ def test_stop_leaves_no_process(backend, probes):
     processes.append(backend._connection._gateway.proc.pid)
     assert len(processes) >= 3  # the JVM, PySpark's daemon, a worker
     backend.stop()
-    wait_for(lambda: not any(map(is_running, processes)), "all to be gone", 10)
+    wait_for(lambda: not any(map(is_running, processes)), "all to be gone", within_s=10)
     assert backend.poll(["endless"]) == {"endless": HandleStatus.LOST}
     backend.stop()
 
@@ -142,4 +143,4 @@ def test_nothing_outlives_a_service_that_was_killed(tmp_path):
     finally:
         service.kill()
         service.wait()
-    wait_for(lambda: not any(map(is_running, processes)), "the JVM and its Python workers to be gone", 10)
+    wait_for(lambda: not any(map(is_running, processes)), "the JVM and its Python workers to be gone", within_s=10)

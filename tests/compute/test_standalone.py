@@ -6,12 +6,13 @@ import socket
 import time
 import venv
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.compute.probes import RUN, SHIP_PROBES, run_all, wait_status
-from tests.spark_cluster import StandaloneCluster, descendants, is_running, wait_for
+from tests.machine import command_of, descendants, is_running
+from tests.spark_cluster import StandaloneCluster
+from tests.waiting import wait_for
 from tuning_service.compute.base import Capacity, HandleStatus
 from tuning_service.compute.spark import SparkBackend, SparkSettings
 from tuning_service.domain.errors import TryAgain
@@ -92,14 +93,7 @@ def test_a_killed_executors_task_is_attempted_again_and_its_siblings_go_on(backe
 
 
 def jvms() -> list[int]:
-    return [pid for pid in descendants(os.getpid()) if b"PythonGatewayServer" in _command(pid) and is_running(pid)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return [pid for pid in descendants(os.getpid()) if b"PythonGatewayServer" in command_of(pid) and is_running(pid)]
 
 
 def test_a_master_that_is_not_there_is_named_at_once(backend):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.compute.probes import RUN, SHIP_PROBES, run_all, wait_status
-from tests.spark_cluster import is_running, wait_for
+from tests.machine import is_running
+from tests.waiting import wait_for
 from tuning_service.compute.base import ComputeBackend, HandleStatus
 from tuning_service.compute.spark import SparkBackend, SparkSettings
 from tuning_service.domain.errors import TryAgain
@@ -135,8 +136,8 @@ def test_cancel_ends_by_force_and_frees_the_slot(backend, probes, request):
     backend.submit([probes.ticket(n, wait=True) for n in names], Resources())
     workers = [probes.seen(n)["pid"] for n in names]
     backend.cancel(names)
-    wait_for(lambda: HandleStatus.PENDING not in backend.poll(names).values(), "the cancellation", 10)
-    wait_for(lambda: not any(map(is_running, workers)), "the Python workers to be gone", 20)
+    wait_for(lambda: HandleStatus.PENDING not in backend.poll(names).values(), "the cancellation", within_s=10)
+    wait_for(lambda: not any(map(is_running, workers)), "the Python workers to be gone", within_s=20)
     run_all(backend, [probes.ticket(name(request, 9))])
 
 
@@ -149,8 +150,8 @@ def test_a_cancelled_task_waits_for_siblings_that_were_not(backend, probes, requ
     assert backend.poll([second]) == {second: HandleStatus.PENDING}
     probes.release(second)
     wait_status(backend, [second], HandleStatus.ENDED)
-    wait_for(lambda: backend.poll([first])[first] is not HandleStatus.PENDING, "the cancellation", 10)
-    wait_for(lambda: not is_running(worker), "its Python worker to be gone", 20)
+    wait_for(lambda: backend.poll([first])[first] is not HandleStatus.PENDING, "the cancellation", within_s=10)
+    wait_for(lambda: not is_running(worker), "its Python worker to be gone", within_s=20)
 
 
 def test_a_runner_that_raises_ends_its_task_alone_and_is_logged(backend, probes, request, caplog):

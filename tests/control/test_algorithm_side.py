@@ -6,8 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import House, PlainFramework, cluster, until
+from tests.control.test_job_ctrl import House, PlainFramework, cluster
 from tests.samples import a_job, a_spec
+from tests.waiting import wait_for
 from tuning_service.control import asking, job_ctrl, reconciler
 from tuning_service.domain.job import AlgorithmChoice, Budget
 from tuning_service.domain.state import JobStatus, JobTarget
@@ -125,7 +126,7 @@ def test_the_best_by_model_is_known_while_the_job_runs_and_after_a_stop(house, m
     monkeypatch.setattr(asking, "_FIRST_OPINION", 2)
     house.controller(cluster(house))
     job = submit(house, trials=100_000)
-    until(lambda: house.job(job).model_best_trial is not None, lambda: house.job(job))
+    wait_for(lambda: house.job(job).model_best_trial is not None, lambda: house.job(job))
     assert house.job(job).status is JobStatus.RUNNING
     house.aim(job, JobTarget.STOPPED)
     stopped = house.until_status(job, JobStatus.STOPPED)
@@ -145,7 +146,7 @@ def test_trials_of_earlier_jobs_come_first_also_for_the_next_controller(house):
     backend = cluster(house, clusters.Cluster)
     first = house.controller(backend)
     job = submit(house, trials=8, warm=warm)
-    until(lambda: len(house.trials(job)) >= 3)
+    wait_for(lambda: len(house.trials(job)) >= 3)
     first.stop()
     house.controller(backend)
     house.until_status(job, JobStatus.COMPLETED)

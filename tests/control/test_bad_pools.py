@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from tests.control import clusters
 from tests.control.test_cordons import algorithms
-from tests.control.test_job_ctrl import House, PlainFramework, cluster, until
+from tests.control.test_job_ctrl import House, PlainFramework, cluster
+from tests.waiting import wait_for
 from tuning_service.compute.base import Capacity
 from tuning_service.control import reconciler, standby
 from tuning_service.control.reconciler import Reconciler
@@ -64,7 +65,7 @@ def test_a_job_of_a_pool_that_cannot_be_reached_says_so_and_runs_once_it_can(hou
     house.controller(backend)
     job = house.submit(Budget(trials=2, parallel=2))
     told = "Waits: the pool 'default' cannot be reached: Spark at spark://nowhere:7077 does not answer."
-    until(lambda: shown_reason(house, job) == told, lambda: shown_reason(house, job))
+    wait_for(lambda: shown_reason(house, job) == told, lambda: shown_reason(house, job))
     backend.is_away = False
     house.until_status(job, "completed")
     assert shown_reason(house, job) == ""
@@ -97,22 +98,22 @@ def test_a_controller_is_heard_of_while_its_spark_starts_and_when_spark_answers_
     house.at_end.callback(backend.may_start.set)
     house.controller(backend, lease_s=1.0)
     job = house.submit(Budget(trials=2))
-    until(lambda: controllers_of(house))
+    wait_for(lambda: controllers_of(house))
     first = controller_of(house)
-    until(lambda: controller_of(house).seen_at > first.started_at + 2.5)  # a silent one would be gone by now
+    wait_for(lambda: controller_of(house).seen_at > first.started_at + 2.5)  # a silent one would be gone by now
     assert shown_reason(house, job).startswith(
         "Waits: the pool 'default' cannot be reached: its controller has waited for "
     )
     backend.may_start.set()
     house.until_status(job, "completed")
-    until(lambda: controller_of(house).connected)
+    wait_for(lambda: controller_of(house).connected)
     assert controller_of(house).problem == ""
     answers = threading.Event()
     house.at_end.callback(answers.set)
     backend.capacity = lambda: answers.wait(60) and Capacity(cpus=2, gpus=0, largest_cpus=2, largest_gpus=0)
-    until(lambda: "for Spark or the database" in PoolMgr(house.store).pool(house.alice, "default").trouble)
+    wait_for(lambda: "for Spark or the database" in PoolMgr(house.store).pool(house.alice, "default").trouble)
     answers.set()
-    until(lambda: PoolMgr(house.store).pool(house.alice, "default").trouble == "")
+    wait_for(lambda: PoolMgr(house.store).pool(house.alice, "default").trouble == "")
 
 
 def owner(house, job):
@@ -125,20 +126,20 @@ def test_a_controller_without_executors_leaves_jobs_to_one_that_has_some(house, 
     able, starving = cluster(house), cluster(house, slots=0)
     able.go_on.clear()
     first = house.controller(able, lease_s=3.0)
-    until(lambda: any(c.cpus for c in controllers_of(house)))
+    wait_for(lambda: any(c.cpus for c in controllers_of(house)))
     second = house.controller(starving, lease_s=3.0)
-    until(
+    wait_for(
         lambda: any(
             "spark.cores.max" in c.problem for c in PoolMgr(house.store).pool(house.alice, "default").controllers
         )
     )
     assert PoolMgr(house.store).pool(house.alice, "default").trouble == "", "trials can start"
     jobs = [house.submit(Budget(trials=2, parallel=1)) for _ in range(3)]
-    until(lambda: all(owner(house, job) == first._owner for job in jobs))
+    wait_for(lambda: all(owner(house, job) == first._owner for job in jobs))
     assert starving.submitted == []
     # Now the other way round: the one whose executors went gives up what it drives.
     able.slots, starving.slots = 0, 2
-    until(lambda: all(owner(house, job) == second._owner for job in jobs))
+    wait_for(lambda: all(owner(house, job) == second._owner for job in jobs))
     for job in jobs:
         house.until_status(job, "completed")
         trials = [t.number for t in house.trials(job)]
@@ -150,8 +151,8 @@ def test_without_any_executors_jobs_are_still_stopped_and_the_pool_says_why_none
     for _ in range(2):
         house.controller(cluster(house, slots=0), lease_s=3.0)
     job = house.submit(Budget(trials=2))
-    until(lambda: house.job(job).reason == "Waits for executors.")
-    until(lambda: shown_reason(house, job) == "Waits: the pool 'default' has no executors.")
+    wait_for(lambda: house.job(job).reason == "Waits for executors.")
+    wait_for(lambda: shown_reason(house, job) == "Waits: the pool 'default' has no executors.")
     house.aim(job, "stopped")
     house.until_status(job, "stopped")
 
@@ -160,7 +161,7 @@ def test_a_job_that_wants_more_gpus_than_any_executor_has_waits_and_says_so(hous
     house.controller(cluster(house))
     job = house.submit(Budget(trials=2), resources=Resources(gpus=2))
     told = "Waits: no executor has 1 CPUs and 2 GPUs for a trial."
-    until(lambda: house.job(job).reason == told, lambda: house.job(job))
+    wait_for(lambda: house.job(job).reason == told, lambda: house.job(job))
     other = house.submit(Budget(trials=2))
     house.until_status(other, "completed")
     assert house.tasks(job) == []

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import House, PlainFramework, cluster, until
+from tests.control.test_job_ctrl import House, PlainFramework, cluster
+from tests.waiting import wait_for
 from tuning_service.compute.base import Capacity
 from tuning_service.control import cordons, reconciler
 from tuning_service.control.cordons import leave_out, suspects, without
@@ -158,7 +159,7 @@ def test_an_executor_on_which_trials_die_is_left_out_by_itself_and_no_trial_is_l
     job = house.submit(Budget(trials=30, parallel=3))
     assert house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED).status is JobStatus.COMPLETED
     assert {t.status for t in house.trials(job)} == {"completed"}
-    until(lambda: held(house))
+    wait_for(lambda: held(house))
     cordon = held(house)
     assert (cordon.set_by, cordon.ends_at - cordon.created_at) == (SERVICE, cordons.CORDON_S)
     assert cordon.reason.endswith("trials in a row ended there: disk full; other executors are well")
@@ -183,14 +184,14 @@ def test_a_cordoned_executor_gets_no_trials_until_it_is_uncordoned(house):
     backend.mended = True
     house.controller(backend)
     job = house.submit(Budget(trials=120, parallel=3))
-    until(lambda: len(backend.begun) > 20)
+    wait_for(lambda: len(backend.begun) > 20)
     assert "bad" not in backend.begun
     assert backend.parked.is_set()
     # The one slot is held by one task, sent back once.
     assert [t.host for t in house.tasks(job) if t.outcome and t.outcome.failure == "cordoned"] == ["bad"]
     with house.store.write() as unit:
         assert unit.cordons.end("default", "bad", time.time())
-    until(lambda: "bad" in backend.begun)
+    wait_for(lambda: "bad" in backend.begun)
     assert backend.ended_parks
     assert house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED).status is JobStatus.COMPLETED
 
@@ -201,9 +202,9 @@ def test_a_job_says_when_all_executors_are_cordoned(house):
     backend = cluster(house, Hosts)
     house.controller(backend)
     job = house.submit(Budget(trials=4, parallel=4))
-    until(lambda: house.job(job).reason.startswith("Waits: the executors"), lambda: house.job(job))
+    wait_for(lambda: house.job(job).reason.startswith("Waits: the executors"), lambda: house.job(job))
     told = "Waits: the executors that are free are cordoned: bad (new disk); good (new disk); well (new disk)."
-    until(lambda: house.job(job).reason == told, lambda: house.job(job))
+    wait_for(lambda: house.job(job).reason == told, lambda: house.job(job))
     assert backend.begun == []
 
 

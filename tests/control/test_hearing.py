@@ -9,7 +9,8 @@ import pytest
 
 from tests.control import clusters
 from tests.control.test_decide import NOW, a_state, one_task
-from tests.control.test_job_ctrl import House, PlainFramework, algorithms, cluster, until
+from tests.control.test_job_ctrl import House, PlainFramework, algorithms, cluster
+from tests.waiting import wait_for
 from tuning_service.control import reconciler
 from tuning_service.control.decide import decide
 from tuning_service.control.hearing import Hearing
@@ -116,12 +117,12 @@ def test_a_training_outlives_an_absence_of_all_managers_and_is_lost_for_silence_
             job = house.submit(Budget(trials=1))
             assert tools.backend.claimed.acquire(timeout=40)
         claimed_at = clock()
-        until(lambda: clock() > claimed_at + 4 * tools.silent_s)
+        wait_for(lambda: clock() > claimed_at + 4 * tools.silent_s)
         [task] = house.tasks(job)
         assert task.status is TaskStatus.CLAIMED
         back_at = clock()
         with manager_here(house.store, clock):
-            until(lambda: house.tasks(job)[0].status is TaskStatus.LOST)
+            wait_for(lambda: house.tasks(job)[0].status is TaskStatus.LOST)
         [lost, *_] = house.tasks(job)
         assert lost.outcome.failure == "silent"
         assert lost.ended_at >= back_at + tools.silent_s / 2, "it was given the time anew"
@@ -136,7 +137,7 @@ def test_a_manager_gives_its_word_while_it_is_there(sqlite_store, tmp_path):
             return unit.managers.last_word()
 
     with presence.kept():
-        until(lambda: word() >= began)
+        wait_for(lambda: word() >= began)
         first = word()
-        until(lambda: word() > first)
+        wait_for(lambda: word() > first)
     assert word() == 0.0

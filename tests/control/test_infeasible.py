@@ -3,10 +3,11 @@
 import pytest
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import algorithms, cluster, house, until
+from tests.control.test_job_ctrl import algorithms, cluster, house
 from tests.frameworks.test_caffe import COMMAND, KERNEL, LR, NET, SOLVER
 from tests.rest_service import archive
 from tests.samples import a_spec, stored_job
+from tests.waiting import wait_for
 from tuning_service.control.decide import MOST_INFEASIBLE
 from tuning_service.domain.job import AlgorithmChoice, Budget
 from tuning_service.domain.space import Space
@@ -81,7 +82,7 @@ def test_a_space_without_anything_else_ends_with_the_reason(house):
     assert backend.submitted == []
     # Resumed, it gets as many again, and no endless loop.
     house.aim(job, JobTarget.RUNNING)
-    until(lambda: len(house.trials(job)) >= 2 * MOST_INFEASIBLE)
+    wait_for(lambda: len(house.trials(job)) >= 2 * MOST_INFEASIBLE)
     house.until_status(job, JobStatus.FAILED)
 
 

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.control import clusters
 from tests.samples import a_spec, a_tenant, stored_job
+from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.compute.base import Capacity
 from tuning_service.control import job_ctrl, reconciler
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
@@ -24,8 +25,6 @@ from tuning_service.manager.task_desk import TaskDesk, ticket_token
 from tuning_service.search.host import AlgorithmHost
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.tenant_scope import TrialOrder
-
-DEADLINE_S = 40.0
 
 
 class PlainFramework(frameworks.TuningFrameworkMgr):
@@ -110,15 +109,8 @@ class House:
         return unit.for_tenant(dataclasses.replace(self.alice, tenant=tenant))
 
     def until_status(self, job, *statuses):
-        until(lambda: self.job(job).status in statuses, lambda: self.job(job))
+        wait_for(lambda: self.job(job).status in statuses, lambda: self.job(job))
         return self.job(job)
-
-
-def until(condition, describe=lambda: ""):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {describe()}"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -191,7 +183,7 @@ def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):
     assert "The last 3 trials all failed. The last one: exit code 1" in house.until_status(job, JobStatus.FAILED).reason
     assert len(house.trials(job)) == 3
     house.aim(job, JobTarget.RUNNING)
-    until(lambda: len(house.trials(job)) > 3, lambda: house.job(job))
+    wait_for(lambda: len(house.trials(job)) > 3, lambda: house.job(job))
     house.until_status(job, JobStatus.FAILED)
     assert len(house.trials(job)) == 6
 
@@ -200,18 +192,18 @@ def test_a_job_whose_tasks_never_start_can_be_stopped_resumed_and_deleted(house)
     backend = cluster(house, clusters.NeverStarts)
     house.controller(backend)
     job = house.submit(Budget(trials=4, parallel=2))
-    until(lambda: len(backend.submitted) == 2)
+    wait_for(lambda: len(backend.submitted) == 2)
     house.aim(job, JobTarget.STOPPED)
     house.until_status(job, JobStatus.STOPPED)
-    until(lambda: set(backend.cancelled) == set(backend.submitted))  # after the status is stored
+    wait_for(lambda: set(backend.cancelled) == set(backend.submitted))  # after the status is stored
     assert {t.status for t in house.trials(job)} == {TrialStatus.STOPPED}
     house.aim(job, JobTarget.RUNNING)
-    until(lambda: len(backend.submitted) == 4)
+    wait_for(lambda: len(backend.submitted) == 4)
     assert len(house.trials(job)) == 2, "the stopped trials go on before new ones are made"
     house.aim(job, JobTarget.DELETED)
     with pytest.raises(NotFound):
-        until(lambda: not house.job(job))
-    until(lambda: set(backend.cancelled) == set(backend.submitted))  # after the status is stored
+        wait_for(lambda: not house.job(job))
+    wait_for(lambda: set(backend.cancelled) == set(backend.submitted))  # after the status is stored
 
 
 def test_stopping_tells_runners_and_resuming_finishes_what_was_asked(house):
@@ -220,7 +212,7 @@ def test_stopping_tells_runners_and_resuming_finishes_what_was_asked(house):
     house.controller(backend)
     job = house.submit(Budget(trials=5, parallel=2))
     for _ in range(2):
-        assert backend.claimed.acquire(timeout=DEADLINE_S)
+        assert backend.claimed.acquire(timeout=PATIENCE_S)
     house.aim(job, JobTarget.STOPPED)
     house.until_status(job, JobStatus.STOPPED)
     assert {t.status for t in house.tasks(job)} == {TaskStatus.STOPPED}
@@ -239,7 +231,7 @@ def test_deleting_leaves_no_log_behind(house, tmp_path):
     house.artifacts.put_log(job.tenant_id, job.id, "task", 0, b"text")
     house.aim(job, JobTarget.DELETED)
     with pytest.raises(NotFound):
-        until(lambda: not house.job(job))
+        wait_for(lambda: not house.job(job))
     assert [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()] == []
 
 
@@ -248,7 +240,7 @@ def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house)
     first = cluster(house, slots=3)
     dead = house.controller(first, lease_s=1000.0)
     job = house.submit(Budget(trials=8, parallel=3))
-    until(lambda: any(t.status is TrialStatus.COMPLETED for t in house.trials(job)))
+    wait_for(lambda: any(t.status is TrialStatus.COMPLETED for t in house.trials(job)))
     first.go_on.clear()
     vanish(dead)
     house.controllers.remove(dead)
@@ -284,14 +276,14 @@ def test_whoever_lost_the_lease_meanwhile_launches_nothing_more(house):
     with house.store.write() as unit:
         [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 10.0)
     ctrl = TuningJobCtrl(lease, house.tools(backend))
-    until(lambda: ctrl.step(lambda d: (d.wanted, "")) is not None and backend.submitted)
+    wait_for(lambda: ctrl.step(lambda d: (d.wanted, "")) is not None and backend.submitted)
     with house.store.write() as unit:
         assert unit.control.claim_jobs(unit.control.claimable_jobs(20.0, held=()), "two", 20.0, 10.0)
     backend.go_on.set()
-    until(lambda: all(t.status not in OPEN_TASKS for t in house.tasks(job)))
+    wait_for(lambda: all(t.status not in OPEN_TASKS for t in house.tasks(job)))
     before = house.trials(job)
     with pytest.raises(LeaseLost):
-        until(lambda: not ctrl.step(lambda d: (d.wanted, "")) and False)
+        wait_for(lambda: not ctrl.step(lambda d: (d.wanted, "")) and False)
     ctrl.close()
     assert house.trials(job) == before
     assert len(backend.submitted) == 1
@@ -304,9 +296,9 @@ def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):
     jobs = [house.submit(Budget(trials=2), bob) for _ in range(5)]
     house.controller(backend)
     for _ in range(2):
-        assert backend.claimed.acquire(timeout=DEADLINE_S)
+        assert backend.claimed.acquire(timeout=PATIENCE_S)
     waits = "Waits: the tenant's quota of 2 trials in parallel is in use."
-    until(lambda: sum(house.job(j).reason == waits for j in jobs) == 3)
+    wait_for(lambda: sum(house.job(j).reason == waits for j in jobs) == 3)
     backend.go_on.set()
     for job in jobs:
         house.until_status(job, JobStatus.COMPLETED)
@@ -336,7 +328,7 @@ def test_a_tenants_quota_holds_over_two_controllers(house):
         counted(backend, backend.submit)
     controller = house.controller(first)
     jobs = [house.submit(Budget(trials=6, parallel=3), bob) for _ in range(3)]
-    until(lambda: len(controller._jobs) == 3)
+    wait_for(lambda: len(controller._jobs) == 3)
     controller._claim = lambda: None  # the rest is for the second
     house.controller(second)
     jobs += [house.submit(Budget(trials=6, parallel=3), bob) for _ in range(3)]
@@ -357,7 +349,7 @@ def test_gpu_hours_that_are_used_up_hold_jobs_with_gpus_back_and_no_others(house
     free = house.submit(Budget(trials=1))
     house.until_status(free, JobStatus.COMPLETED)
     waits = "Waits: the tenant has used its 0 GPU-hours of this month."
-    until(lambda: house.job(held).reason == waits)
+    wait_for(lambda: house.job(held).reason == waits)
     with house.store.write() as unit:
         unit.tenancy.set_quotas(dataclasses.replace(house.alice.tenant, max_gpu_hours=1))
     house.until_status(held, JobStatus.COMPLETED)
@@ -387,11 +379,13 @@ def test_a_drained_pool_ends_what_runs_starts_nothing_and_says_so(house):
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=4))
-    assert backend.claimed.acquire(timeout=DEADLINE_S)
+    assert backend.claimed.acquire(timeout=PATIENCE_S)
     change_pool(house, drained=True)
-    until(lambda: house.controllers[0]._pool and house.controllers[0]._pool.drained)
+    wait_for(lambda: house.controllers[0]._pool and house.controllers[0]._pool.drained)
     backend.go_on.set()
-    until(lambda: house.job(job).reason == "Waits: the pool 'default' is drained; its operator says when it goes on.")
+    wait_for(
+        lambda: house.job(job).reason == "Waits: the pool 'default' is drained; its operator says when it goes on."
+    )
     ran = len(backend.submitted)
     assert ran < 4
     change_pool(house, drained=False)
@@ -404,9 +398,9 @@ def test_stated_slots_go_before_what_spark_says(house):
     change_pool(house, slots=1)
     backend.go_on.clear()
     controller = house.controller(backend)
-    until(lambda: controller._pool and controller._pool.slots == 1)
+    wait_for(lambda: controller._pool and controller._pool.slots == 1)
     job = house.submit(Budget(trials=3, parallel=3))
-    assert backend.claimed.acquire(timeout=DEADLINE_S)
+    assert backend.claimed.acquire(timeout=PATIENCE_S)
     backend.go_on.set()
     house.until_status(job, JobStatus.COMPLETED)
     assert backend.most_open == 1
@@ -437,13 +431,13 @@ def test_a_controller_says_that_it_is_here_and_how_its_spark_is(house):
             return unit.pools.controllers("default")
 
     controller = house.controller(cluster(house, Away))
-    until(lambda: seen() and seen()[0].problem)
+    wait_for(lambda: seen() and seen()[0].problem)
     assert not seen()[0].connected
     assert seen()[0].problem == "Spark at spark://nowhere:7077 does not answer."
     controller.stop()
     assert seen() == []
     house.controller(cluster(house, slots=3))
-    until(lambda: seen() and seen()[0].connected)
+    wait_for(lambda: seen() and seen()[0].connected)
 
 
 def test_a_spark_that_has_no_executor_yet_is_said_to_be_connected_once(house):
@@ -451,7 +445,7 @@ def test_a_spark_that_has_no_executor_yet_is_said_to_be_connected_once(house):
     with capture_logs() as logs:
         house.controller(backend)
         job = house.submit(Budget(trials=1))
-        until(lambda: house.job(job).reason == "Waits for executors.")
+        wait_for(lambda: house.job(job).reason == "Waits for executors.")
         backend.slots = 1
         house.until_status(job, JobStatus.COMPLETED)
     assert [entry["event"] for entry in logs].count("compute backend connected") == 1
@@ -470,7 +464,7 @@ def test_a_controller_that_ends_leaves_its_jobs_to_the_next_at_once(house):
     backend = cluster(house, clusters.NeverStarts)
     first = house.controller(backend, lease_s=1000.0)
     job = house.submit(Budget(trials=1))
-    until(lambda: backend.submitted)
+    wait_for(lambda: backend.submitted)
     first.stop()
     with house.store.read() as unit:
         assert [lease.job_id for lease in unit.control.claimable_jobs(time.time(), held=())] == [job.id]
@@ -479,7 +473,7 @@ def test_a_controller_that_ends_leaves_its_jobs_to_the_next_at_once(house):
 def test_a_database_that_is_away_for_a_while_does_not_end_the_controller(house, monkeypatch):
     backend = cluster(house)
     controller = house.controller(backend)
-    until(controller.ready.is_set)
+    wait_for(controller.ready.is_set)
     with capture_logs() as logs:
         read, failures = house.store.read, threading.Semaphore(5)
 
@@ -489,7 +483,7 @@ def test_a_database_that_is_away_for_a_while_does_not_end_the_controller(house, 
             return read()
 
         monkeypatch.setattr(controller._tools.store, "read", sometimes)
-        until(lambda: sum("could not do its round" in entry["event"] for entry in list(logs)) >= 2)
+        wait_for(lambda: sum("could not do its round" in entry["event"] for entry in list(logs)) >= 2)
     monkeypatch.undo()
     monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
     job = house.submit(Budget(trials=2))
@@ -505,7 +499,7 @@ def test_a_cluster_without_executors_is_connected_once(house):
         controller = house.controller(cluster)
         try:
             for _ in range(5):
-                assert looks.acquire(timeout=DEADLINE_S)
+                assert looks.acquire(timeout=PATIENCE_S)
             with house.store.read() as unit:
                 [seen] = unit.pools.controllers("default")
             assert seen.connected

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from tests.control.test_job_ctrl import algorithms, cluster, house, until
+from tests.control.test_job_ctrl import algorithms, cluster, house
 from tests.plugins import plugin_files, zipped
 from tests.samples import a_spec, stored_job
+from tests.waiting import wait_for
 from tuning_service.domain.job import AlgorithmChoice, Budget
 from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.state import JobStatus
@@ -63,7 +64,7 @@ def test_a_controller_that_cannot_unpack_the_plugin_says_so_until_it_can(run, ho
     (tmp_path / "cache").write_text("no room for a folder here")
     job = run(ends=False)
     told = "Waits: the search algorithm cannot be asked: no process can be started for it: Not a directory."
-    until(lambda: house.job(job).reason == told, lambda: house.job(job))
+    wait_for(lambda: house.job(job).reason == told, lambda: house.job(job))
     (tmp_path / "cache").unlink()
     ended = house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED)
     assert (ended.status, ended.reason) == (JobStatus.COMPLETED, "")

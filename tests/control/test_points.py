@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import algorithms, cluster, house, until, vanish
+from tests.control.test_job_ctrl import algorithms, cluster, house, vanish
 from tests.samples import a_spec, stored_job
+from tests.waiting import wait_for
 from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import Conflict, InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, Budget
@@ -113,7 +114,7 @@ def test_a_job_that_does_not_run_takes_no_points_and_says_why(house):
         add(house, stopped, [{"lr": 0.1}])
     house.aim(stopped, JobTarget.RUNNING)
     add(house, stopped, [{"lr": 0.1}])
-    until(lambda: house.job(stopped).queued_points == 0)
+    wait_for(lambda: house.job(stopped).queued_points == 0)
     assert "point 1" in sources(house, stopped)
 
 
@@ -123,7 +124,7 @@ def test_a_killed_service_tries_each_point_once(house):
     dead = house.controller(first, lease_s=1000.0)
     points = [{"lr": i / 64} for i in range(20)]
     job = submit(house, points, budget=Budget(trials=25, parallel=2))
-    until(lambda: len(house.trials(job)) > 4)
+    wait_for(lambda: len(house.trials(job)) > 4)
     first.go_on.clear()
     vanish(dead)
     house.controllers.remove(dead)
@@ -167,7 +168,7 @@ def test_points_wait_for_slots_without_the_algorithm_being_asked(house):
     backend = cluster(house, clusters.NeverStarts, slots=2)
     house.controller(backend)
     job = submit(house, [{"lr": 0.25}, {"lr": 0.75}], budget=Budget(trials=10, parallel=2))
-    until(lambda: len(backend.submitted) == 2)
+    wait_for(lambda: len(backend.submitted) == 2)
     assert sources(house, job) == ["default", "point 1"]
     assert house.job(job).queued_points == 1
 
@@ -186,7 +187,7 @@ def test_points_that_come_between_a_look_and_its_commit_are_not_left_over(house)
             add(house, job, [{"lr": 0.25}] * (8 - made))
         return demand.wanted, ""
 
-    until(lambda: ctrl.step(grant) is not None and ctrl.finished)
+    wait_for(lambda: ctrl.step(grant) is not None and ctrl.finished)
     ctrl.close()
     assert house.job(job).status is JobStatus.COMPLETED
     assert sources(house, job) == ["default", "", "", "", *(f"point {i + 1}" for i in range(4))]

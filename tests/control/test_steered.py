@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from tests.control.test_decide import NOW, a_state, one_task, suggestions
-from tests.control.test_job_ctrl import DEADLINE_S, algorithms, cluster, house, until
+from tests.control.test_job_ctrl import algorithms, cluster, house
 from tests.samples import a_job, a_trial
+from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.control.asking import Search
 from tuning_service.control.decide import decide, wanted
 from tuning_service.control.job_state import Result
@@ -114,10 +115,10 @@ def test_a_job_that_runs_takes_up_another_budget_within_seconds(house):
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=1000, parallel=1))
-    assert backend.claimed.acquire(timeout=DEADLINE_S)
+    assert backend.claimed.acquire(timeout=PATIENCE_S)
     change(house, job, parallel=3)
     for _ in range(2):
-        assert backend.claimed.acquire(timeout=DEADLINE_S)
+        assert backend.claimed.acquire(timeout=PATIENCE_S)
     change(house, job, trials=2)
     backend.go_on.set()
     house.until_status(job, JobStatus.COMPLETED)
@@ -125,7 +126,7 @@ def test_a_job_that_runs_takes_up_another_budget_within_seconds(house):
     made = len(house.trials(job))
     change(house, job, trials=made + 2)
     house.aim(job, JobTarget.RUNNING)
-    until(lambda: len(completed(house, job)) == made + 2)
+    wait_for(lambda: len(completed(house, job)) == made + 2)
     assert house.until_status(job, JobStatus.COMPLETED).target is JobTarget.STOPPED
 
 
@@ -134,9 +135,9 @@ def test_one_trial_is_stopped_while_its_job_goes_on(house):
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=2, parallel=1))
-    assert backend.claimed.acquire(timeout=DEADLINE_S)
+    assert backend.claimed.acquire(timeout=PATIENCE_S)
     steering(house).stop_trial(house.alice, job.id, 0)
-    assert backend.claimed.acquire(timeout=DEADLINE_S), "the next one has its place"
+    assert backend.claimed.acquire(timeout=PATIENCE_S), "the next one has its place"
     first, _ = house.trials(job)
     assert (first.status, first.reason, first.value) == (TrialStatus.STOPPED, "Stopped on request.", 0.5)
     with pytest.raises(Conflict, match="Trial 0 has ended"):

@@ -14,8 +14,10 @@ from typing import Any, Self
 
 from tests.deploy import compose
 from tests.deploy.balancer import Balancer
-from tests.e2e.service import _MARK, Deployment, eventually, free_port, log_text
+from tests.e2e.service import _MARK, Deployment, log_text
+from tests.machine import free_port
 from tests.spark_cluster import SPARK_HOME
+from tests.waiting import wait_for
 from tuning_service.compute.java import java_home
 
 _SETTINGS = {"POSTGRES_PASSWORD": "secret", "WORKER_CORES": "1", "WORKER_MEMORY": "1g"}
@@ -94,7 +96,7 @@ class Stack(Deployment):
                 assert process.wait(120) == 0, self.log()
                 continue
             check = [self._here(word, index) for word in service["healthcheck"]["test"][1:]]
-            eventually(self._healthy(check, process), within_s=120, what=f"{name} healthy")
+            wait_for(self._healthy(check, process), within_s=120, what=f"{name} healthy")
 
     def _run(self, words: list[str], index: int) -> "subprocess.Popen[bytes]":
         words = [self._here(word, index) for word in words]

@@ -11,7 +11,7 @@ import yaml
 
 from tests.compute.probes import RUN, SHIP_PROBES, Probes, probes, run_all, wait_status
 from tests.deploy.kubernetes_api import KubernetesApi
-from tests.spark_cluster import wait_for
+from tests.waiting import wait_for
 from tuning_service.compute.base import HandleStatus
 from tuning_service.compute.spark import SparkBackend, SparkSettings
 from tuning_service.domain.job import Resources

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.stack import Stack
-from tests.e2e.service import X, eventually, job_file
+from tests.e2e.service import X, job_file
+from tests.waiting import wait_for
 from tuning_service.client import TuningClient
 
 pytestmark = [pytest.mark.spark, pytest.mark.heavy, pytest.mark.timeout(600)]
@@ -20,9 +21,9 @@ def test_the_processes_of_compose_tune_and_one_manager_may_die(tmp_path: Path, p
         stack.url = stack.manager_url(1)
         with stack.tenant("acme") as client, TuningClient(stack.url, stack.operator_key) as operator:
             # A worker for each replica, each an executor with all of its cores.
-            eventually(lambda: operator.pool("default")["cpus"] == 2, within_s=120, what="the executors")
+            wait_for(lambda: operator.pool("default")["cpus"] == 2, within_s=120, what="the executors")
             job = client.submit(job_file("python slow.py --steps 15", X, trials=8, parallel=2))
-            eventually(lambda: client.job(job["id"])["progress"]["completed"] >= 2, within_s=120)
+            wait_for(lambda: client.job(job["id"])["progress"]["completed"] >= 2, within_s=120)
             assert all(stack.balancer.served.values()), "both managers had a part in it"
 
             assert any((tmp_path / "recovery").glob("app_*")), "the master keeps what it knows"

@@ -3,31 +3,20 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from tests.machine import command_of, is_running, with_mark
+from tests.waiting import wait_for
 from tuning_service.client import TuningClient
 
 _MARK = "UNDER_TEST"  # not TUNING_…: the runner keeps those from trainings
-Found = TypeVar("Found")
-
-
-def eventually(probe: Callable[[], Found], *, within_s: float = 30.0, what: str = "") -> Found:
-    """What `probe` returns as soon as that is truthy; fails the test when it never is."""
-    deadline = time.monotonic() + within_s
-    while True:
-        found = probe()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what or probe}; last: {found!r}"
-        time.sleep(0.05)
 
 
 class Deployment:
@@ -60,7 +49,7 @@ class Deployment:
         """Start a process of the service and wait until it says that it is ready."""
         process, ready = self.begin(command, *options)
         log = self.log_of(len(self._processes) - 1)
-        eventually(lambda: ready.exists() or process.poll() is not None, within_s=60, what=f"{command} ready")
+        wait_for(lambda: ready.exists() or process.poll() is not None, within_s=60, what=f"{command} ready")
         assert ready.exists(), log_text(log)
         news = json.loads(ready.read_text())
         self.url = news["url"]
@@ -99,19 +88,9 @@ class Deployment:
 
     def processes(self, *, containing: str = "") -> dict[int, str]:
         """Living processes of this deployment by pid, whose command line contains the text."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                environment = (entry / "environ").read_bytes()
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue  # it has just ended
-            if f"{_MARK}={self.mark}".encode() in environment and containing in command and state != "Z":
-                found[int(entry.name)] = command
-        return found
+        marked = with_mark(f"{_MARK}={self.mark}")
+        commands = {pid: command_of(pid).replace(b"\0", b" ").decode(errors="replace") for pid in marked}
+        return {pid: command for pid, command in commands.items() if containing in command and is_running(pid)}
 
     def stop(self) -> None:
         """End all processes, and make sure that nothing of them is left."""
@@ -131,14 +110,6 @@ class Deployment:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         assert not left, f"left behind: {left}"
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on, for a service that is to come back at the same address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def log_text(path: Path) -> str:

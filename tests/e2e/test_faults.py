@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import X, deployed, eventually, free_port, job_file
+from tests.e2e.service import X, deployed, job_file
+from tests.machine import free_port
+from tests.waiting import wait_for
 from tuning_service.client import TuningApiError
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -47,8 +49,8 @@ def test_trainings_that_misbehave_leave_the_service_well_and_no_process(tmp_path
         assert trials["flood"]["value"] == 0.75
         assert len(client.log(job["id"], trials["flood"]["number"])) < 5 * 2**20
         assert client.best(job["id"])["by_observation"]["params"] == {"mode": "ok"}
-        eventually(lambda: not deployment.processes(containing="misbehave.py"))
-        eventually(lambda: not deployment.processes(containing="left-behind"))
+        wait_for(lambda: not deployment.processes(containing="misbehave.py"), within_s=30)
+        wait_for(lambda: not deployment.processes(containing="left-behind"), within_s=30)
 
 
 def test_a_service_killed_and_started_again_goes_on_and_counts_nothing_twice(tmp_path: Path) -> None:
@@ -59,11 +61,11 @@ def test_a_service_killed_and_started_again_goes_on_and_counts_nothing_twice(tmp
             progress = client.job(job["id"])["progress"]
             return progress["completed"] >= 2 and progress["running"] == 2
 
-        eventually(some_done_and_some_running, within_s=90)
+        wait_for(some_done_and_some_running, within_s=90)
         before = {t["number"]: t for t in client.trials(job["id"]) if t["status"] == "completed"}
         service = max(deployment.processes(containing="tuning_service serve"), key=lambda pid: -pid)
         os.kill(service, signal.SIGKILL)
-        eventually(lambda: not deployment.processes(), within_s=20, what="everything of the killed service is gone")
+        wait_for(lambda: not deployment.processes(), within_s=20, what="everything of the killed service is gone")
 
         deployment.start()
         done = client.wait(job["id"], timeout_s=120)
@@ -86,13 +88,13 @@ def test_a_service_killed_and_started_again_goes_on_and_counts_nothing_twice(tmp
 def test_stop_ends_trainings_within_two_seconds_and_resume_goes_on(tmp_path: Path) -> None:
     with deployed(tmp_path) as deployment, deployment.tenant("acme") as client:
         job = client.submit(job_file("python slow.py --steps 30 --stubborn", X, trials=4, parallel=2))
-        eventually(lambda: len(deployment.processes(containing="slow-child")) == 2, within_s=90)
+        wait_for(lambda: len(deployment.processes(containing="slow-child")) == 2, within_s=90)
 
         client.stop(job["id"])
         asked = time.monotonic()
-        eventually(lambda: not deployment.processes(containing="slow"), within_s=10)
+        wait_for(lambda: not deployment.processes(containing="slow"), within_s=10)
         assert time.monotonic() - asked < 2.0
-        stopped = eventually(lambda: _in_status(client, job["id"], "stopped"))
+        stopped = wait_for(lambda: _in_status(client, job["id"], "stopped"))
         assert stopped["progress"]["running"] == 0
         number = stopped["progress"]["completed"] + stopped["progress"]["stopped"]
         assert number == len(client.trials(job["id"]))
@@ -107,7 +109,7 @@ def test_stop_ends_trainings_within_two_seconds_and_resume_goes_on(tmp_path: Pat
 def test_a_deleted_job_leaves_nothing_behind(tmp_path: Path) -> None:
     with deployed(tmp_path) as deployment, deployment.tenant("acme") as client:
         job = client.submit(job_file("python slow.py --steps 100", X, trials=4, parallel=2))
-        eventually(lambda: client.job(job["id"])["progress"]["running"] == 2, within_s=60)
+        wait_for(lambda: client.job(job["id"])["progress"]["running"] == 2, within_s=60)
         client.delete(job["id"])
 
         def gone() -> bool:
@@ -117,8 +119,8 @@ def test_a_deleted_job_leaves_nothing_behind(tmp_path: Path) -> None:
                 return error.status == 404
             return False
 
-        eventually(gone)
-        eventually(lambda: not deployment.processes(containing="slow.py"))
+        wait_for(gone)
+        wait_for(lambda: not deployment.processes(containing="slow.py"), within_s=30)
         with closing(sqlite3.connect(tmp_path / "data" / "tuning.db")) as database:
             for table in ("tuning_jobs", "trials", "tuning_tasks", "measurements", "events"):
                 assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.service import Deployment, X, eventually, free_port, job_file
+from tests.e2e.service import Deployment, X, job_file
+from tests.machine import free_port
 from tests.spark_cluster import StandaloneCluster
+from tests.waiting import wait_for
 from tuning_service.client import TuningClient
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -44,14 +46,14 @@ def test_a_manager_that_is_killed_gets_the_reports_when_it_is_back(deployment: D
     deployment.start("controller")
     with deployment.tenant("acme") as client:
         job = client.submit(job_file(f"python slow.py --steps 10 --wait-for {gate}", X, trials=2, parallel=2))
-        eventually(lambda: _measured(client, job["id"]) == 2, within_s=60)
+        wait_for(lambda: _measured(client, job["id"]) == 2, within_s=60)
         manager = next(iter(deployment.processes(containing="tuning_service manager")))
         os.kill(manager, signal.SIGKILL)
 
         # The trainings end while nobody hears of it.
         assert len(deployment.processes(containing="slow.py")) >= 2, "the trainings go on"
         gate.touch()
-        eventually(lambda: not deployment.processes(containing="slow.py"), within_s=30)
+        wait_for(lambda: not deployment.processes(containing="slow.py"), within_s=30)
 
         deployment.start("manager")
         done = client.wait(job["id"], timeout_s=60)
@@ -67,19 +69,17 @@ def test_another_controller_takes_over_and_one_that_slept_does_not_write(deploym
     first = deployment.start("controller")
     with deployment.tenant("acme") as client:
         job = client.submit(job_file("python slow.py --steps 20", X, trials=12, parallel=2))
-        eventually(lambda: client.job(job["id"])["progress"]["completed"] >= 2, within_s=60)
+        wait_for(lambda: client.job(job["id"])["progress"]["completed"] >= 2, within_s=60)
         second = deployment.start("controller")
 
         # Asleep for longer than its lease lasts: to everybody else it is dead.
         os.kill(first.pid, signal.SIGSTOP)
         slept = time.monotonic()
         before = client.job(job["id"])["progress"]["completed"]
-        eventually(lambda: client.job(job["id"])["progress"]["completed"] >= before + 2, within_s=60)
+        wait_for(lambda: client.job(job["id"])["progress"]["completed"] >= before + 2, within_s=60)
         assert time.monotonic() - slept < 30
         os.kill(first.pid, signal.SIGCONT)
-        eventually(
-            lambda: '"lease lost"' in deployment.log_of(1).read_text(), what="the first one finds its lease gone"
-        )
+        wait_for(lambda: '"lease lost"' in deployment.log_of(1).read_text(), what="the first one finds its lease gone")
 
         # And the second one dies for good.
         os.kill(second.pid, signal.SIGKILL)
@@ -114,16 +114,16 @@ def test_a_controller_that_gets_no_executors_leaves_the_jobs_to_the_one_that_has
             def controllers() -> dict[int, dict[str, Any]]:
                 return {c["pid"]: c for c in operator.pool("default")["controllers"]}
 
-            eventually(lambda: any(c["cpus"] for c in controllers().values()), within_s=90)
+            wait_for(lambda: any(c["cpus"] for c in controllers().values()), within_s=90)
             second = deployment.start("controller")
-            eventually(lambda: "spark.cores.max" in controllers().get(second.pid, {}).get("problem", ""), within_s=90)
+            wait_for(lambda: "spark.cores.max" in controllers().get(second.pid, {}).get("problem", ""), within_s=90)
             jobs = [client.submit(job_file("python quick.py", X, trials=2, parallel=2)) for _ in range(3)]
             for job in jobs:
                 assert client.wait(job["id"], timeout_s=90)["status"] == "completed"
                 assert client.job(job["id"])["progress"]["completed"] == 2
             # The first one dies; its executors' cores are the second one's before long.
             last = client.submit(job_file("python slow.py --steps 20", X, trials=4, parallel=2))
-            eventually(lambda: _measured(client, last["id"]), within_s=60)
+            wait_for(lambda: _measured(client, last["id"]), within_s=60)
             os.killpg(first.pid, signal.SIGKILL)
             assert client.wait(last["id"], timeout_s=120)["status"] == "completed"
             assert controllers()[second.pid]["problem"] == ""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import Deployment, X, deployed, eventually, job_file
+from tests.e2e.service import Deployment, X, deployed, job_file
 from tests.spark_cluster import StandaloneCluster
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -31,7 +32,7 @@ def test_local_trials_get_the_cpus_and_gpus_they_asked_for(tmp_path: Path) -> No
             assert trial["metrics"]["gpu"] in {4, 5}
 
         none = client.submit(job_file("python quick.py", X, trials=1, parallel=1) | {"resources": {"gpus": 3}})
-        waiting = eventually(lambda: client.job(none["id"])["reason"])
+        waiting = wait_for(lambda: client.job(none["id"])["reason"])
         assert "3 GPUs" in waiting
         assert client.job(none["id"])["status"] == "running"
 
@@ -55,15 +56,15 @@ def test_on_a_cluster_trials_get_distinct_gpus_and_survive_their_executor(
             command = f"python slow.py --steps 3 --wait-for {gate}"
             file = job_file(command, X, trials=5, parallel=4) | {"resources": {"cpus": 1, "gpus": 1}}
             job = client.submit(file)
-            eventually(lambda: client.job(job["id"])["progress"]["running"] == 4, within_s=90)
+            wait_for(lambda: client.job(job["id"])["progress"]["running"] == 4, within_s=90)
 
             # Two workers with two GPUs each: four trials at once, each on a GPU of its own.
-            eventually(lambda: sum(1 for n in range(4) if client.trial(job["id"], n)["tasks"][-1]["gpus"]) == 4)
+            wait_for(lambda: sum(1 for n in range(4) if client.trial(job["id"], n)["tasks"][-1]["gpus"]) == 4)
             gpus = sorted(client.trial(job["id"], n)["tasks"][-1]["gpus"][0] for n in range(4))
             assert gpus == ["0", "1", "2", "3"]
 
             os.kill(standalone_cluster.executors()[0], signal.SIGKILL)
-            eventually(
+            wait_for(
                 lambda: any(len(client.trial(job["id"], n)["tasks"]) > 1 for n in range(4)),
                 within_s=60,
                 what="the killed executor's trials are run again",

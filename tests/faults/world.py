@@ -16,11 +16,13 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.e2e.service import Deployment, eventually, free_port
+from tests.e2e.service import Deployment
 from tests.faults.forwarder import Forwarder
 from tests.faults.network import Namespace, namespaces_work
+from tests.machine import descendants, environment_of, free_port, is_running, parent_of
 from tests.postgres import PostgresServer
-from tests.spark_cluster import StandaloneCluster, descendants, is_running
+from tests.spark_cluster import StandaloneCluster
+from tests.waiting import wait_for
 from tuning_service.client import TuningClient
 
 LEASE_S = 3.0
@@ -202,14 +204,14 @@ class World:
     def runners(self) -> list[int]:
         """Of the Python workers that run tasks."""
         found = self.deployment.processes(containing="pyspark.daemon")
-        return sorted(pid for pid in found if _parent(pid) in found)
+        return sorted(pid for pid in found if parent_of(pid) in found)
 
     def trainings(self) -> dict[int, str]:
         """The task of each training that runs, by its process."""
         found = {}
         for pid in self.deployment.processes(containing="train.py"):
-            with contextlib.suppress(OSError, KeyError):
-                variables = (Path(f"/proc/{pid}/environ").read_bytes()).decode(errors="replace").split("\0")
+            with contextlib.suppress(KeyError):  # it has just ended
+                variables = environment_of(pid).decode(errors="replace").split("\0")
                 found[pid] = dict(v.split("=", 1) for v in variables if "=" in v)["TUNING_TASK"]
         return found
 
@@ -232,7 +234,7 @@ class World:
                 self._hang_up()
                 return None
 
-        return eventually(asked, within_s=90, what="the database")[0]
+        return wait_for(asked, within_s=90, what="the database")[0]
 
     def _hang_up(self) -> None:
         if self._connection is not None:
@@ -259,13 +261,6 @@ class World:
         )
         job_id: str = made["id"]
         return job_id
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 def _mount(folder: Path) -> bool:

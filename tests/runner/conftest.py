@@ -3,9 +3,7 @@
 import hashlib
 import json
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -18,28 +16,6 @@ from tuning_service.runner.protocol import Report, TaskTicket, plan_to_json
 from tuning_service.runner.run import run_ticket
 
 TOKEN = "tok_1"
-
-
-def wait_for(condition, seconds=10.0):
-    """The first true value of `condition()`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds} s")
-
-
-def with_mark(mark):
-    """Living processes that have `mark` in their environment."""
-    found = []
-    for path in Path("/proc").glob("[1-9]*/environ"):
-        try:
-            if mark.encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 class Handler(BaseHTTPRequestHandler):

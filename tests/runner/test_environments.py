@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.conftest import Room, wait_for, with_mark
+from tests.machine import command_of, with_mark
+from tests.runner.conftest import Room
+from tests.waiting import wait_for
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind
 from tuning_service.runner import packed
@@ -221,13 +223,9 @@ def test_heartbeats_go_on_and_a_stop_is_obeyed_while_pip_waits(run, room, work, 
         room.trouble = stop_after_some_heartbeats
         outcome = run(CODE, **requiring("nosuchpackage"), heartbeat_s=0.1)
     assert outcome.status is TaskStatus.STOPPED
-    assert "pip" not in "".join(command_of(pid) for pid in with_mark(mark))
+    assert b"pip" not in b"".join(command_of(pid) for pid in with_mark(mark))
     assert list(work.glob("environments/*/b-*")) == []
     assert list(work.glob("environments/*/failed")) == []
-
-
-def command_of(pid):
-    return Path(f"/proc/{pid}/cmdline").read_text() if Path(f"/proc/{pid}").exists() else ""
 
 
 def start_runner(ticket, mark):
@@ -259,7 +257,7 @@ def test_a_builder_that_is_killed_leaves_nothing_that_runs_or_looks_finished(roo
         [left] = work.glob("environments/*/b-*")
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()
-        wait_for(lambda: not with_mark(mark))
+        wait_for(lambda: not with_mark(mark), within_s=10)
     assert list(work.glob("environments/*/current")) == []
     wheel(Path(os.environ["PIP_FIND_LINKS"]), "late")
     assert run(CODE, **requiring("greeting\nlate")).status is TaskStatus.SUCCEEDED

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.conftest import wait_for, with_mark
+from tests.machine import children_of, command_of, with_mark
+from tests.waiting import wait_for
 from tuning_service.domain.state import Decision, TaskStatus
 from tuning_service.domain.trial import FaultKind
 from tuning_service.runner.run import run_ticket
@@ -94,8 +95,8 @@ def test_processes_that_fork_without_end_are_ended(run, marked):
 
 
 @pytest.fixture
-def worker(room, work):
-    """Starts a runner in a process of its own, as a Spark worker is."""
+def worker(room, work, marked):
+    """Starts a runner in a process of its own, as a Spark worker is: it and all that it starts are `marked`."""
     started = []
 
     def start():
@@ -106,7 +107,8 @@ def worker(room, work):
         )
         ticket = room.ticket()
         data = {"task_id": ticket.task_id, "token": ticket.token, "service_url": ticket.service_url}
-        process = subprocess.Popen([sys.executable, "-c", code, json.dumps(data)], cwd=Path(__file__).parents[2])
+        arguments = [sys.executable, "-c", code, json.dumps(data)]
+        process = subprocess.Popen(arguments, cwd=Path(__file__).parents[2], env=os.environ | environment(marked))
         started.append(process)
         return process
 
@@ -118,50 +120,23 @@ def worker(room, work):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_survives_the_worker(room, prepare, worker, work, marked, number):
-    prepare(FAMILY + "time.sleep(600)", environment=environment(marked))
+    prepare(FAMILY + "time.sleep(600)")
     process = worker()
-    wait_for(lambda: room.measurements and len(with_mark(marked)) == 4)
+    # The family of four, their supervisor and the worker.
+    wait_for(lambda: room.measurements and len(with_mark(marked)) == 6)
     assert list(work.glob("task-*"))
     os.kill(process.pid, number)
     process.wait()
-    wait_for(lambda: not with_mark(marked))
-    wait_for(lambda: not list(work.glob("task-*")))
-    wait_for(lambda: not children_of(process.pid))
+    wait_for(lambda: not with_mark(marked), within_s=10)
+    wait_for(lambda: not list(work.glob("task-*")), within_s=10)
 
 
-def test_worker_that_ends_in_peace_leaves_no_supervisor(room, prepare, worker):
+def test_worker_that_ends_in_peace_leaves_no_supervisor(room, prepare, worker, marked):
     prepare("print('loss=1')")
     process = worker()
     assert process.wait(30) == 0
     assert room.outcome.status is TaskStatus.SUCCEEDED
-    assert not supervisors()
-
-
-def children_of(pid):
-    found = []
-    for path in Path("/proc").glob("[1-9]*/stat"):
-        try:
-            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-def supervisors():
-    """Supervisors of nobody: their parent has ended."""
-    found = []
-    for path in Path("/proc").glob("[1-9]*/cmdline"):
-        try:
-            if b"\0-I\0-S\0-\0" in path.read_bytes() and not Path(f"/proc/{parent(path.parent)}/stat").exists():
-                found.append(path.parent.name)
-        except OSError:
-            continue
-    return found
-
-
-def parent(folder):
-    return (folder / "stat").read_text().rpartition(")")[2].split()[1]
+    wait_for(lambda: not with_mark(marked), within_s=10)
 
 
 def test_training_of_a_killed_supervisor_ends_and_is_lost(room, prepare, marked):
@@ -170,7 +145,7 @@ def test_training_of_a_killed_supervisor_ends_and_is_lost(room, prepare, marked)
 
     def trouble(method, path, body):
         if "report" in path and not killed and len(with_mark(marked)) == 4:
-            [supervisor] = [pid for pid in children_of(os.getpid()) if b"\0-I\0-S\0-\0" in cmdline(pid)]
+            [supervisor] = [pid for pid in children_of(os.getpid()) if b"\0-I\0-S\0-\0" in command_of(pid)]
             os.kill(supervisor, signal.SIGKILL)
             killed.append(supervisor)
 
@@ -189,14 +164,10 @@ def test_training_of_a_killed_supervisor_ends_and_is_lost(room, prepare, marked)
 def test_supervisor_that_was_killed_while_idle_is_replaced(room, prepare):
     prepare("print('loss=1')")
     run_ticket(room.ticket(), 0, ())
-    [supervisor] = [pid for pid in children_of(os.getpid()) if b"\0-I\0-S\0-\0" in cmdline(pid)]
+    [supervisor] = [pid for pid in children_of(os.getpid()) if b"\0-I\0-S\0-\0" in command_of(pid)]
     os.kill(supervisor, signal.SIGKILL)
     run_ticket(room.ticket(), 0, ())
     assert room.outcome.status is TaskStatus.SUCCEEDED
-
-
-def cmdline(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_interrupted_worker_ends_its_training(room, prepare, work, marked, monkeypatch):

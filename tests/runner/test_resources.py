@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.runner.conftest import wait_for
+from tests.machine import is_running
+from tests.waiting import wait_for
 from tuning_service.domain.resources import MOST_SAMPLES, ResourceSample, thinned
 from tuning_service.domain.state import TaskStatus
 from tuning_service.runner import gpus, resources
@@ -188,4 +188,4 @@ def test_no_nvidia_smi_is_left_when_a_training_ends(run, often, nvidia_smi, tmp_
     nvidia_smi(f"echo $$ > {tmp_path}/pid; exec sleep 60")
     run(SLEEPY, gpus=("0",))
     pid = int((tmp_path / "pid").read_text())
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    wait_for(lambda: not is_running(pid), within_s=10)

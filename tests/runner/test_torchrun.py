@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.runner.conftest import with_mark
+from tests.machine import with_mark
 from tests.samples import a_job, a_spec, a_trial
 from tuning_service.domain.job import Resources
 from tuning_service.domain.state import Decision, TaskStatus

@@ -2,11 +2,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
+from tests.machine import is_running
+from tests.waiting import wait_for
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import AlgorithmChoice, Goal, Objective
 from tuning_service.domain.space import Space
@@ -38,22 +38,7 @@ def host():
     yield host
     pids = host.pids()
     host.close()
-    assert not [pid for pid in pids if is_alive(pid)]
-
-
-def is_alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"  # a zombie only waits for init to take note
-
-
-def wait_until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "condition not met in time"
-        time.sleep(0.01)
+    assert not [pid for pid in pids if is_running(pid)]
 
 
 def search(session, steps, history=()):
@@ -94,7 +79,7 @@ def test_a_child_killed_in_the_middle_of_an_answer_is_asked_again(host):
     (pid,) = host.pids()
     os.kill(pid, signal.SIGSTOP)  # so that the question is under way for certain when the child dies
     future = session.ask(1, [], [])
-    wait_until(future.running)
+    wait_for(future.running)
     os.kill(pid, signal.SIGKILL)
 
     assert future.result(60) == [expected]
@@ -151,7 +136,7 @@ def test_an_answer_that_takes_too_long_ends_the_child(broken_algorithm):
     with pytest.raises(AlgorithmFailed, match="no answer within 5 s"):
         session.ask(1, history, []).result(60)
 
-    assert not is_alive(pid)
+    assert not is_running(pid)
     host.close()
 
 
@@ -165,19 +150,20 @@ def test_a_child_ends_with_its_service_even_while_it_computes(broken_algorithm):
     broken_algorithm("while self.seen: pass")
     with subprocess.Popen([sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True) as service:
         pid = int(service.stdout.readline())
-        assert is_alive(pid)
+        assert is_running(pid)
         service.kill()
 
-    wait_until(lambda: not is_alive(pid))
+    wait_for(lambda: not is_running(pid), within_s=10)
 
 
 SERVICE = """
 import time
-from tests.search.test_host import AlgorithmHost, search, setup, wait_until
+from tests.search.test_host import AlgorithmHost, search, setup
+from tests.waiting import wait_for
 host = AlgorithmHost(children=1)
 session = host.open("job", setup("broken"))
 future = session.ask(1, search(session, 1), [])
-wait_until(future.running)
+wait_for(future.running)
 print(host.pids()[0], flush=True)
 future.result()
 """
@@ -214,13 +200,13 @@ def test_closing_the_host_fails_what_is_under_way_and_what_waits(broken_algorith
     session = host.open("job", broken_algorithm("while self.seen: pass"))
     history = search(session, 1)
     futures = [session.ask(1, history, []) for _ in range(3)]
-    wait_until(futures[0].running)
+    wait_for(futures[0].running)
     (pid,) = host.pids()
 
     host.close()
     host.close()
 
-    assert not is_alive(pid)
+    assert not is_running(pid)
     for future in [*futures, session.ask(1, history, [])]:
         with pytest.raises(TryAgain):
             future.result(0)

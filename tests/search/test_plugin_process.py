@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import is_running
 from tests.plugins import plugin_files, prepared, write
-from tests.search.test_host import is_alive, search, setup, wait_until
+from tests.search.test_host import search, setup
+from tests.waiting import wait_for
 from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.domain.job import AlgorithmChoice
 from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSetup
@@ -31,7 +33,7 @@ class Opened:
     def __exit__(self, *_):
         pids = self.host.pids()
         self.host.close()
-        assert not [pid for pid in pids if is_alive(pid)]
+        assert not [pid for pid in pids if is_running(pid)]
 
 
 def plugin_setup(name="mine"):
@@ -161,11 +163,11 @@ def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, tmp_path):
     script = f"trap '' TERM; echo $$ >> {pids}; sleep 600"
     forking = session(f"if not self.seen: subprocess.Popen(['sh', '-c', {script!r}], start_new_session=True)")
     search(forking, 2)
-    wait_until(lambda: pids.exists() and pids.read_text().strip())
+    wait_for(lambda: pids.exists() and pids.read_text().strip())
     pid = int(pids.read_text())
-    assert is_alive(pid)
+    assert is_running(pid)
     forking.close()
-    wait_until(lambda: not is_alive(pid))
+    wait_for(lambda: not is_running(pid), within_s=10)
 
 
 def test_what_it_sends_besides_answers_is_no_answer(session):
@@ -186,13 +188,13 @@ def test_others_are_untouched_while_a_plugin_hangs_and_dies(session, host):
 def test_a_closed_session_ends_its_process_in_the_middle_of_an_answer(session, host):
     hanging = session("if self.seen: time.sleep(600)")
     history = search(hanging, 1)
-    (pid,) = [p for p in host.pids() if is_alive(p)]
+    (pid,) = [p for p in host.pids() if is_running(p)]
     future = hanging.ask(1, history, [])
-    wait_until(future.running)
+    wait_for(future.running)
     hanging.close()
     with pytest.raises(TryAgain):
         future.result(20)
-    wait_until(lambda: not is_alive(pid))
+    wait_for(lambda: not is_running(pid), within_s=10)
     with pytest.raises(TryAgain):
         hanging.ask(1, history, []).result(1)
 
@@ -219,4 +221,4 @@ def test_a_plugin_sees_none_of_the_services_secrets_and_a_folder_of_its_own(sess
     assert stdin == ""
     assert Path(folder).is_dir()
     one.close()
-    wait_until(lambda: not Path(folder).exists())
+    wait_for(lambda: not Path(folder).exists(), within_s=10)
