@@ -24,42 +24,21 @@ from tests import databases
 from tests.waiting import wait_for
 from tuning_service import portal
 from tuning_service.api import create_app
-from tuning_service.api.deps import Managers
 from tuning_service.client import TuningClient
+from tuning_service.domain.clock import system_clock
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
-from tuning_service.manager.access import AccessMgr
-from tuning_service.manager.analysis_mgr import AnalysisMgr
-from tuning_service.manager.artifact_desk import ArtifactDesk
-from tuning_service.manager.artifact_mgr import ArtifactMgr
-from tuning_service.manager.curve_keeper import CurveKeeper
-from tuning_service.manager.job_overview_mgr import JobOverviewMgr
-from tuning_service.manager.listing_mgr import ListingMgr
-from tuning_service.manager.log_search import LogSearchMgr
-from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
-from tuning_service.manager.plugin_checks import PluginCheckMgr
-from tuning_service.manager.plugin_mgr import PluginMgr
-from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.manager.presence import Presence
-from tuning_service.manager.preview_mgr import PreviewMgr
-from tuning_service.manager.program_mgr import ProgramMgr
-from tuning_service.manager.resource_mgr import ResourceMgr
-from tuning_service.manager.session_mgr import SessionMgr
-from tuning_service.manager.steering_mgr import SteeringMgr
-from tuning_service.manager.task_desk import TaskDesk, ticket_token
-from tuning_service.manager.usage_mgr import UsageMgr
-from tuning_service.manager.user_mgr import UserMgr
-from tuning_service.manager.watch_mgr import WatchMgr
-from tuning_service.runner.bundle import BundleLimits
+from tuning_service.manager.task_desk import ticket_token
 from tuning_service.runner.protocol import Claim, Report
-from tuning_service.search.plugins.cache import PluginCache
-from tuning_service.search.plugins.limits import PluginLimits
+from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease
 from tuning_service.storage.store import Store
+from tuning_service.wiring import managers_of
 
 TRAIN = b"print('val_accuracy=0.5')\n"
 MAX_UPLOAD = 200_000
@@ -110,54 +89,23 @@ class Service:
     """One service with tenants 'vision' (the usual one) and 'speech' (somebody else)."""
 
     def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD) -> None:
-        self.store = Store.open(databases.sqlite_in(folder))
-        self.notified: list[str] = []
-        artifacts = self.artifacts = ArtifactStore(str(folder / "artifacts"))
-        self.tuning = ModelTuningMgr(
-            self.store,
-            artifacts,
-            notify=self.notified.append,
-            bundle_limits=BundleLimits(),
-            max_upload_bytes=max_upload_bytes,
+        settings = Settings(
+            data_dir=str(folder),
             environments=ENVIRONMENTS,
+            artifact_limit_bytes=ARTIFACT_LIMIT,
+            max_upload_bytes=max_upload_bytes,
+            plugin_install_s=120,
+            plugin_timeout_s=20,
         )
-        self.access = AccessMgr(self.store)
-        keeper = CurveKeeper(self.store)
-        self.analysis = AnalysisMgr(self.store, keeper=keeper)
-        self.desk = TaskDesk(
-            self.store, artifacts, notify=self.notified.append, environments=ENVIRONMENTS, keeper=keeper
-        )
-        self.desk_of_artifacts = ArtifactDesk(self.store, artifacts, limit_bytes=ARTIFACT_LIMIT)
+        self.store = Store.open(databases.sqlite_in(folder))
+        self.artifacts = ArtifactStore(settings.artifacts)
+        self.notified: list[str] = []
         self.not_ready: list[str] = []
-        cache = PluginCache(folder / "plugin-cache", install_s=120)
-        limits = PluginLimits(answer_s=20, memory_bytes=2**31)
-        self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
-        self.pools = PoolMgr(self.store)
-        self.sessions = SessionMgr(self.store)
-        self.users = UserMgr(self.store)
-        managers = self.managers = Managers(
-            tuning=self.tuning,
-            listing=ListingMgr(self.store),
-            steering=SteeringMgr(self.store, notify=self.notified.append),
-            watching=WatchMgr(self.store),
-            access=self.access,
-            desk=self.desk,
-            plugins=self.plugins,
-            pools=self.pools,
-            sessions=self.sessions,
-            users=self.users,
-            plugin_checks=PluginCheckMgr(self.plugins, artifacts, cache, limits=limits),
-            previews=PreviewMgr(self.store, artifacts, environments=ENVIRONMENTS),
-            programs=ProgramMgr(self.store, artifacts),
-            log_search=LogSearchMgr(self.store, artifacts),
-            usage=UsageMgr(self.store),
-            overview=JobOverviewMgr(self.store),
-            analysis=self.analysis,
-            resources=ResourceMgr(self.store),
-            artifacts=ArtifactMgr(self.store, artifacts),
-            artifact_desk=self.desk_of_artifacts,
-        )
-        self.presence = Presence(self.store, artifacts, apart=True, check_s=0.05)
+        managers = self.managers = managers_of(settings, self.store, system_clock, self.notified.append)
+        self.tuning, self.desk, self.analysis = managers.tuning, managers.desk, managers.analysis
+        self.access, self.sessions, self.users = managers.access, managers.sessions, managers.users
+        self.plugins, self.pools = managers.plugins, managers.pools
+        self.presence = Presence(self.store, self.artifacts, apart=True, check_s=0.05)
         self.app = create_app(managers, is_ready=self._is_ready)
         portal.install(self.app)
         self.operator_key = self.access.create_operator_key("root")[1]

@@ -246,7 +246,7 @@ def test_a_report_whose_resources_make_no_sense_is_refused(run: Run) -> None:
 
 
 def test_a_deployment_may_keep_none(service: Service) -> None:
-    service.desk_of_artifacts.limit_bytes = 0
+    service.managers.artifact_desk.limit_bytes = 0
     with service.http() as http:
         program = http.post("/v1/programs", content=archive()).json()["digest"]
         job = http.post("/v1/tuning-jobs", json=job_file(program)).json()["id"]
