@@ -1,21 +1,16 @@
 """What a controller asks an algorithm and tells it, beside suggestions: the best trial, and earlier jobs' trials."""
 
-import contextlib
-
 import pytest
 from structlog.testing import capture_logs
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import House, PlainFramework, cluster
 from tests.samples import a_job, a_spec
 from tests.waiting import wait_for
-from tuning_service.control import asking, job_ctrl, reconciler
+from tuning_service.control import asking
 from tuning_service.domain.job import AlgorithmChoice, Budget
 from tuning_service.domain.state import JobStatus, JobTarget
 from tuning_service.domain.trial import Observation
-from tuning_service.frameworks import base as frameworks
 from tuning_service.search.host import AlgorithmHost
-from tuning_service.storage.artifacts import ArtifactStore
 
 # Known to child processes alone, as a plug-in is. It suggests what tells how many trials of other jobs it was shown,
 # and recommends the second of its own.
@@ -56,19 +51,12 @@ class Opinionated(HPTAlgorithm):
 
 
 @pytest.fixture
-def house(sqlite_store, tmp_path, monkeypatch):
+def algorithms(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(OPINIONATED)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
-    monkeypatch.setattr(job_ctrl, "_POLL_S", 0.05)
-    monkeypatch.setattr(reconciler, "_LOOK_S", 0.05)
     host = AlgorithmHost(children=2, timeout_s=30.0)
-    made = House(sqlite_store, ArtifactStore(str(tmp_path / "artifacts")), host)
-    with contextlib.ExitStack() as at_end:
-        at_end.callback(host.close)
-        at_end.callback(lambda: [c.stop() for c in made.controllers])
-        made.at_end = at_end
-        yield made
+    yield host
+    host.close()
 
 
 def submit(house, recommends="well", *, trials=4, warm=()):
@@ -86,7 +74,7 @@ def submit(house, recommends="well", *, trials=4, warm=()):
 
 
 def test_the_best_by_model_is_stored_in_the_users_sign_before_the_job_has_ended(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     ended = house.until_status(submit(house), JobStatus.COMPLETED)
     assert (ended.model_best_trial, ended.model_best_value) == (1, 0.45)
 
@@ -97,7 +85,7 @@ def test_the_best_by_model_is_stored_in_the_users_sign_before_the_job_has_ended(
 def test_whatever_the_algorithm_says_of_the_best_the_job_ends(house, monkeypatch, recommends, logged):
     monkeypatch.setattr(asking, "_LAST_WORD_S", 0.5)
     with capture_logs() as logs:
-        house.controller(cluster(house))
+        house.controller(house.cluster())
         job = submit(house, recommends)
         other = submit(house)
         ended = house.until_status(job, JobStatus.COMPLETED)
@@ -113,7 +101,7 @@ def test_an_algorithm_that_hangs_over_the_best_holds_other_jobs_up_for_a_while_o
     host = AlgorithmHost(children=1, timeout_s=60.0, opinion_s=1.0)
     house.at_end.callback(host.close)
     house.algorithms = host
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     with capture_logs() as logs:
         job = submit(house, "never", trials=12)
         house.until_status(house.submit(Budget(trials=4, parallel=1)), JobStatus.COMPLETED)
@@ -124,7 +112,7 @@ def test_an_algorithm_that_hangs_over_the_best_holds_other_jobs_up_for_a_while_o
 
 def test_the_best_by_model_is_known_while_the_job_runs_and_after_a_stop(house, monkeypatch):
     monkeypatch.setattr(asking, "_FIRST_OPINION", 2)
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     job = submit(house, trials=100_000)
     wait_for(lambda: house.job(job).model_best_trial is not None, lambda: house.job(job))
     assert house.job(job).status is JobStatus.RUNNING
@@ -134,7 +122,7 @@ def test_the_best_by_model_is_known_while_the_job_runs_and_after_a_stop(house, m
 
 
 def test_an_algorithm_without_a_model_is_not_asked(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     job = house.submit(Budget(trials=3, parallel=1))
     with capture_logs() as logs:
         assert house.until_status(job, JobStatus.COMPLETED).model_best_trial is None
@@ -143,7 +131,7 @@ def test_an_algorithm_without_a_model_is_not_asked(house):
 
 def test_trials_of_earlier_jobs_come_first_also_for_the_next_controller(house):
     warm = [Observation(number=-1, params={"lr": 0.05}, losses=loss, job="job_old") for loss in ((0.1,), None, (0.3,))]
-    backend = cluster(house, clusters.Cluster)
+    backend = house.cluster(clusters.Cluster)
     first = house.controller(backend)
     job = submit(house, trials=8, warm=warm)
     wait_for(lambda: len(house.trials(job)) >= 3)

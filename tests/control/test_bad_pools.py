@@ -12,34 +12,17 @@ from alembic import command
 from sqlalchemy import select
 
 from tests.control import clusters
-from tests.control.test_cordons import algorithms
-from tests.control.test_job_ctrl import House, PlainFramework, cluster
 from tests.waiting import wait_for
 from tuning_service.compute.base import Capacity
 from tuning_service.control import reconciler, standby
-from tuning_service.control.reconciler import Reconciler
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import Budget, Resources
-from tuning_service.frameworks import base as frameworks
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.runner.bundle import BundleLimits
 from tuning_service.storage import engine as engines
-from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.clock import DatabaseClock
 from tuning_service.storage.tables import tuning_jobs
-
-__all__ = ["algorithms"]
-
-
-@pytest.fixture
-def house(sqlite_store, tmp_path, algorithms, monkeypatch):
-    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
-    with contextlib.ExitStack() as at_end:
-        made = House(sqlite_store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
-        made.at_end = at_end
-        at_end.callback(lambda: [c.stop() for c in made.controllers])
-        yield made
 
 
 def shown_reason(house, job):
@@ -61,7 +44,7 @@ class Away(clusters.Cluster):
 
 
 def test_a_job_of_a_pool_that_cannot_be_reached_says_so_and_runs_once_it_can(house):
-    backend = cluster(house, Away)
+    backend = house.cluster(Away)
     house.controller(backend)
     job = house.submit(Budget(trials=2, parallel=2))
     told = "Waits: the pool 'default' cannot be reached: Spark at spark://nowhere:7077 does not answer."
@@ -94,7 +77,7 @@ def controller_of(house):
 
 def test_a_controller_is_heard_of_while_its_spark_starts_and_when_spark_answers_nothing(house, monkeypatch):
     monkeypatch.setattr(reconciler, "_STUCK_S", 0.2)
-    backend = cluster(house, Slow)
+    backend = house.cluster(Slow)
     house.at_end.callback(backend.may_start.set)
     house.controller(backend, lease_s=1.0)
     job = house.submit(Budget(trials=2))
@@ -123,7 +106,7 @@ def owner(house, job):
 
 def test_a_controller_without_executors_leaves_jobs_to_one_that_has_some(house, monkeypatch):
     monkeypatch.setattr(standby, "PATIENCE_S", 0.3)
-    able, starving = cluster(house), cluster(house, slots=0)
+    able, starving = house.cluster(), house.cluster(slots=0)
     able.go_on.clear()
     first = house.controller(able, lease_s=3.0)
     wait_for(lambda: any(c.cpus for c in controllers_of(house)))
@@ -149,7 +132,7 @@ def test_a_controller_without_executors_leaves_jobs_to_one_that_has_some(house, 
 def test_without_any_executors_jobs_are_still_stopped_and_the_pool_says_why_none_runs(house, monkeypatch):
     monkeypatch.setattr(standby, "PATIENCE_S", 0.1)
     for _ in range(2):
-        house.controller(cluster(house, slots=0), lease_s=3.0)
+        house.controller(house.cluster(slots=0), lease_s=3.0)
     job = house.submit(Budget(trials=2))
     wait_for(lambda: house.job(job).reason == "Waits for executors.")
     wait_for(lambda: shown_reason(house, job) == "Waits: the pool 'default' has no executors.")
@@ -158,7 +141,7 @@ def test_without_any_executors_jobs_are_still_stopped_and_the_pool_says_why_none
 
 
 def test_a_job_that_wants_more_gpus_than_any_executor_has_waits_and_says_so(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     job = house.submit(Budget(trials=2), resources=Resources(gpus=2))
     told = "Waits: no executor has 1 CPUs and 2 GPUs for a trial."
     wait_for(lambda: house.job(job).reason == told, lambda: house.job(job))
@@ -170,11 +153,7 @@ def test_a_job_that_wants_more_gpus_than_any_executor_has_waits_and_says_so(hous
 @pytest.mark.parametrize("off_s", [-3600.0, 3600.0])
 def test_a_controller_whose_clock_is_off_by_an_hour_serves_its_jobs_and_says_so(house, off_s):
     clock = DatabaseClock(house.store.engine, machine=lambda: time.time() + off_s)
-    tools = house.tools(cluster(house))
-    tools = type(tools)(**{name: getattr(tools, name) for name in type(tools).__slots__} | {"clock": clock})
-    made = Reconciler(tools, tick_s=0.05, lease_s=15.0, alone=False, clock_skew=lambda: clock.skew_s)
-    house.controllers.append(made)
-    made.start()
+    house.controller(house.cluster(), clock=clock, clock_skew=lambda: clock.skew_s)
     job = house.until_status(house.submit(Budget(trials=2)), "completed")
     assert abs(job.ended_at - time.time()) < 120
     seen = controller_of(house)
@@ -190,15 +169,12 @@ def test_what_a_controller_says_last_is_what_it_knew_last(house):
         if threading.current_thread().name == "word" and not late.is_set():
             late.set()
             # Time for the other thread to tell that Spark is connected, which this one did not know yet.
-            assert made.ready.wait(20)
-            deadline = time.monotonic() + 0.5
-            while time.monotonic() < deadline and not any(c.connected for c in controllers_of(house)):
-                time.sleep(0.01)
+            assert house.controllers[0].ready.wait(20)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: any(c.connected for c in controllers_of(house)), within_s=0.5)
         return 0.0
 
-    made = Reconciler(house.tools(cluster(house)), tick_s=0.05, lease_s=15.0, alone=False, clock_skew=skew)
-    house.controllers.append(made)
-    made.start()
+    house.controller(house.cluster(), clock_skew=skew)
     house.until_status(house.submit(Budget(trials=2)), "completed")
     assert late.is_set()
     assert PoolMgr(house.store).pool(house.alice, "default").trouble == ""

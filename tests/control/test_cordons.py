@@ -1,6 +1,5 @@
 """Executors that are left out: by an operator, and by themselves when trials die there in one way."""
 
-import contextlib
 import itertools
 import threading
 import time
@@ -8,7 +7,6 @@ import time
 import pytest
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import House, PlainFramework, cluster
 from tests.waiting import wait_for
 from tuning_service.compute.base import Capacity
 from tuning_service.control import cordons, reconciler
@@ -18,29 +16,13 @@ from tuning_service.domain.job import Budget, Resources
 from tuning_service.domain.pool import OPERATOR, SERVICE, Cordon
 from tuning_service.domain.state import JobStatus, TaskStatus
 from tuning_service.domain.trial import FaultKind, Outcome
-from tuning_service.frameworks import base as frameworks
 from tuning_service.runner.protocol import Claim, Park, Report
-from tuning_service.search.host import AlgorithmHost
-from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.cordons import Death, Life, Parked
 
 
-@pytest.fixture(scope="module")
-def algorithms():
-    host = AlgorithmHost(children=1, timeout_s=30.0)
-    yield host
-    host.close()
-
-
-@pytest.fixture
-def house(sqlite_store, tmp_path, algorithms, monkeypatch):
-    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
+@pytest.fixture(autouse=True)
+def watchful(monkeypatch):
     monkeypatch.setattr(reconciler, "_DOUBT_S", 0.05)
-    with contextlib.ExitStack() as at_end:
-        made = House(sqlite_store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
-        made.at_end = at_end
-        at_end.callback(lambda: [c.stop() for c in made.controllers])
-        yield made
 
 
 numbers = itertools.count()
@@ -143,9 +125,10 @@ class Hosts(clusters.Cluster):
     mended = False
 
     def stop(self):
-        super().stop()
+        self._is_stopped.set()
         with self._slot:
             self._slot.notify_all()
+        super().stop()
 
 
 def held(house, host="bad"):
@@ -154,7 +137,7 @@ def held(house, host="bad"):
 
 
 def test_an_executor_on_which_trials_die_is_left_out_by_itself_and_no_trial_is_lost_for_it(house):
-    backend = cluster(house, Hosts)
+    backend = house.cluster(Hosts)
     house.controller(backend)
     job = house.submit(Budget(trials=30, parallel=3))
     assert house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED).status is JobStatus.COMPLETED
@@ -180,7 +163,7 @@ def put(house, host, **changes):
 
 def test_a_cordoned_executor_gets_no_trials_until_it_is_uncordoned(house):
     put(house, "bad")
-    backend = cluster(house, Hosts)
+    backend = house.cluster(Hosts)
     backend.mended = True
     house.controller(backend)
     job = house.submit(Budget(trials=120, parallel=3))
@@ -199,7 +182,7 @@ def test_a_cordoned_executor_gets_no_trials_until_it_is_uncordoned(house):
 def test_a_job_says_when_all_executors_are_cordoned(house):
     for host in Hosts.names:
         put(house, host)
-    backend = cluster(house, Hosts)
+    backend = house.cluster(Hosts)
     house.controller(backend)
     job = house.submit(Budget(trials=4, parallel=4))
     wait_for(lambda: house.job(job).reason.startswith("Waits: the executors"), lambda: house.job(job))
@@ -209,7 +192,7 @@ def test_a_job_says_when_all_executors_are_cordoned(house):
 
 
 def test_an_ended_cordon_does_not_come_back_for_what_was_before(house):
-    backend = cluster(house, Hosts)
+    backend = house.cluster(Hosts)
     house.controller(backend)
     house.until_status(house.submit(Budget(trials=30, parallel=3)), JobStatus.COMPLETED)
     with house.store.write() as unit:
@@ -221,7 +204,7 @@ def test_an_ended_cordon_does_not_come_back_for_what_was_before(house):
 
 def test_a_job_that_dies_everywhere_cordons_nothing(house, monkeypatch):
     monkeypatch.setattr(Hosts, "names", ("bad",))
-    house.controller(cluster(house, Hosts, slots=1))
+    house.controller(house.cluster(Hosts, slots=1))
     job = house.submit(Budget(trials=6, parallel=2, failures=6))
     house.until_status(job, JobStatus.FAILED)
     leave_out(house.store, "default", time.time())

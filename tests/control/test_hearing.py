@@ -9,21 +9,15 @@ import pytest
 
 from tests.control import clusters
 from tests.control.test_decide import NOW, a_state, one_task
-from tests.control.test_job_ctrl import House, PlainFramework, algorithms, cluster
-from tests.waiting import wait_for
-from tuning_service.control import reconciler
+from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.control.decide import decide
 from tuning_service.control.hearing import Hearing
-from tuning_service.control.reconciler import Reconciler
 from tuning_service.domain.job import Budget
 from tuning_service.domain.state import TaskStatus
-from tuning_service.frameworks import base as frameworks
 from tuning_service.manager.presence import Presence
 from tuning_service.manager.task_desk import TaskDesk
 from tuning_service.runner.protocol import Claim
 from tuning_service.storage.artifacts import ArtifactStore
-
-__all__ = ["algorithms"]
 
 
 def test_silence_counts_from_the_first_look_and_from_the_end_of_each_gap():
@@ -97,35 +91,25 @@ def manager_here(store, clock):
 
 
 def test_a_training_outlives_an_absence_of_all_managers_and_is_lost_for_silence_only_after_it(
-    sqlite_store, tmp_path, algorithms, monkeypatch, clock
+    house, monkeypatch, clock
 ):
-    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
-    monkeypatch.setattr(reconciler, "_LOOK_S", 0.05)
     monkeypatch.setattr("tuning_service.control.hearing._READ_S", 0.05)
-    house = House(sqlite_store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
     house.desk = TaskDesk(house.store, house.artifacts, notify=house.notify, clock=clock)
-    with contextlib.ExitStack() as at_end:
-        house.at_end = at_end
-        tools = dataclasses.replace(
-            house.tools(cluster(house, ClaimsAndIsSilent)), clock=clock, silent_s=60.0, managers_apart=True
-        )
-        made = Reconciler(tools, tick_s=0.05, lease_s=3600.0, alone=False)
-        at_end.callback(made.stop)
-        house.controllers.append(made)
-        with manager_here(house.store, clock):
-            made.start()
-            job = house.submit(Budget(trials=1))
-            assert tools.backend.claimed.acquire(timeout=40)
-        claimed_at = clock()
-        wait_for(lambda: clock() > claimed_at + 4 * tools.silent_s)
-        [task] = house.tasks(job)
-        assert task.status is TaskStatus.CLAIMED
-        back_at = clock()
-        with manager_here(house.store, clock):
-            wait_for(lambda: house.tasks(job)[0].status is TaskStatus.LOST)
-        [lost, *_] = house.tasks(job)
-        assert lost.outcome.failure == "silent"
-        assert lost.ended_at >= back_at + tools.silent_s / 2, "it was given the time anew"
+    backend, silent_s = house.cluster(ClaimsAndIsSilent), 60.0
+    with manager_here(house.store, clock):
+        house.controller(backend, lease_s=3600.0, clock=clock, silent_s=silent_s, managers_apart=True)
+        job = house.submit(Budget(trials=1))
+        assert backend.claimed.acquire(timeout=PATIENCE_S)
+    claimed_at = clock()
+    wait_for(lambda: clock() > claimed_at + 4 * silent_s)
+    [task] = house.tasks(job)
+    assert task.status is TaskStatus.CLAIMED
+    back_at = clock()
+    with manager_here(house.store, clock):
+        wait_for(lambda: house.tasks(job)[0].status is TaskStatus.LOST)
+    [lost, *_] = house.tasks(job)
+    assert lost.outcome.failure == "silent"
+    assert lost.ended_at >= back_at + silent_s / 2, "it was given the time anew"
 
 
 def test_a_manager_gives_its_word_while_it_is_there(sqlite_store, tmp_path):

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import algorithms, cluster, house
 from tests.frameworks.test_caffe import COMMAND, KERNEL, LR, NET, SOLVER
 from tests.rest_service import archive
 from tests.samples import a_spec, stored_job
@@ -16,8 +15,6 @@ from tuning_service.domain.trial import FaultKind
 from tuning_service.manager.points import first_queue
 from tuning_service.runner.bundle import digest
 from tuning_service.storage.tenant_scope import Program
-
-__all__ = ["algorithms", "house"]
 
 
 def submit(house, budget, *, kernel=KERNEL, rate=LR, algorithm="random", points=()):
@@ -41,7 +38,7 @@ def submit(house, budget, *, kernel=KERNEL, rate=LR, algorithm="random", points=
 
 
 def test_they_fail_without_a_task_and_name_their_layer(house):
-    backend = cluster(house, slots=2)
+    backend = house.cluster(slots=2)
     house.controller(backend)
     job = submit(house, Budget(trials=30, parallel=2, failures=2))
     house.until_status(job, JobStatus.COMPLETED)
@@ -62,7 +59,7 @@ def test_they_fail_without_a_task_and_name_their_layer(house):
 
 
 def test_the_algorithm_learns_of_them(house):
-    house.controller(cluster(house, slots=1))
+    house.controller(house.cluster(slots=1))
     # A grid goes on behind them: four values, of which one cannot be.
     job = submit(house, Budget(trials=50), rate={"type": "fixed", "value": 0.1}, algorithm="grid")
     ended = house.until_status(job, JobStatus.COMPLETED)
@@ -71,7 +68,7 @@ def test_the_algorithm_learns_of_them(house):
 
 
 def test_a_space_without_anything_else_ends_with_the_reason(house):
-    backend = cluster(house, slots=4)
+    backend = house.cluster(slots=4)
     house.controller(backend)
     job = submit(house, Budget(trials=100_000, parallel=4), kernel={"type": "int", "min": 13, "max": 15})
     ended = house.until_status(job, JobStatus.FAILED)
@@ -87,7 +84,7 @@ def test_a_space_without_anything_else_ends_with_the_reason(house):
 
 
 def test_a_budget_of_nothing_but_them_says_so(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     job = submit(house, Budget(trials=5, parallel=2), kernel={"type": "int", "min": 15, "max": 25})
     ended = house.until_status(job, JobStatus.FAILED)
     assert ended.reason.startswith("No trial succeeded. The last one: net.prototxt, line 3, layer conv1: kernel of")
@@ -95,7 +92,7 @@ def test_a_budget_of_nothing_but_them_says_so(house):
 
 
 def test_a_program_that_fails_in_between_is_still_counted_in_a_row(house):
-    house.controller(cluster(house, clusters.Fails, slots=1))
+    house.controller(house.cluster(clusters.Fails, slots=1))
     job = submit(house, Budget(trials=1000, failures=3))
     ended = house.until_status(job, JobStatus.FAILED)
     assert "The last 3 trials all failed. The last one: exit code 1" in ended.reason
@@ -106,7 +103,7 @@ def test_a_program_that_fails_in_between_is_still_counted_in_a_row(house):
 
 @pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_points_may_be_infeasible_and_the_next_one_takes_the_slot(house):
-    backend = cluster(house, slots=1)
+    backend = house.cluster(slots=1)
     points = tuple({"BASE_LR": 0.01, "KERNEL": kernel} for kernel in (15, 3, 15, 7))
     job = submit(house, Budget(trials=4), points=points)
     with house.store.write() as unit:

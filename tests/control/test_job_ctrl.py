@@ -1,6 +1,5 @@
 """TuningJobCtrl and Reconciler on a real database, with the real task desk and the real algorithm host."""
 
-import contextlib
 import dataclasses
 import threading
 import time
@@ -10,133 +9,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.control import clusters
-from tests.samples import a_spec, a_tenant, stored_job
+from tests.control.house import vanish
+from tests.samples import a_tenant
 from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.compute.base import Capacity
-from tuning_service.control import job_ctrl, reconciler
-from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
-from tuning_service.control.reconciler import Reconciler
+from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import LeaseLost, NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
 from tuning_service.domain.pool import Pool
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
-from tuning_service.frameworks import base as frameworks
-from tuning_service.manager.task_desk import TaskDesk, ticket_token
-from tuning_service.search.host import AlgorithmHost
-from tuning_service.storage.artifacts import ArtifactStore
-from tuning_service.storage.tenant_scope import TrialOrder
-
-
-class PlainFramework(frameworks.TuningFrameworkMgr):
-    name, summary = "plain", "Starts nothing: the runner is played."
-
-    def check(self, spec, files):
-        pass
-
-    def prepare(self, spec, trial, gpus):
-        return frameworks.Preparation(argv=("python",), environment={}, files={})
-
-    def log_parser(self, spec):
-        return {}
-
-
-@pytest.fixture(scope="module")
-def algorithms():
-    host = AlgorithmHost(children=1, timeout_s=30.0)
-    yield host
-    host.close()
-
-
-class House:
-    """What all controllers of a test share, and what its tenant asks for."""
-
-    def __init__(self, store, artifacts, algorithms):
-        self.store, self.artifacts, self.algorithms = store, artifacts, algorithms
-        self.alice = a_tenant(store, "a")
-        self.controllers = []
-        self.desk = TaskDesk(store, artifacts, notify=self.notify)
-
-    def notify(self, job_id):
-        for controller in self.controllers:
-            controller.notify(job_id)
-
-    def tools(self, backend):
-        return Tools(
-            store=self.store,
-            artifacts=self.artifacts,
-            backend=backend,
-            algorithms=self.algorithms,
-            token=ticket_token(self.store),
-            service_url="http://127.0.0.1:1",
-            notify=self.notify,
-            retry_pause_s=0.05,
-        )
-
-    def controller(self, backend, *, alone=False, lease_s=15.0, pool="default"):
-        made = Reconciler(self.tools(backend), tick_s=0.05, lease_s=lease_s, alone=alone, pool=pool)
-        self.controllers.append(made)
-        made.start()
-        return made
-
-    def submit(self, budget, principal=None, resources=None, pool="default", **changes):
-        spec = a_spec(framework="plain", budget=budget, resources=resources or Resources(), pool=pool)
-        job = stored_job(self.store, principal or self.alice, spec=spec, **changes)
-        self.notify(job.id)
-        return job
-
-    def aim(self, job, target):
-        with self.store.write() as unit:
-            unit.for_tenant(self.alice).set_target(self.job(job), target, time.time())
-        self.notify(job.id)
-
-    def job(self, job):
-        with self.store.read() as unit:
-            found = unit.control.job(job.id)
-        if found is None:
-            raise NotFound
-        return found
-
-    def trials(self, job):
-        with self.store.read() as unit:
-            return [t for t, _ in self.scope(unit, job).trials(job.id, order=TrialOrder(), after=None, limit=999)]
-
-    def tasks(self, job):
-        with self.store.read() as unit:
-            return [task for trial in self.trials(job) for task in self.scope(unit, job).tasks(trial.id)]
-
-    def scope(self, unit, job):
-        tenant = unit.tenancy.tenant(job.tenant_id)
-        return unit.for_tenant(dataclasses.replace(self.alice, tenant=tenant))
-
-    def until_status(self, job, *statuses):
-        wait_for(lambda: self.job(job).status in statuses, lambda: self.job(job))
-        return self.job(job)
-
-
-@pytest.fixture
-def house(request, tmp_path, algorithms, monkeypatch):
-    """On SQLite, unless a test asks for another store."""
-    store = request.getfixturevalue(getattr(request, "param", "sqlite_store"))
-    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
-    monkeypatch.setattr(job_ctrl, "_POLL_S", 0.05)
-    monkeypatch.setattr(reconciler, "_LOOK_S", 0.05)
-    made = House(store, ArtifactStore(str(tmp_path / "artifacts")), algorithms)
-    with contextlib.ExitStack() as at_end:
-        at_end.callback(lambda: [c.stop() for c in made.controllers])
-        made.at_end = at_end
-        yield made
-
-
-def cluster(house, kind=clusters.Cluster, **options):
-    made = kind(house.desk, **options)
-    house.at_end.callback(made.stop)
-    return made
-
-
-def vanish(controller):
-    """The controller ends as a killed process does: it gives no lease back."""
-    controller._leave = lambda: None
-    controller.stop()
 
 
 def assert_all_completed_once(house, job, count):
@@ -161,7 +42,7 @@ def assert_all_completed_once(house, job, count):
     ],
 )
 def test_whatever_the_cluster_does_each_trial_counts_once_and_the_total_is_what_was_asked(house, kind):
-    backend = cluster(house, kind)
+    backend = house.cluster(kind)
     house.controller(backend)
     job = house.submit(Budget(trials=6, parallel=2))
     assert house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED).status is JobStatus.COMPLETED
@@ -170,7 +51,7 @@ def test_whatever_the_cluster_does_each_trial_counts_once_and_the_total_is_what_
 
 
 def test_a_trial_that_is_always_lost_fails_with_the_reason(house):
-    house.controller(cluster(house, clusters.LosesEverything))
+    house.controller(house.cluster(clusters.LosesEverything))
     job = house.submit(Budget(trials=1))
     ended = house.until_status(job, JobStatus.FAILED)
     assert "Lost 5 times; the last time: lost: its Spark task ended without a report" in ended.reason
@@ -178,7 +59,7 @@ def test_a_trial_that_is_always_lost_fails_with_the_reason(house):
 
 
 def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):
-    house.controller(cluster(house, clusters.Fails))
+    house.controller(house.cluster(clusters.Fails))
     job = house.submit(Budget(trials=20, parallel=1, failures=3))
     assert "The last 3 trials all failed. The last one: exit code 1" in house.until_status(job, JobStatus.FAILED).reason
     assert len(house.trials(job)) == 3
@@ -189,7 +70,7 @@ def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):
 
 
 def test_a_job_whose_tasks_never_start_can_be_stopped_resumed_and_deleted(house):
-    backend = cluster(house, clusters.NeverStarts)
+    backend = house.cluster(clusters.NeverStarts)
     house.controller(backend)
     job = house.submit(Budget(trials=4, parallel=2))
     wait_for(lambda: len(backend.submitted) == 2)
@@ -207,7 +88,7 @@ def test_a_job_whose_tasks_never_start_can_be_stopped_resumed_and_deleted(house)
 
 
 def test_stopping_tells_runners_and_resuming_finishes_what_was_asked(house):
-    backend = cluster(house)
+    backend = house.cluster()
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=5, parallel=2))
@@ -224,7 +105,7 @@ def test_stopping_tells_runners_and_resuming_finishes_what_was_asked(house):
 
 
 def test_deleting_leaves_no_log_behind(house, tmp_path):
-    backend = cluster(house)
+    backend = house.cluster()
     house.controller(backend)
     job = house.submit(Budget(trials=1))
     house.until_status(job, JobStatus.COMPLETED)
@@ -237,7 +118,7 @@ def test_deleting_leaves_no_log_behind(house, tmp_path):
 
 @pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house):
-    first = cluster(house, slots=3)
+    first = house.cluster(slots=3)
     dead = house.controller(first, lease_s=1000.0)
     job = house.submit(Budget(trials=8, parallel=3))
     wait_for(lambda: any(t.status is TrialStatus.COMPLETED for t in house.trials(job)))
@@ -248,7 +129,7 @@ def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house)
     first.stop()
     assert house.job(job).status in {JobStatus.RUNNING, JobStatus.COMPLETED}
 
-    house.controller(cluster(house, slots=3), alone=True)
+    house.controller(house.cluster(slots=3), alone=True)
     house.until_status(job, JobStatus.COMPLETED)
     assert_all_completed_once(house, job, 8)
     assert [t for t in house.trials(job) if t.id in {k.id for k in kept}] == kept
@@ -256,7 +137,7 @@ def test_a_service_that_was_killed_and_started_again_counts_nothing_twice(house)
 
 @pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_of_two_controllers_each_job_is_driven_by_one_and_both_work(house):
-    backends = [cluster(house), cluster(house)]
+    backends = [house.cluster(), house.cluster()]
     for backend in backends:
         house.controller(backend)
     jobs = [house.submit(Budget(trials=4, parallel=2)) for _ in range(6)]
@@ -271,7 +152,7 @@ def test_of_two_controllers_each_job_is_driven_by_one_and_both_work(house):
 
 def test_whoever_lost_the_lease_meanwhile_launches_nothing_more(house):
     job = house.submit(Budget(trials=4, parallel=1))
-    backend = cluster(house)
+    backend = house.cluster()
     backend.go_on.clear()
     with house.store.write() as unit:
         [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 10.0)
@@ -290,7 +171,7 @@ def test_whoever_lost_the_lease_meanwhile_launches_nothing_more(house):
 
 
 def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):
-    backend = cluster(house, slots=8)
+    backend = house.cluster(slots=8)
     backend.go_on.clear()
     bob = a_tenant(house.store, "b", max_parallel=2)
     jobs = [house.submit(Budget(trials=2), bob) for _ in range(5)]
@@ -306,7 +187,7 @@ def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):
 
 
 def test_a_tenants_quota_holds_over_two_controllers(house):
-    first, second = cluster(house, slots=8), cluster(house, slots=8)
+    first, second = house.cluster(slots=8), house.cluster(slots=8)
     bob = a_tenant(house.store, "b", max_parallel=3)
     open_now, most = set(), 0
     lock = threading.Lock()
@@ -340,7 +221,7 @@ def test_a_tenants_quota_holds_over_two_controllers(house):
 
 
 def test_gpu_hours_that_are_used_up_hold_jobs_with_gpus_back_and_no_others(house):
-    backend = cluster(house, slots=4)
+    backend = house.cluster(slots=4)
     backend.capacity = lambda: Capacity(cpus=4, gpus=4, largest_cpus=4, largest_gpus=4)
     with house.store.write() as unit:
         unit.tenancy.set_quotas(dataclasses.replace(house.alice.tenant, max_gpu_hours=0))
@@ -356,7 +237,7 @@ def test_gpu_hours_that_are_used_up_hold_jobs_with_gpus_back_and_no_others(house
 
 
 def test_each_controller_takes_the_jobs_of_its_own_pool(house):
-    ours, theirs = cluster(house), cluster(house)
+    ours, theirs = house.cluster(), house.cluster()
     with house.store.write() as unit:
         unit.pools.add(Pool(name="other", master="local[1]", created_at=0.0))
     house.controller(ours)
@@ -375,7 +256,7 @@ def change_pool(house, **changes):
 
 
 def test_a_drained_pool_ends_what_runs_starts_nothing_and_says_so(house):
-    backend = cluster(house)
+    backend = house.cluster()
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=4))
@@ -394,7 +275,7 @@ def test_a_drained_pool_ends_what_runs_starts_nothing_and_says_so(house):
 
 
 def test_stated_slots_go_before_what_spark_says(house):
-    backend = cluster(house, slots=8)
+    backend = house.cluster(slots=8)
     change_pool(house, slots=1)
     backend.go_on.clear()
     controller = house.controller(backend)
@@ -407,7 +288,7 @@ def test_stated_slots_go_before_what_spark_says(house):
 
 
 def test_gpu_time_is_charged_at_the_price_of_the_pool(house):
-    backend = cluster(house, slots=4)
+    backend = house.cluster(slots=4)
     backend.capacity = lambda: Capacity(cpus=4, gpus=4, largest_cpus=4, largest_gpus=4)
     change_pool(house, price=36_000.0)
     house.controller(backend)
@@ -430,18 +311,18 @@ def test_a_controller_says_that_it_is_here_and_how_its_spark_is(house):
         with house.store.read() as unit:
             return unit.pools.controllers("default")
 
-    controller = house.controller(cluster(house, Away))
+    controller = house.controller(house.cluster(Away))
     wait_for(lambda: seen() and seen()[0].problem)
     assert not seen()[0].connected
     assert seen()[0].problem == "Spark at spark://nowhere:7077 does not answer."
     controller.stop()
     assert seen() == []
-    house.controller(cluster(house, slots=3))
+    house.controller(house.cluster(slots=3))
     wait_for(lambda: seen() and seen()[0].connected)
 
 
 def test_a_spark_that_has_no_executor_yet_is_said_to_be_connected_once(house):
-    backend = cluster(house, slots=0)
+    backend = house.cluster(slots=0)
     with capture_logs() as logs:
         house.controller(backend)
         job = house.submit(Budget(trials=1))
@@ -452,7 +333,7 @@ def test_a_spark_that_has_no_executor_yet_is_said_to_be_connected_once(house):
 
 
 def test_the_time_budget_ends_the_trials_and_the_job(house):
-    backend = cluster(house)
+    backend = house.cluster()
     house.controller(backend)
     job = house.submit(Budget(trials=1000, parallel=2, minutes=0.02))
     ended = house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED)
@@ -461,7 +342,7 @@ def test_the_time_budget_ends_the_trials_and_the_job(house):
 
 
 def test_a_controller_that_ends_leaves_its_jobs_to_the_next_at_once(house):
-    backend = cluster(house, clusters.NeverStarts)
+    backend = house.cluster(clusters.NeverStarts)
     first = house.controller(backend, lease_s=1000.0)
     job = house.submit(Budget(trials=1))
     wait_for(lambda: backend.submitted)
@@ -471,21 +352,19 @@ def test_a_controller_that_ends_leaves_its_jobs_to_the_next_at_once(house):
 
 
 def test_a_database_that_is_away_for_a_while_does_not_end_the_controller(house, monkeypatch):
-    backend = cluster(house)
+    backend = house.cluster()
     controller = house.controller(backend)
     wait_for(controller.ready.is_set)
-    with capture_logs() as logs:
-        read, failures = house.store.read, threading.Semaphore(5)
+    read, failures = house.store.read, threading.Semaphore(5)
 
-        def sometimes():
-            if failures.acquire(blocking=False):
-                raise ConnectionError("away")
-            return read()
+    def sometimes():
+        if failures.acquire(blocking=False):
+            raise ConnectionError("away")
+        return read()
 
-        monkeypatch.setattr(controller._tools.store, "read", sometimes)
+    with capture_logs() as logs, monkeypatch.context() as broken:
+        broken.setattr(controller._tools.store, "read", sometimes)
         wait_for(lambda: sum("could not do its round" in entry["event"] for entry in list(logs)) >= 2)
-    monkeypatch.undo()
-    monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
     job = house.submit(Budget(trials=2))
     house.until_status(job, JobStatus.COMPLETED)
 

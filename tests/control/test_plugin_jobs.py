@@ -1,10 +1,7 @@
 """Jobs whose algorithm is a plug-in, from the stored archive to the end that the tenant reads of."""
 
-import dataclasses
-
 import pytest
 
-from tests.control.test_job_ctrl import algorithms, cluster, house
 from tests.plugins import plugin_files, zipped
 from tests.samples import a_spec, stored_job
 from tests.waiting import wait_for
@@ -15,15 +12,11 @@ from tuning_service.search.plugins import archive
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.storage.plugins import plugin_id
 
-__all__ = ["algorithms", "house"]
-
 
 @pytest.fixture
 def run(house, tmp_path):
     """The ended job of a plug-in whose `_suggest` begins with these statements."""
-    make = house.tools
-    house.tools = lambda backend: dataclasses.replace(make(backend), plugins=PluginCache(tmp_path / "cache"))
-    house.controller(cluster(house))
+    house.controller(house.cluster(), plugins=PluginCache(tmp_path / "cache"))
 
     def start(statements="pass", trials=4, stored=True, pinned="", ends=True):
         tenant = house.alice.tenant_id

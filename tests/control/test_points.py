@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.control import clusters
-from tests.control.test_job_ctrl import algorithms, cluster, house, vanish
+from tests.control.house import vanish
 from tests.samples import a_spec, stored_job
 from tests.waiting import wait_for
 from tuning_service.control.job_ctrl import TuningJobCtrl
@@ -14,8 +14,6 @@ from tuning_service.domain.job import AlgorithmChoice, Budget
 from tuning_service.domain.space import Space
 from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
 from tuning_service.manager.points import enqueue, first_queue
-
-__all__ = ["algorithms", "house"]
 
 LR = {"type": "float", "min": 0.0, "max": 1.0, "default": 0.5}
 
@@ -53,7 +51,7 @@ def sources(house, job):
 
 
 def test_defaults_come_first_then_points_in_their_order_then_the_algorithm(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     job = submit(house, [{"lr": 0.25}, {"lr": 0.75}, {"lr": 0.125}], budget=Budget(trials=6, parallel=2))
     house.until_status(job, JobStatus.COMPLETED)
     assert sources(house, job) == ["default", "point 1", "point 2", "point 3", "", ""]
@@ -63,14 +61,14 @@ def test_defaults_come_first_then_points_in_their_order_then_the_algorithm(house
 
 
 def test_a_point_that_repeats_the_defaults_is_tried_once(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     job = submit(house, [{"lr": 0.25}, {"lr": 0.5}], budget=Budget(trials=2))
     house.until_status(job, JobStatus.COMPLETED)
     assert sources(house, job) == ["point 1", "point 2"]
 
 
 def test_what_points_tried_is_not_suggested_again_and_a_small_space_ends_with_its_constraints(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     space = Space.from_dict(
         {
             "lr": {"type": "float", "min": 0.1, "max": 0.3, "step": 0.1},
@@ -87,7 +85,7 @@ def test_what_points_tried_is_not_suggested_again_and_a_small_space_ends_with_it
 
 
 def test_points_that_come_while_a_job_runs_are_taken_next_and_may_repeat_a_trial(house):
-    backend = cluster(house, slots=1)
+    backend = house.cluster(slots=1)
     backend.go_on.clear()
     house.controller(backend)
     job = submit(house, budget=Budget(trials=5))
@@ -102,7 +100,7 @@ def test_points_that_come_while_a_job_runs_are_taken_next_and_may_repeat_a_trial
 
 
 def test_a_job_that_does_not_run_takes_no_points_and_says_why(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     done = submit(house, budget=Budget(trials=1))
     house.until_status(done, JobStatus.COMPLETED)
     with pytest.raises(Conflict, match=r"has completed; raise budget\.trials"):
@@ -120,7 +118,7 @@ def test_a_job_that_does_not_run_takes_no_points_and_says_why(house):
 
 @pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_a_killed_service_tries_each_point_once(house):
-    first = cluster(house, slots=2)
+    first = house.cluster(slots=2)
     dead = house.controller(first, lease_s=1000.0)
     points = [{"lr": i / 64} for i in range(20)]
     job = submit(house, points, budget=Budget(trials=25, parallel=2))
@@ -130,7 +128,7 @@ def test_a_killed_service_tries_each_point_once(house):
     house.controllers.remove(dead)
     first.stop()
 
-    house.controller(cluster(house, slots=2), alone=True)
+    house.controller(house.cluster(slots=2), alone=True)
     house.until_status(job, JobStatus.COMPLETED)
     assert sources(house, job) == ["default", *(f"point {i + 1}" for i in range(20)), *[""] * 4]
     assert [p.trial for p in queue_of(house, job)] == list(range(21))
@@ -139,7 +137,7 @@ def test_a_killed_service_tries_each_point_once(house):
 
 @pytest.mark.parametrize("house", ["sqlite_store", "postgres_store"], indirect=True)
 def test_whatever_points_come_at_whatever_moment_those_that_were_taken_in_are_tried(house):
-    house.controller(cluster(house, slots=3))
+    house.controller(house.cluster(slots=3))
     job = submit(house, budget=Budget(trials=60, parallel=3))
     taken = []
 
@@ -165,7 +163,7 @@ def test_whatever_points_come_at_whatever_moment_those_that_were_taken_in_are_tr
 
 
 def test_points_wait_for_slots_without_the_algorithm_being_asked(house):
-    backend = cluster(house, clusters.NeverStarts, slots=2)
+    backend = house.cluster(clusters.NeverStarts, slots=2)
     house.controller(backend)
     job = submit(house, [{"lr": 0.25}, {"lr": 0.75}], budget=Budget(trials=10, parallel=2))
     wait_for(lambda: len(backend.submitted) == 2)
@@ -174,7 +172,7 @@ def test_points_wait_for_slots_without_the_algorithm_being_asked(house):
 
 
 def test_points_that_come_between_a_look_and_its_commit_are_not_left_over(house):
-    backend = cluster(house)
+    backend = house.cluster()
     job = submit(house, budget=Budget(trials=8))
     with house.store.write() as unit:
         [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 1e9)

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from tests.control.test_decide import NOW, a_state, one_task, suggestions
-from tests.control.test_job_ctrl import algorithms, cluster, house
 from tests.samples import a_job, a_trial
 from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.control.asking import Search
@@ -16,8 +15,6 @@ from tuning_service.domain.job import Budget
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Outcome
 from tuning_service.manager.steering_mgr import BudgetChange, JobChange, SteeringMgr
-
-__all__ = ["algorithms", "house"]
 
 MEASURED = Result(values={"accuracy": 0.5}, metrics={"accuracy": 0.5})
 LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
@@ -111,7 +108,7 @@ def change(house, job, **budget):
 
 
 def test_a_job_that_runs_takes_up_another_budget_within_seconds(house):
-    backend = cluster(house, slots=3)
+    backend = house.cluster(slots=3)
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=1000, parallel=1))
@@ -131,7 +128,7 @@ def test_a_job_that_runs_takes_up_another_budget_within_seconds(house):
 
 
 def test_one_trial_is_stopped_while_its_job_goes_on(house):
-    backend = cluster(house, slots=1)
+    backend = house.cluster(slots=1)
     backend.go_on.clear()
     house.controller(backend)
     job = house.submit(Budget(trials=2, parallel=1))
