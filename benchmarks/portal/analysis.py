@@ -13,24 +13,22 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
+from benchmarks.portal import seed
 from tuning_service.domain.ids import new_id
-from tuning_service.domain.job import AlgorithmChoice, Budget, Goal, JobSpec, Objective, TuningJob
 from tuning_service.domain.principal import Principal, Tenant
-from tuning_service.domain.space import Space
-from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Trial, TuningTask
+from tuning_service.domain.state import JobStatus, Role
 from tuning_service.manager.analysis_mgr import AnalysisMgr
 from tuning_service.storage.engine import upgrade_schema
 from tuning_service.storage.rows import task_values, trial_values
 from tuning_service.storage.store import Store
-from tuning_service.storage.tables import measurements, trials, tuning_tasks
 from tuning_service.storage.tables_curves import curves
 from tuning_service.storage.tenant_scope import Program
 
@@ -43,31 +41,6 @@ SPACE = {
     "dropout": {"type": "float", "min": 0.0, "max": 0.6},
     "augment": {"type": "bool"},
 }
-DIGEST = "d" * 64
-
-
-def _job(tenant: str, name: str, count: int) -> TuningJob:
-    spec = JobSpec(
-        name=name,
-        framework="pytorch",
-        program=DIGEST,
-        command="python train.py",
-        space=Space.from_dict(SPACE),
-        objectives=(Objective(metric="val_accuracy", goal=Goal.MAXIMIZE),),
-        algorithm=AlgorithmChoice(name="random"),
-        budget=Budget(trials=count, parallel=8),
-    )
-    return TuningJob(
-        id=new_id("job"),
-        tenant_id=tenant,
-        spec=spec,
-        status=JobStatus.COMPLETED,
-        target=JobTarget.RUNNING,
-        reason="",
-        owner="key",
-        created_at=1e9,
-        started_at=1e9,
-    )
 
 
 def _params(rng: np.random.Generator) -> dict[str, Any]:
@@ -86,64 +59,25 @@ def _params(rng: np.random.Generator) -> dict[str, Any]:
 def seed_job(store: Store, principal: Principal, name: str, count: int, points: int) -> str:
     """A completed job with so many trials of so many points; its id."""
     rng = np.random.default_rng(len(name))
-    job = _job(principal.tenant_id, name, count)
-    rows, tasks, tops = [], [], rng.beta(4, 2, count)
+    spec = seed.spec_of({"name": name, "space": SPACE, "budget": {"trials": count, "parallel": 8}})
+    job = seed.job_of(principal.tenant_id, principal.key_id, spec, JobStatus.COMPLETED, 1e9)
+    job_trials, job_tasks, tops = [], [], rng.beta(4, 2, count)
     for number in range(count):
-        began = 1e9 + 10.0 * number
         params = _params(rng)
         value = float(tops[number] - 0.1 * abs(np.log10(params["lr"]) + 3))
-        trial = Trial(
-            id=new_id("trial"),
-            job_id=job.id,
-            tenant_id=job.tenant_id,
-            number=number,
-            params=params,
-            status=TrialStatus.COMPLETED,
-            value=value,
-            values={"val_accuracy": value},
-            metrics={"val_accuracy": value},
-            tasks=1,
-            created_at=began,
-            started_at=began,
-            ended_at=began + 80,
-        )
-        task_id = new_id("task")
-        task = TuningTask(
-            id=task_id,
-            trial_id=trial.id,
-            job_id=job.id,
-            tenant_id=job.tenant_id,
-            trial_number=number,
-            number=0,
-            status=TaskStatus.SUCCEEDED,
-            handle=task_id,
-            gpu_share=1.0,
-            price=2.0,
-            host=f"worker-{number % 8}",
-            gpus=("0",),
-            created_at=began,
-            claimed_at=began,
-            ended_at=began + 80,
-        )
-        rows.append(trial_values(trial) | {"settled": number})
-        tasks.append(task_values(task))
+        trial, task = seed.trial_of(job, number, params, value, 1e9 + 10.0 * number)
+        task = replace(task, gpu_share=1.0, price=2.0, host=f"worker-{number % 8}", gpus=("0",))
+        job_trials.append(trial_values(trial) | {"settled": number})
+        job_tasks.append(task_values(task))
+    steps = np.arange(1, points + 1)
     with store.write() as unit:
         unit.for_tenant(principal).add_job(job)
         connection = unit._connection  # noqa: SLF001
-        connection.execute(insert(trials), rows)
-        connection.execute(insert(tuning_tasks), tasks)
-        steps = np.arange(1, points + 1)
-        for task, top in zip(tasks, tops, strict=True):
+        seed.store_trials(connection, job_trials, job_tasks)
+        for task, top in zip(job_tasks, tops, strict=True):
             values = top * (1 - np.exp(-steps / rng.uniform(200, 2000))) + rng.normal(0, 0.01, points)
             listed = zip(steps.tolist(), values.tolist(), strict=True)
-            if points:
-                connection.execute(
-                    insert(measurements),
-                    [
-                        {"task_id": task["id"], "step": s, "metric": "val_accuracy", "value": v, "elapsed_s": 0.016 * s}
-                        for s, v in listed
-                    ],
-                )
+            seed.store_points(connection, [(task["id"], step, seed.METRIC, v, 0.016 * step) for step, v in listed])
     return job.id
 
 
@@ -212,7 +146,7 @@ def main() -> None:
         who = Principal(key_id="key", role=Role.MEMBER, tenant=tenant)
         with store.write() as unit:
             unit.tenancy.add_tenant(tenant)
-            unit.for_tenant(who).add_program(Program(digest=DIGEST, bytes=1, files=("train.py",), created_at=1.0))
+            unit.for_tenant(who).add_program(Program(digest=seed.PROGRAM, bytes=1, files=("train.py",), created_at=1.0))
         began = time.perf_counter()
         job = seed_job(store, who, "large", options.trials, options.points)
         others = [seed_job(store, who, f"job {i}", options.trials, 0) for i in range(options.jobs)]

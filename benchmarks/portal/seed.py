@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, insert
 
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import JobSpec, TuningJob
@@ -41,7 +41,7 @@ SPEC: Mapping[str, Any] = {
     "budget": {"trials": 100, "parallel": 4},
 }
 STATES = (JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED)
-_INSERT_MEASUREMENT = "INSERT INTO measurements (task_id, step, metric, value, elapsed_s) VALUES (?, ?, ?, ?, ?)"
+Point = tuple[str, int, str, float, float]  # task_id, step, metric, value, elapsed_s
 
 
 def params(draw: random.Random) -> dict[str, Any]:
@@ -84,19 +84,19 @@ def seed_job(
     """
     draw = random.Random(seed)
     now = time.time()
-    wanted = _spec({"budget": {"trials": max(trials, 1), "parallel": 4}, **(spec or {}), "name": name})
-    job = _job(tenant_id, owner, wanted, status, now - trials - 60)
+    wanted = spec_of({"budget": {"trials": max(trials, 1), "parallel": 4}, **(spec or {}), "name": name})
+    job = job_of(tenant_id, owner, wanted, status, now - trials - 60)
     job_trials, job_tasks, rows = [], [], []
     for number in range(trials):
         values = curve(draw, points)
-        trial, task = _trial(job, number, params(draw), values[-1], job.created_at + number)
+        trial, task = trial_of(job, number, params(draw), values[-1], job.created_at + number)
         job_trials.append({**trial_values(trial), "settled": number})
         job_tasks.append(task_values(task))
         rows += [(task.id, step, METRIC, value, step * 0.01) for step, value in enumerate(values, 1)]
         if len(rows) > 500_000:
-            _store(engine, [job], job_trials, job_tasks, rows)
+            store(engine, [job], job_trials, job_tasks, rows)
             job_trials, job_tasks, rows = [], [], []
-    _store(engine, [job], job_trials, job_tasks, rows)
+    store(engine, [job], job_trials, job_tasks, rows)
     return job.id
 
 
@@ -104,28 +104,30 @@ def seed_jobs(engine: Engine, tenant_id: str, owner: str, *, count: int, trials:
     """So many ended jobs with so many trials of one measurement each, an hour between one and the next."""
     draw = random.Random(seed)
     now = time.time()
-    spec = _spec({"budget": {"trials": max(trials, 1), "parallel": 1}})
+    spec = spec_of({"budget": {"trials": max(trials, 1), "parallel": 1}})
     jobs, job_trials, job_tasks, rows = [], [], [], []
     for number in range(count):
         wanted = replace(spec, name=f"digits {number}")
-        job = _job(tenant_id, owner, wanted, draw.choice(STATES), now - 3600 * (count - number))
+        job = job_of(tenant_id, owner, wanted, draw.choice(STATES), now - 3600 * (count - number))
         jobs.append(job)
         for trial_number in range(trials):
             value = draw.random()
-            trial, task = _trial(job, trial_number, params(draw), value, job.created_at + trial_number)
+            trial, task = trial_of(job, trial_number, params(draw), value, job.created_at + trial_number)
             job_trials.append({**trial_values(trial), "settled": trial_number})
             job_tasks.append(task_values(task))
             rows.append((task.id, 1, METRIC, value, 1.0))
         if len(job_trials) >= 20_000 or number == count - 1:
-            _store(engine, jobs, job_trials, job_tasks, rows)
+            store(engine, jobs, job_trials, job_tasks, rows)
             jobs, job_trials, job_tasks, rows = [], [], [], []
 
 
-def _spec(changes: Mapping[str, Any]) -> JobSpec:
+def spec_of(changes: Mapping[str, Any]) -> JobSpec:
+    """SPEC with these changes of the job file."""
     return parse_job_file({**SPEC, **changes}).to_spec()
 
 
-def _job(tenant_id: str, owner: str, spec: JobSpec, status: JobStatus, at: float) -> TuningJob:
+def job_of(tenant_id: str, owner: str, spec: JobSpec, status: JobStatus, at: float) -> TuningJob:
+    """A job that was submitted then."""
     over = status in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}
     return TuningJob(
         id=new_id("job"),
@@ -142,7 +144,10 @@ def _job(tenant_id: str, owner: str, spec: JobSpec, status: JobStatus, at: float
     )
 
 
-def _trial(job: TuningJob, number: int, chosen: Mapping[str, Any], value: float, at: float) -> tuple[Trial, TuningTask]:
+def trial_of(
+    job: TuningJob, number: int, chosen: Mapping[str, Any], value: float, at: float
+) -> tuple[Trial, TuningTask]:
+    """A completed trial with its only execution, which took 50 seconds."""
     trial = Trial(
         id=new_id("trial"),
         job_id=job.id,
@@ -179,13 +184,14 @@ def _trial(job: TuningJob, number: int, chosen: Mapping[str, Any], value: float,
     return trial, task
 
 
-def _store(
+def store(
     engine: Engine,
     jobs: list[TuningJob],
     job_trials: list[dict[str, Any]],
     job_tasks: list[dict[str, Any]],
-    rows: list[tuple[str, int, str, float, float]],
+    points: list[Point],
 ) -> None:
+    """All of it on SQLite, jobs only where they are not there yet."""
     program = {"digest": PROGRAM, "bytes": 0, "files": [], "created_at": 0.0}
     with engine.begin() as connection:
         connection.execute(
@@ -193,9 +199,21 @@ def _store(
         )
         connection.execute(insert(tuning_jobs).prefix_with("OR IGNORE"), [job_values(job) for job in jobs])
         if job_trials:
-            connection.execute(insert(trials), job_trials)
-            connection.execute(insert(tuning_tasks), job_tasks)
-        # Five million rows: SQLAlchemy would take minutes.
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.executemany(_INSERT_MEASUREMENT, rows)
+            store_trials(connection, job_trials, job_tasks)
+        store_points(connection, points)
+
+
+def store_trials(connection: Connection, job_trials: list[dict[str, Any]], job_tasks: list[dict[str, Any]]) -> None:
+    """On any database, as `store_points`."""
+    connection.execute(insert(trials), job_trials)
+    connection.execute(insert(tuning_tasks), job_tasks)
+
+
+def store_points(connection: Connection, points: list[Point]) -> None:
+    """Through the database's driver: there may be five million, for which SQLAlchemy would take minutes."""
+    marks = ", ".join(["?" if connection.dialect.name == "sqlite" else "%s"] * 5)
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.cursor().executemany(
+        f"INSERT INTO measurements (task_id, step, metric, value, elapsed_s) VALUES ({marks})", points
+    )

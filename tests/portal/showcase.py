@@ -90,10 +90,10 @@ class Showcase:
             "budget": {"trials": search.trials, "parallel": search.parallel},
             **(search.spec or {}),
         }
-        wanted = seed._spec({**spec, "name": search.name, "program": self.program})
+        wanted = seed.spec_of({**spec, "name": search.name, "program": self.program})
         assert owner.tenant_id is not None
         begun = self.now - search.hours_ago * HOUR_S
-        job = seed._job(owner.tenant_id, owner.id, wanted, search.status, begun)
+        job = seed.job_of(owner.tenant_id, owner.id, wanted, search.status, begun)
         job_trials, job_tasks, rows = [], [], []
         self.running = []
         free = [(begun + 4 + i, i) for i in range(search.parallel)]
@@ -123,7 +123,7 @@ class Showcase:
             used_s=last - begun if over else 0.0,
             ended_at=last + 2 if over else None,
         )
-        seed._store(self.service.store.engine, [job], job_trials, job_tasks, rows)
+        seed.store(self.service.store.engine, [job], job_trials, job_tasks, rows)
         busy = sum(task["ended_at"] - task["claimed_at"] for task in job_tasks)
         gpus = wanted.resources.gpus
         used = {"cpu_s": busy * wanted.resources.cpus, "gpu_s": busy * gpus, "cost": busy * gpus * PRICE / HOUR_S}
@@ -140,7 +140,7 @@ class Showcase:
         slot: int,
         search: Search,
         draw: random.Random,
-    ) -> tuple[Trial, TuningTask, list[tuple[str, int, str, float, float]]]:
+    ) -> tuple[Trial, TuningTask, list[seed.Point]]:
         final = min(0.991, accuracy(params) + draw.gauss(0, 0.003))
         took = search.epoch_s * search.points * (0.5 + params["width"] / 160) * draw.uniform(0.85, 1.2)
         curve = learning_curve(draw, final, search.points)
@@ -151,7 +151,7 @@ class Showcase:
         values = {o.metric: latency_ms(params) if o.metric == "latency_ms" else max(curve) for o in job.spec.objectives}
         if "size_mb" in values:
             values["size_mb"] = params["width"] ** 1.6 / 55 + 2
-        trial, task = seed._trial(job, number, params, max(curve), at)
+        trial, task = seed.trial_of(job, number, params, max(curve), at)
         trial = replace(trial, ended_at=at + took, values=values, value=values[job.spec.objective.metric])
         outcome = Outcome(status=TaskStatus.SUCCEEDED, exit_code=0, elapsed_s=took)
         if failed:
