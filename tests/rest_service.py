@@ -31,6 +31,7 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
+from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.presence import Presence
 from tuning_service.manager.task_desk import ticket_token
 from tuning_service.runner.protocol import Claim, Report
@@ -167,6 +168,14 @@ def a_user(service: Service, name: str, role: Role = Role.MEMBER, tenant: str = 
     """A user whose password is PASSWORD."""
     operator = service.principal(service.operator_key)
     return service.users.create(operator, name=name, role=role, password=PASSWORD, tenant=tenant)
+
+
+def an_expired_key(service: Service) -> str:
+    """A member's, that was made an hour ago."""
+    operator = service.principal(service.operator_key)
+    access = AccessMgr(service.store, lambda: time.time() - 3600)
+    made = access.create_key(operator, name="old", role=Role.MEMBER, tenant="vision", expires_at=time.time() - 1)
+    return made[1]
 
 
 def a_controller(**changes: Any) -> ControllerSeen:

@@ -3,13 +3,12 @@
 import io
 import json
 import tarfile
-import time
 import zipfile
 from typing import Any
 
 import pytest
 
-from tests.rest_service import MAX_UPLOAD, Service, archive, job_file
+from tests.rest_service import MAX_UPLOAD, Service, an_expired_key, archive, job_file
 
 LR = {"type": "float", "min": 1e-4, "max": 0.3, "scale": "log"}
 BAD_JOBS: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -251,18 +250,9 @@ def test_a_wrong_method_is_a_problem_document_too(service: Service) -> None:
 
 
 def test_a_key_that_expired_submits_nothing(service: Service) -> None:
-    operator = service.principal(service.operator_key)
-    from tuning_service.domain.state import Role
-
     with service.http() as http:
         program = http.post("/v1/programs", content=archive()).json()["digest"]
-    made, key = service.access.create_key(
-        operator, name="brief", role=Role.MEMBER, tenant="vision", expires_at=time.time() + 0.05
-    )
-    assert made.expires_at is not None
-    while time.time() <= made.expires_at:
-        time.sleep(0.01)
-    with service.http(key) as http:
+    with service.http(an_expired_key(service)) as http:
         assert http.post("/v1/tuning-jobs", json=job_file(program)).status_code == 401
     with service.http() as http:
         assert http.get("/v1/tuning-jobs").json()["items"] == []

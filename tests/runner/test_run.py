@@ -181,11 +181,11 @@ def test_hanging_program_times_out(run):
 
 def test_progress_is_reported_while_it_trains(run, room):
     outcome = run(
-        "import time\nfor i in range(8):\n  print(f'step={i} loss={1 / (i + 1)}'); time.sleep(0.2)", heartbeat_s=0.5
+        "import time\nfor i in range(40):\n  print(f'step={i} loss={1 / (i + 1)}'); time.sleep(0.04)", heartbeat_s=0.5
     )
     assert outcome.status is TaskStatus.SUCCEEDED
-    assert [m[1] for m in room.measurements] == list(range(8))
-    assert 3 <= len(room.reports) <= 12
+    assert [m[1] for m in room.measurements] == list(range(40))
+    assert 3 <= len([report for report in room.reports if report.measurements]) < 20, "several in one report"
     assert room.reports[0].measurements
 
 
