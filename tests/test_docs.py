@@ -114,7 +114,7 @@ def vision(tmp_path_factory):
     operator = service.principal(service.operator_key)
     service.access.create_tenant(operator, "eight", max_parallel=8)
     _, key = service.access.create_key(operator, name="me", role="member", tenant="eight")
-    digest = service.tuning.upload_program(service.principal(key), archive()).digest
+    digest = service.managers.programs.upload(service.principal(key), archive()).digest
     yield service, service.principal(key), digest
     service.close()
 

@@ -33,7 +33,7 @@ def test_the_ten_minutes_work(service: Service, tmp_path: Path, monkeypatch: pyt
     for command in before:
         shell.run(*command.split()[1:])
     (change,) = blocks("yaml")
-    program = service.tuning.upload_program(service.principal(), archive()).digest
+    program = service.managers.programs.upload(service.principal(), archive()).digest
     job = service.tuning.start(service.principal(), parse_job_file(job_file(program) | yaml.safe_load(change))).job
     assert job.spec.algorithm.options == {"reach": 0.2}
     with service.store.write() as unit:

@@ -46,8 +46,6 @@ def managers_of(settings: Settings, store: Store, clock: Clock, notify: Callable
             artifacts,
             clock=clock,
             notify=notify,
-            bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
-            max_upload_bytes=settings.max_upload_bytes,
             environments=settings.environments,
         ),
         desk=TaskDesk(
@@ -72,7 +70,13 @@ def managers_of(settings: Settings, store: Store, clock: Clock, notify: Callable
         plugins=plugins,
         plugin_checks=PluginCheckMgr(plugins, artifacts, cache, limits=limits, clock=clock),
         previews=PreviewMgr(store, artifacts, environments=settings.environments),
-        programs=ProgramMgr(store, artifacts),
+        programs=ProgramMgr(
+            store,
+            artifacts,
+            bundle_limits=BundleLimits(total_bytes=settings.max_unpacked_bytes, files=settings.max_unpacked_files),
+            max_upload_bytes=settings.max_upload_bytes,
+            clock=clock,
+        ),
         log_search=LogSearchMgr(store, artifacts),
         usage=UsageMgr(store, clock),
         resources=ResourceMgr(store),

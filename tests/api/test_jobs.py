@@ -175,7 +175,7 @@ def test_a_claim_answers_with_the_plan_and_an_ended_task_is_gone(service: Servic
 
 
 def archive_bytes(service: Service, digest: str) -> bytes:
-    return service.tuning._artifacts.program(service.principal().tenant_id, digest)
+    return service.artifacts.program(service.principal().tenant_id, digest)
 
 
 @pytest.mark.parametrize(

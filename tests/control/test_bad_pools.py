@@ -19,7 +19,6 @@ from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import Budget, Resources
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.pool_mgr import PoolMgr
-from tuning_service.runner.bundle import BundleLimits
 from tuning_service.storage import engine as engines
 from tuning_service.storage.clock import DatabaseClock
 from tuning_service.storage.tables import tuning_jobs
@@ -27,9 +26,7 @@ from tuning_service.storage.tables import tuning_jobs
 
 def shown_reason(house, job):
     """As its tenant sees it."""
-    tuning = ModelTuningMgr(
-        house.store, house.artifacts, notify=house.notify, bundle_limits=BundleLimits(), max_upload_bytes=1
-    )
+    tuning = ModelTuningMgr(house.store, house.artifacts, notify=house.notify)
     return tuning.job(house.alice, job.id).job.reason
 
 

@@ -121,7 +121,7 @@ def create_app(
     app.add_middleware(
         Entrance,
         senders=Senders(managers.access, managers.sessions),
-        max_upload_bytes=managers.tuning.max_upload_bytes,
+        max_upload_bytes=managers.programs.max_upload_bytes,
         artifact_limit_bytes=managers.artifact_desk.limit_bytes,
     )
     app.add_middleware(Observed, metrics=metrics)

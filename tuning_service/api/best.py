@@ -8,7 +8,7 @@ from pydantic import Field
 from tuning_service.api.deps import Tuning, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.schemas import Number, Out, TrialOut
-from tuning_service.manager.model_tuning_mgr import BestView, FrontView
+from tuning_service.manager.views import BestView, FrontView
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response, status
 from pydantic import Field
 
-from tuning_service.api.deps import Counts, Tuning, Who
+from tuning_service.api.deps import Counts, Programs, Who
 from tuning_service.api.errors import responses
 from tuning_service.api.schemas import Out, Page, ProgramOut
 from tuning_service.manager.examples import Example, example, examples, packed_example
@@ -47,10 +47,10 @@ def get_example(name: str, _who: Who) -> ExampleDetail:
 
 
 @router.post("/{name}/program", status_code=status.HTTP_201_CREATED, responses=responses(403, 404))
-def upload_example(name: str, response: Response, who: Who, tuning: Tuning, counts: Counts) -> ProgramOut:
+def upload_example(name: str, response: Response, who: Who, programs: Programs, counts: Counts) -> ProgramOut:
     """Store an example's program for the tenant, as an upload of it does. Doing so again has no further effect."""
     data = packed_example(name)
-    program = ProgramOut.of(tuning.upload_program(who, data))
+    program = ProgramOut.of(programs.upload(who, data))
     counts.program_bytes.inc(len(data))
     response.headers["Location"] = f"/v1/programs/{program.digest}"
     return program

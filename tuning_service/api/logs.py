@@ -17,7 +17,8 @@ from tuning_service.api.welcome import Welcome
 from tuning_service.domain.errors import NotFound
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TRIALS
-from tuning_service.manager.model_tuning_mgr import LogPiece, ModelTuningMgr
+from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
+from tuning_service.manager.views import LogPiece
 
 router = APIRouter(prefix="/v1/tuning-jobs/{job_id}/trials/{number}/log", tags=["trials"])
 

@@ -13,7 +13,8 @@ from tuning_service.api.schemas import progress_out
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import JobStatus, JobTarget
-from tuning_service.manager.model_tuning_mgr import Event, JobView, ModelTuningMgr
+from tuning_service.manager.model_tuning_mgr import Event, ModelTuningMgr
+from tuning_service.manager.views import JobView
 from tuning_service.manager.watch_mgr import OVERLAP_S
 
 _PAGE = 1000

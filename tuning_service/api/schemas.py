@@ -11,7 +11,8 @@ from tuning_service.domain.principal import ApiKey
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Measurement, Trial, TuningTask
 from tuning_service.manager.catalogue import plugin_kind, plugin_options
-from tuning_service.manager.model_tuning_mgr import JobView, Program, TrialView
+from tuning_service.manager.program_mgr import Program
+from tuning_service.manager.views import JobView, TrialView
 from tuning_service.runner.protocol import number_to_json
 
 Number = Annotated[

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound, TooLarge
+from tuning_service.domain.errors import Conflict
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.parameters import ParamValue
@@ -23,10 +23,9 @@ from tuning_service.manager.steering_mgr import check_resumable
 from tuning_service.manager.submission import checked, inspected_texts
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
 from tuning_service.manager.warm_start import warm_start
-from tuning_service.runner import bundle
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
-from tuning_service.storage.tenant_scope import Event, Program, TrialOrder
+from tuning_service.storage.tenant_scope import Event, TrialOrder
 
 MAX_PAGE = 1000
 
@@ -43,8 +42,6 @@ class ModelTuningMgr:
         artifacts: ArtifactStore,
         *,
         notify: Callable[[str], None],
-        bundle_limits: bundle.BundleLimits,
-        max_upload_bytes: int,
         environments: Collection[str] = (),
         clock: Clock = system_clock,
     ) -> None:
@@ -55,75 +52,9 @@ class ModelTuningMgr:
         self._store = store
         self._artifacts = artifacts
         self._notify = notify
-        self._limits = bundle_limits
         self._environments = environments
-        self.max_upload_bytes = max_upload_bytes
         self._clock = clock
         self._fronts = Fronts()
-
-    # -- programs
-
-    def upload_program(self, principal: Principal, data: bytes) -> Program:
-        """The stored program; the same content is stored once per tenant.
-
-        Raises:
-            InvalidRequest: the archive is broken, or would write outside its folder.
-            TooLarge: it is larger than the deployment allows.
-            OverQuota: the tenant's quota of storage is used up.
-        """
-        principal.require(Role.MEMBER)
-        if len(data) > self.max_upload_bytes:
-            raise TooLarge(f"A program may have {self.max_upload_bytes} bytes as an archive; this one has {len(data)}.")
-        try:
-            summary = bundle.inspect(data, self._limits)
-        except bundle.BadBundle as error:
-            problem = FieldProblem(
-                field="program", message=f"{error}.", remedy="Upload a zip or tar.gz of plain files and folders."
-            )
-            raise InvalidRequest(problem) from error
-        program = Program(
-            digest=bundle.digest(data), bytes=len(data), files=tuple(summary.files), created_at=self._clock()
-        )
-        # Bytes before the row: a row without its bytes would be found by a runner, bytes without a row by nobody.
-        self._artifacts.put_program(principal.tenant_id, program.digest, data)
-        with self._store.write() as unit:
-            scope = unit.for_tenant(principal)
-            if scope.program(program.digest) is None:
-                check_storage(scope, scope.lock(), program.bytes)
-            scope.add_program(program)
-        if not self._artifacts.has_program(principal.tenant_id, program.digest):
-            # Deleted between the two steps above; any deletion from here on takes the row along.
-            self._artifacts.put_program(principal.tenant_id, program.digest, data)
-        return program
-
-    def program(self, principal: Principal, digest: str) -> Program:
-        """Raises NotFound."""
-        with self._store.read() as unit:
-            program = unit.for_tenant(principal).program(digest)
-        if program is None:
-            raise NotFound(f"There is no program {digest!r}.")
-        return program
-
-    def programs(self, principal: Principal, *, after: str, limit: int) -> Sequence[Program]:
-        """By digest, those above `after`."""
-        with self._store.read() as unit:
-            return unit.for_tenant(principal).programs(after=after, limit=limit)
-
-    def delete_program(self, principal: Principal, digest: str) -> None:
-        """Its row and its bytes are gone.
-
-        Raises:
-            NotFound
-            Conflict: a job uses it.
-        """
-        principal.require(Role.MEMBER)
-        with self._store.write() as unit:
-            scope = unit.for_tenant(principal)
-            if scope.program(digest) is None:
-                raise NotFound(f"There is no program {digest!r}.")
-            scope.delete_program(digest)
-            # While the row is locked, so that an upload of the same content comes wholly before or after.
-            self._artifacts.delete_program(principal.tenant_id, digest)
 
     # -- jobs
 
@@ -358,16 +289,4 @@ class ModelTuningMgr:
         return self._clock()
 
 
-__all__ = [
-    "MAX_PAGE",
-    "BestView",
-    "Event",
-    "FrontView",
-    "JobView",
-    "LogPiece",
-    "ModelTuningMgr",
-    "Program",
-    "TrialOrder",
-    "TrialView",
-    "chosen_task",
-]
+__all__ = ["MAX_PAGE", "Event", "JobView", "ModelTuningMgr", "TrialOrder", "TrialView"]

@@ -38,7 +38,7 @@ def new(view: View) -> Page:
             "jobs": managers.listing.jobs(principal, JobQuery(), limit=_JOBS).views,
             "pools": managers.pools.pools(principal),
             "most_parallel": tenant.max_parallel,
-            "most_bytes": managers.tuning.max_upload_bytes,
+            "most_bytes": managers.programs.max_upload_bytes,
             "data": {
                 "who": f"{tenant.id}/{principal.key_id}",
                 "algorithms": [
@@ -48,14 +48,14 @@ def new(view: View) -> Page:
                 "commands": {name: manager.command for name, manager in frameworks().items() if manager.command},
                 "from": view.query.get("from", ""),
                 "point": view.query.get("point", ""),
-                "most_bytes": managers.tuning.max_upload_bytes,
+                "most_bytes": managers.programs.max_upload_bytes,
             },
         },
     )
 
 
 def _newest_programs(view: View) -> Sequence[Program]:
-    found = view.managers.tuning.programs(view.principal, after="", limit=_LOOKED_AT)
+    found = view.managers.programs.programs(view.principal, after="", limit=_LOOKED_AT)
     return sorted(found, key=lambda program: -program.created_at)[:_PROGRAMS]
 
 
