@@ -60,6 +60,33 @@ in UTC. Numbers that JSON cannot write are the strings `"nan"`, `"inf"` and `"-i
 `next_cursor` of one is `cursor` of the next. A POST with an `Idempotency-Key` may safely be sent again.
 """
 
+_ROUTES = (
+    programs,
+    program_files,
+    examples,
+    job_files,
+    tuning_jobs,
+    best,
+    analysis,
+    points,
+    trials,
+    log_search,
+    failures,
+    artifacts,
+    logs,
+    events,
+    catalogue,
+    plugins,
+    plugin_checks,
+    keys,
+    sessions,
+    users,
+    tenants,
+    usage,
+    pools,
+    health,
+)
+
 
 def create_app(
     managers: Managers,
@@ -88,32 +115,7 @@ def create_app(
     app.state.watch = Watch(managers.watching, app.state.stopping)
     app.state.readings = Readings(managers.tuning)
     app.router.routes[:0] = [*runner_routes(managers.desk, metrics), *artifact_routes(managers.artifact_desk)]
-    for module in (
-        programs,
-        program_files,
-        examples,
-        job_files,
-        tuning_jobs,
-        best,
-        analysis,
-        points,
-        trials,
-        log_search,
-        failures,
-        artifacts,
-        logs,
-        events,
-        catalogue,
-        plugins,
-        plugin_checks,
-        keys,
-        sessions,
-        users,
-        tenants,
-        usage,
-        pools,
-        health,
-    ):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.include_router(trials.table)
     errors.install(app)

@@ -20,6 +20,7 @@ from tuning_service.control.shares import Demand
 from tuning_service.control.standing import QuotaRaceError, StaleError, Standing, check_quota
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import TuningJob
+from tuning_service.domain.principal import Tenant
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TrialStatus
 from tuning_service.domain.trial import FaultKind, TuningTask
 from tuning_service.runner.protocol import TaskTicket
@@ -173,10 +174,13 @@ class TuningJobCtrl:
             price=self._standing.price,
             **search.state(untried(job, counts)),
         )
-        state = dataclasses.replace(state, results=self._results(state))
+        self._remember_handles(work)
+        return self._with_slots(dataclasses.replace(state, results=self._results(state)), tenant, grant)
+
+    def _with_slots(self, state: JobState, tenant: Tenant, grant: Callable[[Demand], tuple[int, str]]) -> JobState:
         self.demand = Demand(
-            tenant_id=job.tenant_id,
-            resources=job.spec.resources,
+            tenant_id=tenant.id,
+            resources=state.job.spec.resources,
             running=busy(state),
             wanted=wanted(state),
             tenant_limit=tenant.max_parallel,
@@ -186,8 +190,7 @@ class TuningJobCtrl:
             launched_at=self._launched_at,
         )
         slots, waiting = grant(self.demand) if self.demand.wanted else (0, "")
-        self._remember_handles(work)
-        return dataclasses.replace(state, slots=slots, waiting=self._standing.steady(waiting, job))
+        return dataclasses.replace(state, slots=slots, waiting=self._standing.steady(waiting, state.job))
 
     def _remember_handles(self, work: OpenWork) -> None:
         self._known = {task.handle for task in work.tasks if task.status in OPEN_TASKS}

@@ -191,12 +191,7 @@ class JobFile(Part):
             metric_constraints=tuple(limits),
             stored_metrics=tuple(self.stored_metrics),
             warm_start=tuple(self.warm_start),
-            algorithm=AlgorithmChoice(
-                name=self.algorithm.name,
-                options=self.algorithm.options,
-                version=self.algorithm.version,
-                digest=self.algorithm.digest,
-            ),
+            algorithm=AlgorithmChoice(**self.algorithm.model_dump()),
             budget=budget,
             resources=resources,
             environment=environment,

@@ -49,15 +49,7 @@ def checked(
     Raises:
         InvalidRequest: with all problems, `found` too.
     """
-    problems = list(found)
-    quota = principal.tenant.max_parallel if principal.tenant else 0
-    if spec.budget.parallel > quota:
-        message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
-        problems.append(FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}."))
-    if principal.tenant and too_many_gpus(principal.tenant, spec):
-        most = principal.tenant.max_gpus
-        message = f"{spec.resources.gpus:g} for one trial is more than this tenant's quota of {most:g} GPUs."
-        problems.append(FieldProblem(field="resources.gpus", message=message, remedy=f"Use at most {most:g}."))
+    problems = [*found, *_quota_problems(spec, principal)]
     try:
         name = choose_pool(spec.pool, pools, principal.tenant_id)
         spec = dataclasses.replace(spec, pool=name)
@@ -65,26 +57,8 @@ def checked(
         problems += too_large(pool, spec.resources.cpus, spec.resources.gpus)
     except InvalidRequest as error:
         problems.extend(error.problems)
-    if program is None:
-        message = f"no program {spec.program!r} was uploaded."
-        problems.append(
-            FieldProblem(field="program", message=message, remedy="POST it to /v1/programs and name its digest.")
-        )
+    problems += _program_problems(spec, program, texts)
     problems += _environment_problems(spec, program, environments)
-    managers = frameworks()
-    if spec.framework not in managers:
-        problems.append(
-            FieldProblem(
-                field="framework",
-                message=f"{spec.framework!r} is not supported.",
-                remedy=f"Use one of {', '.join(sorted(managers))}.",
-            )
-        )
-    elif program is not None:
-        try:
-            managers[spec.framework].check(spec, ProgramFiles(names=program.files, texts=texts))
-        except InvalidRequest as error:
-            problems.extend(error.problems)
     try:
         choice = check_any_choice(spec.algorithm, plugins, spec.space, spec.objectives, spec.metric_constraints)
         spec = dataclasses.replace(spec, algorithm=choice)
@@ -93,6 +67,33 @@ def checked(
     if problems:
         raise InvalidRequest(*problems)
     return spec
+
+
+def _quota_problems(spec: JobSpec, principal: Principal) -> Iterator[FieldProblem]:
+    tenant = principal.tenant
+    quota = tenant.max_parallel if tenant else 0
+    if spec.budget.parallel > quota:
+        message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
+        yield FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}.")
+    if tenant and too_many_gpus(tenant, spec):
+        most = tenant.max_gpus
+        message = f"{spec.resources.gpus:g} for one trial is more than this tenant's quota of {most:g} GPUs."
+        yield FieldProblem(field="resources.gpus", message=message, remedy=f"Use at most {most:g}.")
+
+
+def _program_problems(spec: JobSpec, program: Program | None, texts: Mapping[str, str]) -> Iterator[FieldProblem]:
+    if program is None:
+        message = f"no program {spec.program!r} was uploaded."
+        yield FieldProblem(field="program", message=message, remedy="POST it to /v1/programs and name its digest.")
+    managers = frameworks()
+    if spec.framework not in managers:
+        message, remedy = f"{spec.framework!r} is not supported.", f"Use one of {', '.join(sorted(managers))}."
+        yield FieldProblem(field="framework", message=message, remedy=remedy)
+    elif program is not None:
+        try:
+            managers[spec.framework].check(spec, ProgramFiles(names=program.files, texts=texts))
+        except InvalidRequest as error:
+            yield from error.problems
 
 
 def _environment_problems(
