@@ -3,7 +3,7 @@
 import pytest
 
 from tests.control.house import House, PlainFramework
-from tuning_service.control import job_ctrl, reconciler
+from tuning_service.control import job_ctrl, reconciler, standing
 from tuning_service.frameworks import base as frameworks
 from tuning_service.search.host import AlgorithmHost
 
@@ -17,10 +17,12 @@ def algorithms():
 
 @pytest.fixture
 def often(monkeypatch):
-    """Controllers look at all that they look at every few hundredths of a second; the framework 'plain' is there."""
+    """Controllers look at everything, and tell of it, several times a second; the framework 'plain' is there."""
     monkeypatch.setitem(frameworks._MANAGERS, "plain", PlainFramework())
     monkeypatch.setattr(job_ctrl, "_POLL_S", 0.05)
     monkeypatch.setattr(reconciler, "_LOOK_S", 0.05)
+    monkeypatch.setattr(reconciler, "_WORD_S", 0.2)
+    monkeypatch.setattr(standing, "_TENANT_S", 0.05)
 
 
 @pytest.fixture

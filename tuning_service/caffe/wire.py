@@ -42,7 +42,7 @@ def write_weights(name: str, layers: Sequence[tuple[str, str, Sequence[Array]]])
     out = [_bytes_field(1, name.encode())]
     for layer, kind, blobs in layers:
         body = [_bytes_field(1, layer.encode()), _bytes_field(2, kind.encode())]
-        body += [_bytes_field(7, _blob(blob)) for blob in blobs]
+        body += [_bytes_field(7, write_blob(blob)) for blob in blobs]
         out.append(_bytes_field(100, b"".join(body)))
     return b"".join(out)
 
@@ -68,7 +68,7 @@ def read_weights(data: bytes) -> dict[str, list[Array]]:
 def write_state(state: SolverState) -> bytes:
     """A .solverstate."""
     out = [_int_field(1, state.iteration), _bytes_field(2, state.learned_net.encode())]
-    out += [_bytes_field(3, _blob(blob)) for blob in state.history]
+    out += [_bytes_field(3, write_blob(blob)) for blob in state.history]
     out += [_int_field(4, state.current_step), _bytes_field(_EXTRA, state.extra)]
     return b"".join(out)
 
@@ -97,11 +97,7 @@ def read_blob(data: bytes) -> Array:
 
 
 def write_blob(blob: Array) -> bytes:
-    """A .binaryproto."""
-    return _blob(blob)
-
-
-def _blob(blob: Array) -> bytes:
+    """A .binaryproto; models and solver states hold the same."""
     dims = b"".join(_varint(n) for n in blob.shape)
     data = np.ascontiguousarray(blob, dtype="<f4").tobytes()
     return _bytes_field(7, _bytes_field(1, dims)) + _bytes_field(5, data)

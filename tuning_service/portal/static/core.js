@@ -5,7 +5,7 @@ import { startCharts } from "./charts.js";
 const meta = (name) => document.querySelector(`meta[name="${name}"]`);
 
 // A problem document (RFC 9457) of the service. `errors` are {field, message, remedy}.
-export class ApiProblem extends Error {
+class ApiProblem extends Error {
   constructor(status, document) {
     super(document.detail || document.title || `The service answered ${status}.`);
     this.status = status;
@@ -243,11 +243,11 @@ async function act(button) {
 }
 
 // Times in the reader's own zone; the exact one on hover.
-export function localTimes(root = document) {
+function localTimes() {
   const same = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   const today = new Date().toDateString();
-  for (const time of root.querySelectorAll("time[data-moment]")) {
+  for (const time of document.querySelectorAll("time[data-moment]")) {
     const at = new Date(time.dateTime);
     time.textContent = (at.toDateString() === today ? same : other).format(at);
     time.title = at.toISOString();
@@ -301,6 +301,6 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("sign-out")?.addEventListener("click", signOut);
 startTheme();
 localTimes();
-document.addEventListener("portal:updated", () => localTimes());
+document.addEventListener("portal:updated", localTimes);
 startCharts();
 startLive({ expired: signInAgain });

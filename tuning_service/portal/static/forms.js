@@ -55,7 +55,7 @@ function read(input, errors) {
 }
 
 // What a form holds, as REST takes it. Throws what showProblems shows.
-export function readForm(form) {
+function readForm(form) {
   const errors = [];
   const body = {};
   for (const input of form.querySelectorAll("[name]")) {
