@@ -76,14 +76,19 @@ def job_file(program: str, /, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-class _Server(uvicorn.Server):
-    """Looks every hundredth of a second whether to end; at each tenth, a run would wait half a minute."""
+class _Hasty:
+    """asyncio, of which uvicorn sleeps for a hundredth of a second where it would for a tenth: at each end of a server,
+    and between two looks whether it is to end. Over all tests those are minutes.
+    """
 
-    async def main_loop(self) -> None:
-        ticks = 0
-        while not await self.on_tick(ticks):
-            ticks += 1
-            await asyncio.sleep(0.01)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 10)
+
+
+uvicorn.server.asyncio = _Hasty()
 
 
 class Service:
@@ -140,7 +145,7 @@ class Service:
     @contextmanager
     def served(self, port: int = 0) -> Iterator["Service"]:
         config = uvicorn.Config(self.app, host="127.0.0.1", port=port, log_config=None, access_log=False, ws="none")
-        server = _Server(config)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, name="uvicorn")
         thread.start()
         try:

