@@ -1,6 +1,7 @@
 """Pages keep themselves up to date, and what their readers do in them stays."""
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -193,18 +194,50 @@ def test_an_update_that_changes_nothing_moves_nothing(pages, portal):
     assert traffic.streams == 1
 
 
+class Tries:
+    """When a page asked for its block, and for its stream, by a clock that the test moves on."""
+
+    SCRIPT = """
+        window.tries = { block: [], stream: [] };
+        const [plainFetch, PlainSource] = [window.fetch, window.EventSource];
+        window.fetch = (where, how) => {
+            if (how?.headers?.['X-Live']) window.tries.block.push(performance.now());
+            return plainFetch(where, how);
+        };
+        window.EventSource = class extends PlainSource {
+            constructor(where) { super(where); window.tries.stream.push(performance.now()); }
+        };
+    """
+
+    def __init__(self, page: Page, what: str) -> None:
+        page.clock.install()
+        page.add_init_script(self.SCRIPT)
+        self._page, self._what = page, what
+
+    def gaps_ms(self, count: int) -> list[float]:
+        """Between the last tries, once there are so many more than now."""
+        before = len(self._times())
+        while len(self._times()) < before + count + 1:
+            self._page.clock.run_for(100)
+        times = self._times()[before : before + count + 1]
+        return [later - earlier for earlier, later in pairwise(times)]
+
+    def _times(self) -> list[float]:
+        found: list[float] = self._page.evaluate("what => window.tries[what]", self._what)
+        return found
+
+
 def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, portal, watch):
     watch.allow("status of 503")
     job = running(portal)
     page = signed_in(pages, portal)
+    tries = Tries(page, "block")
     page.goto(f"/jobs/{job.job_id}")
     expect(page.locator("#live-state")).to_have_text("Live")
-    asked: list[int] = []
     broken = True
 
     def answer(route: Route) -> None:
         if broken and "x-live" in route.request.headers:
-            asked.append(1)
             route.fulfill(status=503, body="")
         else:
             route.continue_()
@@ -212,9 +245,10 @@ def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, porta
     page.route(f"**/jobs/{job.job_id}", answer)
     job.add_trial(0).complete(0.75)
     expect(page.locator("#live-state")).to_have_text("Reconnecting…")
-    page.evaluate("new Promise(done => setTimeout(done, 2000))")
-    assert 1 <= len(asked) <= 5
+    first, second = tries.gaps_ms(2)
+    assert second > first >= 500
     broken = False
+    page.clock.run_for(8000)
     expect(page.locator("#job-head")).to_contain_text("0.75")
     expect(page.locator("#live-state")).to_have_text("Live")
 
@@ -223,18 +257,16 @@ def test_a_stream_that_always_breaks_is_tried_ever_more_rarely(pages, portal, wa
     watch.allow("status of 500")
     job = running(portal)
     page = signed_in(pages, portal)
-    tried: list[Any] = []
-
-    def answer(route: Route) -> None:
-        tried.append(route)
-        route.fulfill(status=500, body="")
-
-    page.route("**/live/**", answer)
+    tries = Tries(page, "stream")
+    page.route("**/live/**", lambda route: route.fulfill(status=500, body=""))
     page.goto(f"/jobs/{job.job_id}")
-    page.evaluate("new Promise(done => setTimeout(done, 4000))")
-    assert 2 <= len(tried) <= 4  # at once, after half a second, one, two
+    gaps = tries.gaps_ms(2)
+    assert gaps == sorted(gaps)
+    assert gaps[0] >= 500
+    assert gaps[-1] >= 2 * 500
     job.add_trial(0).complete(0.75)
     page.unroute("**/live/**")
+    page.clock.run_for(8000)
     expect(page.locator("#job-head")).to_contain_text("0.75")
 
 
