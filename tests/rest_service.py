@@ -6,6 +6,7 @@ Where a test needs trials, `Driver` stores them as a controller would and runs t
 import asyncio
 import gzip
 import io
+import json
 import ssl
 import tarfile
 import threading
@@ -74,6 +75,19 @@ def job_file(program: str, /, **changes: Any) -> dict[str, Any]:
         "algorithm": {"name": "random"},
         "budget": {"trials": 4, "parallel": 2},
     } | changes
+
+
+def upload(http: httpx.Client, files: dict[str, bytes] | None = None) -> str:
+    """The digest of a program that was stored."""
+    answer = http.post("/v1/programs", content=archive(files))
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["digest"])
+
+
+def submit(http: httpx.Client, files: dict[str, bytes] | None = None, /, **changes: Any) -> httpx.Response:
+    """The answer to a job file with these changes, whose program was stored before."""
+    body = json.dumps(job_file(upload(http, files), **changes))  # httpx itself would not send every text
+    return http.post("/v1/tuning-jobs", content=body, headers={"Content-Type": "application/json"})
 
 
 class _Hasty:
@@ -330,6 +344,16 @@ class Run:
         self.finish(value)
 
 
+def running(service: Service, files: dict[str, bytes] | None = None, /, **changes: Any) -> Driver:
+    """A job of tenant 'vision' that runs, of a job file with these changes."""
+    with service.http() as http:
+        job = submit(http, files, **changes)
+    assert job.status_code == 201, job.text
+    driver = Driver(service, job.json()["id"])
+    driver.set_status(JobStatus.RUNNING)
+    return driver
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A service on a port of its own."""
@@ -342,10 +366,4 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture
 def driver(service: Service) -> Driver:
     """A job of tenant 'vision' that runs."""
-    with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        job = http.post("/v1/tuning-jobs", json=job_file(program))
-    assert job.status_code == 201, job.text
-    driver = Driver(service, job.json()["id"])
-    driver.set_status(JobStatus.RUNNING)
-    return driver
+    return running(service)

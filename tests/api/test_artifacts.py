@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.rest_service import ARTIFACT_LIMIT, Driver, Run, Service, archive, job_file
+from tests.rest_service import ARTIFACT_LIMIT, Driver, Run, Service, running
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TaskStatus
 from tuning_service.domain.trial import Outcome
@@ -247,12 +247,7 @@ def test_a_report_whose_resources_make_no_sense_is_refused(run: Run) -> None:
 
 def test_a_deployment_may_keep_none(service: Service) -> None:
     service.managers.artifact_desk.limit_bytes = 0
-    with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        job = http.post("/v1/tuning-jobs", json=job_file(program)).json()["id"]
-    driver = Driver(service, job)
-    driver.set_status(JobStatus.RUNNING)
-    run = driver.add_trial(0)
+    run = running(service).add_trial(0)
     run.claim()
     assert room(run)["bytes"] == 0
     assert put(run, "model.pt", b"x").status_code == 413
@@ -273,12 +268,7 @@ def test_a_real_runner_tells_all_of_it_to_a_real_service(
 ) -> None:
     monkeypatch.setenv("TUNING_WORK_DIR", str(tmp_path / "work"))
     service = driver.service
-    with service.http() as http:
-        program = http.post("/v1/programs", content=archive({"train.py": LEAVES})).json()["digest"]
-        job = http.post("/v1/tuning-jobs", json=job_file(program, framework="command")).json()["id"]
-    driver = Driver(service, job)
-    driver.set_status(JobStatus.RUNNING)
-    run = driver.add_trial(0)
+    run = running(service, {"train.py": LEAVES}, framework="command").add_trial(0)
     try:
         run_ticket(TaskTicket(task_id=run.task_id, token=service.token(run.task_id), service_url=service.url), 0, ())
     finally:
@@ -287,7 +277,7 @@ def test_a_real_runner_tells_all_of_it_to_a_real_service(
     assert download(run, "model.pt").content == b"w" * 1_500_000
     assert [item["path"] for item in listed(run).json()["items"]] == ["model.pt"]
     with service.http() as http:
-        task = http.get(f"/v1/tuning-jobs/{job}/trials/0").json()["tasks"][0]
+        task = http.get(f"/v1/tuning-jobs/{run.driver.job_id}/trials/0").json()["tasks"][0]
     assert task["status"] == "succeeded"
     assert task["outcome"]["explanation"].splitlines()[1:] == [
         "'huge.pt': 953.7 MiB; the limit of a trial is 38 MiB",

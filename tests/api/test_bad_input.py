@@ -1,14 +1,13 @@
 """What is refused at submission: it names the field and the remedy, and leaves nothing behind."""
 
 import io
-import json
 import tarfile
 import zipfile
 from typing import Any
 
 import pytest
 
-from tests.rest_service import MAX_UPLOAD, Service, an_expired_key, archive, job_file
+from tests.rest_service import MAX_UPLOAD, Service, an_expired_key, archive, job_file, submit, upload
 
 LR = {"type": "float", "min": 1e-4, "max": 0.3, "scale": "log"}
 BAD_JOBS: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -106,9 +105,7 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], str, str, str]] = {
 def test_a_bad_job_names_field_and_remedy_and_leaves_nothing(service: Service, case: str) -> None:
     changes, field, message, remedy = BAD_JOBS[case]
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        body = json.dumps(job_file(program, **changes))  # httpx would not send every text
-        answer = http.post("/v1/tuning-jobs", content=body, headers={"Content-Type": "application/json"})
+        answer = submit(http, **changes)
         assert answer.status_code == 422, answer.text
         problem = answer.json()
         assert problem["type"] == "urn:tuning-service:problem:invalid-request"
@@ -251,7 +248,7 @@ def test_a_wrong_method_is_a_problem_document_too(service: Service) -> None:
 
 def test_a_key_that_expired_submits_nothing(service: Service) -> None:
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        program = upload(http)
     with service.http(an_expired_key(service)) as http:
         assert http.post("/v1/tuning-jobs", json=job_file(program)).status_code == 401
     with service.http() as http:
@@ -260,7 +257,7 @@ def test_a_key_that_expired_submits_nothing(service: Service) -> None:
 
 def test_another_tenants_program_cannot_be_named(service: Service) -> None:
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        program = upload(http)
     with service.http(service.keys["speech/member"]) as stranger:
         answer = stranger.post("/v1/tuning-jobs", json=job_file(program))
         assert [error["field"] for error in answer.json()["errors"]] == ["program"]
@@ -278,7 +275,7 @@ def test_a_body_that_is_not_declared_as_json_is_told_how(service: Service) -> No
 
 def test_an_overlong_idempotency_key_is_refused(service: Service) -> None:
     with service.http() as http:
-        body = job_file(http.post("/v1/programs", content=archive()).json()["digest"])
+        body = job_file(upload(http))
         answer = http.post("/v1/tuning-jobs", json=body, headers={"Idempotency-Key": "x" * 300})
         assert answer.status_code == 422
         assert [error["field"] for error in answer.json()["errors"]] == ["idempotency-key"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.rest_service import ENVIRONMENTS, Driver, Service, archive, job_file
+from tests.rest_service import ENVIRONMENTS, Driver, Service, submit
 from tuning_service.client.job_files import load_job_file
 from tuning_service.domain.state import JobStatus
 
@@ -13,9 +13,7 @@ FILES = {"train.py": b"print('val_accuracy=0.5')", "conf/requirements.txt": b"nu
 
 def submitted(service: Service, environment: dict[str, Any] | None) -> dict[str, Any]:
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive(FILES)).json()["digest"]
-        changes = {} if environment is None else {"environment": environment}
-        answer = http.post("/v1/tuning-jobs", json=job_file(program, **changes))
+        answer = submit(http, FILES, **{} if environment is None else {"environment": environment})
         assert answer.status_code == 201, answer.text
         job: dict[str, Any] = answer.json()
         return job

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import event, update
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, submit
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.listing_mgr import JobQuery
 from tuning_service.storage.tables import tuning_jobs
@@ -15,9 +15,8 @@ from tuning_service.storage.tenant_scope import TrialOrder
 LIST = "/v1/tuning-jobs"
 
 
-def submit(http: Any, name: str, **changes: Any) -> str:
-    program = http.post("/v1/programs", content=archive()).json()["digest"]
-    made = http.post(LIST, json=job_file(program, name=name, **changes))
+def added(http: Any, name: str, **changes: Any) -> str:
+    made = submit(http, name=name, **changes)
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
 
@@ -35,9 +34,9 @@ def names(http: Any, **params: Any) -> list[str]:
 
 def test_jobs_are_searched_and_filtered_and_counted(service: Service) -> None:
     with service.http() as http:
-        first = submit(http, "Digits 100%")
-        submit(http, "digits 100 plain", algorithm={"name": "sobol"})
-        submit(http, "Обучение", framework="command", command="python train.py")
+        first = added(http, "Digits 100%")
+        added(http, "digits 100 plain", algorithm={"name": "sobol"})
+        added(http, "Обучение", framework="command", command="python train.py")
         Driver(service, first).set_status(JobStatus.RUNNING)
         assert names(http, search="DIGITS") == ["digits 100 plain", "Digits 100%"]
         assert names(http, search="100%") == ["Digits 100%"], "no character has a meaning of its own"
@@ -58,7 +57,7 @@ def test_jobs_are_searched_and_filtered_and_counted(service: Service) -> None:
 
 def test_jobs_are_sorted_and_paged_either_way(service: Service) -> None:
     with service.http() as http:
-        ids = {name: submit(http, name) for name in ("beta", "Alpha", "gamma", "Delta")}
+        ids = {name: added(http, name) for name in ("beta", "Alpha", "gamma", "Delta")}
         Driver(service, ids["gamma"]).set_status(JobStatus.COMPLETED)
         Driver(service, ids["beta"]).set_status(JobStatus.FAILED)
         expected = {
@@ -95,8 +94,8 @@ def test_a_page_of_jobs_takes_as_many_queries_as_one_job(service: Service, drive
     assert (alone.progress.best_value, alone.job.owner_name) == (0.75, "member")
     with service.http() as http:
         for goal in ("minimize", "maximize") * 3:
-            submit(http, goal, objective=[{"metric": m, "goal": goal} for m in "ab"])
-            submit(http, goal, objective={"metric": "a", "goal": goal})
+            added(http, goal, objective=[{"metric": m, "goal": goal} for m in "ab"])
+            added(http, goal, objective={"metric": "a", "goal": goal})
     asked.clear()
     assert len(listing.jobs(who, JobQuery(), limit=50).views) == 13
     assert len(asked) <= of_one + 2, "one for the other goal, one for fronts"
@@ -141,9 +140,9 @@ def test_trials_are_a_table_that_a_spreadsheet_takes_for_no_formula(service: Ser
 def test_cursors_hold_while_jobs_are_made_and_share_their_time(service: Service) -> None:
     with service.http() as http:
         for name in "abcde":
-            submit(http, name)
+            added(http, name)
         with service.store.write() as unit:
             unit._connection.execute(update(tuning_jobs).values(created_at=1.0))
         page = http.get(LIST, params={"limit": 2}).json()
-        submit(http, "new")
+        added(http, "new")
         assert names(http, limit=2, cursor=page["next_cursor"]) == ["c", "b", "a"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.rest_service import Service, archive, job_file
+from tests.rest_service import Service, submit
 
 FILES = {"train.py": b"print('val_accuracy=0.5')", "it's.txt": b"numpy"}
 PLAIN: dict[str, Any] = {}
@@ -47,8 +47,7 @@ FULL: dict[str, Any] = {
 @pytest.fixture(params=[PLAIN, FULL], ids=["plain", "full"])
 def job(request: pytest.FixtureRequest, service: Service) -> dict[str, Any]:
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive(FILES)).json()["digest"]
-        answer = http.post("/v1/tuning-jobs", json=job_file(program, **request.param))
+        answer = submit(http, FILES, **request.param)
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made

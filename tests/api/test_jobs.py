@@ -5,13 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, job_file, submit, upload
 from tuning_service.domain.state import JobStatus
-
-
-def submit(http: Any, **changes: Any) -> Any:
-    program = http.post("/v1/programs", content=archive()).json()["digest"]
-    return http.post("/v1/tuning-jobs", json=job_file(program, **changes))
 
 
 def pages(http: Any, path: str, **params: Any) -> list[dict[str, Any]]:
@@ -41,7 +36,7 @@ def test_a_job_is_started_found_and_written_back(service: Service) -> None:
 
 def test_the_same_request_twice_makes_one_job(service: Service) -> None:
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        program = upload(http)
         headers = {"Idempotency-Key": "once"}
         first = http.post("/v1/tuning-jobs", json=job_file(program), headers=headers)
         again = http.post("/v1/tuning-jobs", json=job_file(program), headers=headers)
@@ -218,5 +213,5 @@ def test_a_program_is_deleted_with_its_bytes_once_no_job_uses_it(service: Servic
         assert not service.artifacts.has_program(service.principal().tenant_id, digest)
         assert http.delete(f"/v1/programs/{digest}").status_code == 404
         # The same content may come again.
-        assert http.post("/v1/programs", content=archive()).json()["digest"] == digest
+        assert upload(http) == digest
         assert service.artifacts.has_program(service.principal().tenant_id, digest)

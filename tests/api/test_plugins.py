@@ -1,7 +1,7 @@
 """Plug-ins over REST: uploaded, installed, listed, named by jobs, deleted; and what is refused."""
 
 from tests.plugins import OLD_RANDOM, plugin_files, tarred, write, zipped
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, submit
 from tests.waiting import wait_for
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.plugin_mgr import PluginMgr
@@ -38,8 +38,7 @@ def installed(service: Service, data: bytes, **params):
 
 def submitted(service: Service, algorithm: dict, status: int, **changes):
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        answer = http.post("/v1/tuning-jobs", json=job_file(program, algorithm=algorithm, **changes))
+        answer = submit(http, algorithm=algorithm, **changes)
     assert answer.status_code == status, answer.text
     return answer.json()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, submit, upload
 from tuning_service.domain.state import JobStatus
 
 # Written as a person would: in no particular order, whole numbers for floats, a null here and there.
@@ -20,13 +20,6 @@ SPACE: dict[str, Any] = {
     "float": {"type": "float", "min": -1, "max": 1e22, "when": {"nesterov": [True], "arch": ["cnn"]}},
 }
 CONSTRAINTS = [" width * lr <= 300 ", "values != 'sgd' or dropout < 0.25"]
-
-
-def submit(http: Any, **changes: Any) -> Any:
-    program = http.post("/v1/programs", content=archive()).json()["digest"]
-    # httpx itself would not send half a character.
-    body = json.dumps(job_file(program, **changes))
-    return http.post("/v1/tuning-jobs", content=body, headers={"Content-Type": "application/json"})
 
 
 def test_a_space_is_given_back_as_it_was_written(service: Service) -> None:
@@ -185,6 +178,6 @@ def test_points_are_added_while_a_job_runs(service: Service, driver: Driver) -> 
 def test_the_example_of_a_job_file_in_the_openapi_document_is_accepted(service: Service) -> None:
     with service.http() as http:
         schema = http.get("/openapi.json").json()["components"]["schemas"]["JobFile"]
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        program = upload(http)
         made = http.post("/v1/tuning-jobs", json=schema["examples"][0] | {"program": program})
         assert made.status_code == 201, made.text

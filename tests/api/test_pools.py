@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.rest_service import Driver, Service, a_controller, archive, job_file
+from tests.rest_service import Driver, Service, a_controller, submit
 
 
 def pool(service: Service, name: str = "h100", **described: Any) -> Any:
@@ -27,8 +27,7 @@ def hear_of_controller(service: Service, *, pool: str = "default", ago_s: float 
 
 def submitted(service: Service, key: str | None = None, **changes: Any) -> Any:
     with service.http(key) as http:
-        digest = http.post("/v1/programs", content=archive()).json()["digest"]
-        return http.post("/v1/tuning-jobs", json=job_file(digest, **changes))
+        return submit(http, **changes)
 
 
 def test_an_operator_makes_changes_and_deletes_a_pool(service: Service) -> None:

@@ -1,6 +1,6 @@
 """Weights and quotas: what operators set, and what requests run into."""
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, archive, job_file, submit, upload
 from tuning_service.domain.state import JobStatus
 
 
@@ -10,11 +10,6 @@ def change(service: Service, tenant: str = "vision", **quotas: float | None) -> 
     assert answer.status_code == 200, answer.text
     found: dict[str, object] = answer.json()
     return found
-
-
-def upload(service: Service) -> str:
-    with service.http() as member:
-        return str(member.post("/v1/programs", content=archive()).json()["digest"])
 
 
 def test_an_operator_changes_some_quotas_and_the_rest_stays(service: Service) -> None:
@@ -60,9 +55,9 @@ def test_a_tenant_sees_its_own_quotas_and_use_and_changes_nothing(service: Servi
 
 
 def test_a_job_beyond_the_quota_of_jobs_is_refused_until_one_ends(service: Service) -> None:
-    digest = upload(service)
     change(service, max_jobs=1)
     with service.http() as member:
+        digest = upload(member)
         first = member.post("/v1/tuning-jobs", json=job_file(digest))
         assert first.status_code == 201
         refused = member.post("/v1/tuning-jobs", json=job_file(digest))
@@ -89,12 +84,12 @@ def test_a_stopped_job_is_resumed_only_within_the_quota_of_jobs(service: Service
 def test_a_quota_of_jobs_is_each_tenants_own(service: Service) -> None:
     change(service, "speech", max_jobs=0)
     with service.http() as member:
-        assert member.post("/v1/tuning-jobs", json=job_file(upload(service))).status_code == 201
+        assert submit(member).status_code == 201
 
 
 def test_an_upload_beyond_the_quota_of_storage_is_refused_and_nothing_is_kept(service: Service) -> None:
-    digest = upload(service)
     with service.http() as member:
+        digest = upload(member)
         used = member.get("/v1/tenant").json()["usage"]["storage_bytes"]
         assert used > 0
         change(service, max_storage_bytes=used)
@@ -109,8 +104,7 @@ def test_an_upload_beyond_the_quota_of_storage_is_refused_and_nothing_is_kept(se
 def test_a_trial_with_more_gpus_than_the_quota_is_refused_at_submission(service: Service) -> None:
     change(service, max_gpus=1)
     with service.http() as member:
-        wish = job_file(upload(service), resources={"gpus": 2})
-        errors = member.post("/v1/tuning-jobs", json=wish).json()["errors"]
+        errors = submit(member, resources={"gpus": 2}).json()["errors"]
     assert [e["field"] for e in errors] == ["resources.gpus"]
     assert "quota of 1 GPUs" in errors[0]["message"]
 

@@ -5,26 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.rest_service import Driver, Service, archive, job_file
-from tuning_service.domain.state import JobStatus
+from tests.rest_service import Driver, Service, running, submit
 
 ACC = {"metric": "acc", "goal": "maximize"}
 MS = {"metric": "ms", "goal": "minimize", "summary": "last"}
 
 
-def submit(service: Service, key: str | None = None, **changes: Any) -> Any:
+def submitted(service: Service, key: str | None = None, **changes: Any) -> Any:
     with service.http(key) as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        return http.post("/v1/tuning-jobs", json=job_file(program, **changes))
-
-
-def driven(service: Service, **changes: Any) -> Driver:
-    """A running job."""
-    answer = submit(service, **changes)
-    assert answer.status_code == 201, answer.text
-    driver = Driver(service, answer.json()["id"])
-    driver.set_status(JobStatus.RUNNING)
-    return driver
+        return submit(http, **changes)
 
 
 def complete(driver: Driver, number: int, values: dict[str, float], *, violation: float = 0.0, **params: Any) -> None:
@@ -47,7 +36,7 @@ def test_what_was_written_is_read_back(service: Service, objective: Any) -> None
         "metric_constraints": ["latency ms <= 20.0", "acc >= 0.5"],
         "stored_metrics": ["train_loss"],
     }
-    spec = submit(service, **written).json()["spec"]
+    spec = submitted(service, **written).json()["spec"]
     summaries = [{"summary": "best", **o} for o in ([objective] if isinstance(objective, dict) else objective)]
     assert spec["objective"] == (summaries if isinstance(objective, list) else summaries[0])
     assert {name: spec[name] for name in ("metric_constraints", "stored_metrics", "warm_start")} == {
@@ -79,7 +68,7 @@ def test_what_was_written_is_read_back(service: Service, objective: Any) -> None
     ],
 )
 def test_what_is_wrong_is_named(service: Service, changes: dict[str, Any], field: str, message: str) -> None:
-    answer = submit(service, **changes)
+    answer = submitted(service, **changes)
     assert answer.status_code == 422
     problems = {problem["field"]: problem for problem in answer.json()["errors"]}
     assert message in problems[field]["message"]
@@ -87,7 +76,7 @@ def test_what_is_wrong_is_named(service: Service, changes: dict[str, Any], field
 
 
 def test_the_front_grows_with_the_trials_that_nothing_beats(service: Service) -> None:
-    driver = driven(service, objective=[ACC, MS], metric_constraints=["mb <= 10"])
+    driver = running(service, objective=[ACC, MS], metric_constraints=["mb <= 10"])
     assert get(service, driver, "/front") == {"trials": [], "total": 0}
     assert get(service, driver)["progress"]["front_size"] == 0
     complete(driver, 0, {"acc": 0.5, "ms": 10.0, "mb": 1.0})
@@ -118,7 +107,7 @@ def test_the_front_of_one_objective_is_its_best_trials(service: Service, driver:
 
 
 def test_when_no_trial_meets_the_limits_the_nearest_is_best_and_this_is_said(service: Service) -> None:
-    driver = driven(service, metric_constraints=["ms <= 20"])
+    driver = running(service, metric_constraints=["ms <= 20"])
     complete(driver, 0, {"val_accuracy": 0.9, "ms": 40.0}, violation=1.0)
     complete(driver, 1, {"val_accuracy": 0.5, "ms": 25.0}, violation=0.25)
     best = get(service, driver, "/best")
@@ -156,9 +145,9 @@ def test_a_job_begins_with_the_trials_of_earlier_ones_as_they_were(service: Serv
     complete(driver, 1, {"val_accuracy": 0.8}, lr=0.25, optimizer="adam")
     driver.add_trial(2).complete(None)
     driver.add_trial(3)  # runs on
-    empty = submit(service).json()["id"]
+    empty = submitted(service).json()["id"]
     space = {"lr": {"type": "float", "min": 0.001, "max": 0.1}, "new": {"type": "int", "min": 1, "max": 3}}
-    job = submit(service, space=space, warm_start=[empty, driver.job_id], algorithm={"name": "tpe"}).json()
+    job = submitted(service, space=space, warm_start=[empty, driver.job_id], algorithm={"name": "tpe"}).json()
     assert job["spec"]["warm_start"] == [empty, driver.job_id]
     assert job["warm_start_report"] == [
         {"job": empty, "name": "digits", "used": 0, "unused": {}, "assumed": {}, "ignored": ["momentum", "optimizer"]},
@@ -185,21 +174,21 @@ def test_of_too_many_earlier_trials_the_best_are_taken(service: Service, driver:
     monkeypatch.setattr("tuning_service.manager.warm_start.MOST_JOBS", 2)
     for number, value in enumerate((0.5, 0.9, 0.8)):
         complete(driver, number, {"val_accuracy": value})
-    others = [submit(service).json()["id"] for _ in range(2)]
+    others = [submitted(service).json()["id"] for _ in range(2)]
     oldest = driver.job_id
     tpe = {"name": "tpe"}
-    report = submit(service, warm_start=[oldest, others[0]], algorithm=tpe).json()["warm_start_report"]
+    report = submitted(service, warm_start=[oldest, others[0]], algorithm=tpe).json()["warm_start_report"]
     assert (report[0]["used"], list(report[0]["unused"].values())) == (2, [1])
     assert "the best were" in next(iter(report[0]["unused"]))
-    report = submit(service, warm_start=[oldest, *others], algorithm=tpe).json()["warm_start_report"]
+    report = submitted(service, warm_start=[oldest, *others], algorithm=tpe).json()["warm_start_report"]
     assert report[0]["unused"] == {"only the 2 newest jobs are taken over": 3}
     for name in ("random", "sobol", "grid"):
-        report = submit(service, warm_start=[oldest], algorithm={"name": name}).json()["warm_start_report"]
+        report = submitted(service, warm_start=[oldest], algorithm={"name": name}).json()["warm_start_report"]
         assert (report[0]["used"], report[0]["unused"]) == (0, {f"{name} learns nothing from trials": 3})
 
 
 def test_another_tenants_job_is_not_found(service: Service, driver: Driver) -> None:
-    answer = submit(service, service.keys["speech/member"], warm_start=[driver.job_id])
+    answer = submitted(service, service.keys["speech/member"], warm_start=[driver.job_id])
     assert answer.status_code == 422
     [problem] = answer.json()["errors"]
     assert problem["field"] == "warm_start.0"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.rest_service import Driver, Service
+from tests.rest_service import Driver, Service, submit
 from tests.waiting import wait_for
 from tuning_service.api import events as events_module
 from tuning_service.api import welcome
@@ -173,10 +173,7 @@ def test_a_silent_stream_lives_until_its_key_is_revoked(
 def test_streams_end_when_the_service_stops(tmp_path: Any) -> None:
     service = Service(tmp_path)
     with service.served(), service.http() as http:
-        from tests.rest_service import archive, job_file
-
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        job_id = http.post("/v1/tuning-jobs", json=job_file(program)).json()["id"]
+        job_id = submit(http).json()["id"]
         stream = read_events(http, job_id, follow=True)
         next(stream)
         service.app.state.stopping.set()
