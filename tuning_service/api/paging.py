@@ -9,10 +9,9 @@ import orjson
 from fastapi import Query
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.manager.model_tuning_mgr import MAX_PAGE
 
 T = TypeVar("T")
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items per page")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Items per page")]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before")]
 
 

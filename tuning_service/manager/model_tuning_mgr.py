@@ -27,11 +27,9 @@ from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, TrialOrder
 
-MAX_PAGE = 1000
-
 
 class ModelTuningMgr:
-    """Start, stop, resume, delete, list, and results. Safe from any thread.
+    """Start, stop, resume, delete, and what came of it. Safe from any thread.
 
     Requests never touch a job's status: they change its target, and a controller moves the job there.
     """
@@ -289,4 +287,4 @@ class ModelTuningMgr:
         return self._clock()
 
 
-__all__ = ["MAX_PAGE", "Event", "JobView", "ModelTuningMgr", "TrialOrder", "TrialView"]
+__all__ = ["Event", "JobView", "ModelTuningMgr", "TrialOrder", "TrialView"]
