@@ -34,7 +34,7 @@ from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.presence import Presence
-from tuning_service.manager.task_desk import ticket_token
+from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.runner.protocol import Claim, Report
 from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
@@ -138,7 +138,7 @@ class Service:
                     operator, name=str(role), role=role, tenant=tenant
                 )[1]
         self.key = self.keys["vision/member"]
-        self.token = ticket_token(self.store)
+        self.token = TaskTokens(self.store).of
         self.url = ""
 
     def _is_ready(self) -> str:

@@ -25,7 +25,7 @@ from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.presence import Presence
-from tuning_service.manager.task_desk import ticket_token
+from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.manager.user_mgr import UserMgr
 from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
@@ -146,7 +146,7 @@ class _Controller:
             artifacts=ArtifactStore(settings.artifacts),
             backend=self._backend,
             algorithms=self._algorithms,
-            token=ticket_token(store),
+            token=TaskTokens(store).of,
             service_url=service_url,
             notify=self.notify,
             silent_s=settings.silent_s,

@@ -15,7 +15,7 @@ from playwright.sync_api import APIRequestContext
 
 from tuning_service.domain.state import Role
 from tuning_service.manager.access import AccessMgr
-from tuning_service.manager.task_desk import ticket_token
+from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.storage.engine import open_engine, upgrade_schema
 from tuning_service.storage.store import Store
 
@@ -86,7 +86,7 @@ class Ours(Server):
         upgrade_schema(engine)
         engine.dispose()
         self.store = Store.open(url)
-        self.token = ticket_token(self.store)
+        self.token = TaskTokens(self.store).of
         self._access = AccessMgr(self.store)
         operator = self._access.authenticate(self._access.create_operator_key("benchmark")[1])
         self._access.create_tenant(operator, "vision", max_parallel=4)

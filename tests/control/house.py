@@ -13,7 +13,8 @@ from tuning_service.control.reconciler import Reconciler
 from tuning_service.domain.errors import NotFound
 from tuning_service.domain.job import Resources
 from tuning_service.frameworks import base as frameworks
-from tuning_service.manager.task_desk import TaskDesk, ticket_token
+from tuning_service.manager.task_desk import TaskDesk
+from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.tenant_scope import TrialOrder
 
@@ -64,7 +65,7 @@ class House:
             artifacts=self.artifacts,
             backend=backend,
             algorithms=self.algorithms,
-            token=ticket_token(self.store),
+            token=TaskTokens(self.store).of,
             service_url="http://127.0.0.1:1",
             notify=self.notify,
             retry_pause_s=0.05,

@@ -18,11 +18,6 @@ from tuning_service.storage.store import Store, Unit
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-def task_token(secret: bytes, handle: str) -> str:
-    """The token that lets a runner act for the task of this handle, and for nothing else."""
-    return hmac.new(secret, handle.encode(), hashlib.sha256).hexdigest()
-
-
 def key_holder(unit: Unit, key: ApiKey, now: float) -> Principal:
     """Whoever holds this key. Raises Unauthenticated when it was revoked or has expired."""
     if key.revoked_at is not None:

@@ -1,17 +1,16 @@
 """ArtifactDesk: takes in the files that trainings leave, from runners that carry a token of their task."""
 
 import hashlib
-import hmac
 
 import structlog
 
 from tuning_service.domain.artifact import MOST_FILES, Artifact, ArtifactRoom, path_problem
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import FieldProblem, GiveUp, InvalidRequest, OverQuota, TooLarge, Unauthenticated
+from tuning_service.domain.errors import FieldProblem, GiveUp, InvalidRequest, OverQuota, TooLarge
 from tuning_service.domain.state import OPEN_TASKS
 from tuning_service.domain.trial import TuningTask
-from tuning_service.manager.access import task_token
 from tuning_service.manager.quotas import check_stored
+from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
 
@@ -29,12 +28,11 @@ class ArtifactDesk:
         self._store = store
         self._artifacts = artifacts
         self._clock = clock
-        with store.write() as unit:
-            self._secret = unit.tenancy.secret("task-tokens")
+        self._tokens = TaskTokens(store)
 
     def room(self, task_id: str, token: str) -> ArtifactRoom:
         """What the execution may still store. Raises Unauthenticated, GiveUp."""
-        self._check(task_id, token)
+        self._tokens.check(task_id, token)
         with self._store.read() as unit:
             task = _open(unit, task_id)
             used, files = unit.artifacts.total(task.id)
@@ -56,7 +54,7 @@ class ArtifactDesk:
             TooLarge, OverQuota: it is beyond what the execution, or the tenant, may store.
             TryAgain: the artifact store takes nothing at present.
         """
-        self._check(task_id, token)
+        self._tokens.check(task_id, token)
         if problem := path_problem(path):
             remedy = "Give the file a plain relative path of printable characters."
             raise InvalidRequest(FieldProblem(field="path", message=f"{problem}.", remedy=remedy))
@@ -82,10 +80,6 @@ class ArtifactDesk:
                 check_stored(unit.quotas.usage(task.tenant_id), tenant, more)
             if store:
                 unit.artifacts.put(task.id, artifact)
-
-    def _check(self, task_id: str, token: str) -> None:
-        if not hmac.compare_digest(token, task_token(self._secret, task_id)):
-            raise Unauthenticated("This token is not valid for this task.")
 
 
 class Upload:

@@ -1,7 +1,6 @@
 """TaskDesk: what runners ask for. Each request carries a token that is valid for one task."""
 
 import dataclasses
-import hmac
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,16 +9,16 @@ import structlog
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.environment import ProgramEnvironment
-from tuning_service.domain.errors import GiveUp, TryAgain, Unauthenticated
+from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, Decision, JobStatus, TaskStatus
 from tuning_service.domain.texts import storable
 from tuning_service.domain.trial import MOST_LOST, LaunchPlan, Measurement, Outcome, Trial, TuningTask
 from tuning_service.frameworks.base import frameworks
-from tuning_service.manager.access import task_token
 from tuning_service.manager.curve_keeper import CurveKeeper
 from tuning_service.manager.parking import parked, taken_over
+from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.runner.protocol import Answer, Claim, Park, Report
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.runner import RunnerRows, TaskContext
@@ -63,8 +62,7 @@ class TaskDesk:
         self._log_patience_s = log_patience_s
         self._keeper = keeper
         self._refusing_since: float | None = None  # since when the artifact store takes no logs
-        with store.write() as unit:
-            self._secret = unit.tenancy.secret("task-tokens")
+        self._tokens = TaskTokens(store)
 
     def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan | Park:
         """What to run, or that the executor is left out.
@@ -77,7 +75,7 @@ class TaskDesk:
             Unauthenticated: the token is not this task's.
             GiveUp: the task is not needed any more, or another runner has it.
         """
-        self._check(task_id, token)
+        self._tokens.check(task_id, token)
         claim = dataclasses.replace(claim, host=storable(claim.host)[:255], nonce=storable(claim.nonce)[:40])
         now = self._clock()
         with self._store.write() as unit:
@@ -152,7 +150,7 @@ class TaskDesk:
         limit = spec.budget.trial_minutes
         return LaunchPlan(
             task_id=task.id,
-            token=task_token(self._secret, task.id),
+            token=self._tokens.of(task.id),
             program=spec.program,
             argv=prepared.argv,
             environment={
@@ -183,7 +181,7 @@ class TaskDesk:
 
     def program(self, task_id: str, token: str) -> bytes:
         """The bundle that this task runs. Raises Unauthenticated, GiveUp."""
-        self._check(task_id, token)
+        self._tokens.check(task_id, token)
         with self._store.read() as unit:
             context = unit.runner.context(task_id, lock=False)
         if context is None or context.task.status not in OPEN_TASKS:
@@ -197,7 +195,7 @@ class TaskDesk:
             Unauthenticated: the token is not this task's.
             GiveUp: this execution was given up; what it measures from now on does not count.
         """
-        self._check(task_id, token)
+        self._tokens.check(task_id, token)
         log = report.log.encode("utf-8", "replace")
         problem = self._keep_log(task_id, report.log_offset, log) if log else ""
         with self._store.write() as unit:
@@ -267,17 +265,6 @@ class TaskDesk:
         if report.outcome is not None:
             rows.end(task, _clean_outcome(report.outcome), now)
         return Decision.STOP if task.stop_requested else Decision.CONTINUE
-
-    def _check(self, task_id: str, token: str) -> None:
-        if not hmac.compare_digest(token, task_token(self._secret, task_id)):
-            raise Unauthenticated("This token is not valid for this task.")
-
-
-def ticket_token(store: Store) -> Callable[[str], str]:
-    """The function that gives a task id its token: for controllers, which write the tickets."""
-    with store.write() as unit:
-        secret = unit.tenancy.secret("task-tokens")
-    return lambda task_id: task_token(secret, task_id)
 
 
 _LARGEST_STEP = 2**63 - 1
