@@ -33,7 +33,9 @@ JOB_FILE = (ROOT / "docs" / "job-file.md").read_text()
 LOGS = (ROOT / "docs" / "logs.md").read_text()
 ALGORITHMS = (ROOT / "docs" / "algorithms.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-READMES = sorted([*ROOT.glob("examples/*/README.md"), *ROOT.glob("plugins/**/README.md"), ROOT / "benchmarks" / "README.md"])
+READMES = sorted(
+    [*ROOT.glob("examples/*/README.md"), *ROOT.glob("plugins/**/README.md"), ROOT / "benchmarks" / "README.md"]
+)
 COMMAND = typer.main.get_command(app)
 
 
@@ -233,7 +235,7 @@ def found_command(words: list[str]) -> Command:
     for word in words:
         if not isinstance(command, Group):
             break
-        command = command.commands.get(word, command.commands.get("show", command))
+        command = command.commands["show" if command.name == "logs" and word not in command.commands else word]
     return command
 
 
@@ -242,7 +244,6 @@ def test_commands_that_a_page_names_are_there_with_their_options(page):
     text = page.read_text().replace("\\\n", " ")
     for line in re.findall(r"(?<![\w/-])tuning-service ([a-z][^`\n#|&;)]*)", text):
         words = line.split()
-        assert words[0] in COMMAND.commands, line
         command = found_command(words)
         known = {option for param in command.params for option in [*param.opts, *param.secondary_opts]} | {"--help"}
         used = {word.partition("=")[0].rstrip(".,:") for word in words if re.match(r"--?[a-z]", word)}

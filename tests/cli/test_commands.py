@@ -92,7 +92,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     assert (changed["name"], changed["spec"]["budget"]["trials"], changed["spec"]["budget"]["minutes"]) == (
         *("longer", 3, 2.5),
     )
-    assert "'minutes': None" in shell.run("change", job_id, "--minutes", "none").stdout
+    assert "budget: trials=3 parallel=1 failures=10\n" in shell.run("change", job_id, "--minutes", "none").stdout
     assert "neither a number nor none" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
     assert "at least one thing" in shell.run("change", job_id, code=2).stderr
     driver.add_trial(2).claim()

@@ -78,9 +78,7 @@ def submit(
 
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="Only these: running, completed, failed, stopped …")] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Part of the job's name or id, or of the name of the key that submitted it.")
-    ] = None,
+    search: Annotated[str | None, typer.Option(help="Part of the job's name or id, or of its owner's name.")] = None,
     framework: Annotated[str | None, typer.Option(help="Only jobs of this framework.")] = None,
     algorithm: Annotated[str | None, typer.Option(help="Only jobs with this algorithm.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only jobs in this pool.")] = None,
@@ -227,7 +225,8 @@ def change(
         raise typer.BadParameter("Name at least one thing to change.")
     with connect(url, key) as client:
         job = client.change(job_id, name=name, **budget)
-    output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget {job['spec']['budget']}.")
+    budget_text = output.cell(job["spec"]["budget"])
+    output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget: {budget_text}")
 
 
 def _minutes(text: str, field: str) -> float | None:
