@@ -166,6 +166,39 @@ def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytes
     assert "tuning-service serve" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("PORTT", "1", "TUNING_SERVICE_PORTT is no setting of this service; see deploy/env.example."),
+        ("PORT", "x", "TUNING_SERVICE_PORT='x' cannot be read"),
+        ("PORT", "99999", "use 0 to 65535"),
+        ("HEARTBEAT_S", "0", "use a number above zero"),
+        ("SILENT_S", "nan", "use a number above zero"),
+        ("ALGORITHM_PROCESSES", "-1", "use a number above zero"),
+        ("ARTIFACT_LIMIT_BYTES", "-1", "use 0 or more"),
+        ("SPARK_CONF", "[]", "it is no JSON object"),
+        ("SPARK_CONF", "{", "cannot be read"),
+        ("LOG_FORMAT", "xml", "use one of console, json"),
+    ],
+)
+def test_a_service_that_cannot_start_says_what_to_set(tmp_path: Path, name: str, text: str, told: str) -> None:
+    result = CliRunner().invoke(app, ["serve", "--data-dir", str(tmp_path)], env={f"TUNING_SERVICE_{name}": text})
+    assert (result.exit_code, told in result.stderr) == (1, True), (result.output, result.exception)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("nonsense", "URL cannot be read; use sqlite:///FILE or postgresql://"),
+        ("mysql://a", "The database 'mysql' is not supported"),
+        ("sqlite:////dev/null/a", "The database cannot be reached"),
+    ],
+)
+def test_a_database_that_is_none_is_told(option: str, told: str) -> None:
+    result = CliRunner().invoke(app, ["db", "upgrade", "--database-url", option])
+    assert (result.exit_code, told in result.stderr) == (1, True), (result.output, result.exception)
+
+
 def test_show_says_where_a_job_is_going_only_when_it_is_going_somewhere(shell: Shell, driver: Driver) -> None:
     def status() -> str:
         lines: list[str] = shell.run("show", driver.job_id).stdout.splitlines()
