@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer.main
 import yaml
-from click import Command, Group
+from typer.core import TyperGroup
 
 from tests.api.test_access import all_routes
 from tests.rest_service import Service, archive, job_file
@@ -229,11 +229,11 @@ def test_what_a_page_points_to_is_there(page):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
 
 
-def found_command(words: list[str]) -> Command:
+def found_command(words: list[str]):
     """The command that a line names; `logs JOB` is short for `logs show JOB`."""
     command = COMMAND
     for word in words:
-        if not isinstance(command, Group):
+        if not isinstance(command, TyperGroup):
             break
         command = command.commands["show" if command.name == "logs" and word not in command.commands else word]
     return command
@@ -242,7 +242,7 @@ def found_command(words: list[str]) -> Command:
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_that_a_page_names_are_there_with_their_options(page):
     text = page.read_text().replace("\\\n", " ")
-    for line in re.findall(r"(?<![\w/-])tuning-service ([a-z][^`\n#|&;)]*)", text):
+    for line in re.findall(r"(?<![\w/-])tuning-service ([a-z][^`'\n#|&;)]*)", text):
         words = line.split()
         command = found_command(words)
         known = {option for param in command.params for option in [*param.opts, *param.secondary_opts]} | {"--help"}
@@ -250,11 +250,11 @@ def test_commands_that_a_page_names_are_there_with_their_options(page):
         assert used <= known, f"{page.name}: tuning-service {line}"
 
 
-def leaves(group: Group) -> set[str]:
+def leaves(group: TyperGroup) -> set[str]:
     return {
         f"{name} {leaf}" if leaf else name
         for name, command in group.commands.items()
-        for leaf in (command.commands if isinstance(command, Group) else [""])
+        for leaf in (command.commands if isinstance(command, TyperGroup) else [""])
     }
 
 
@@ -308,5 +308,7 @@ def test_the_readme_shows_the_job_file_of_the_example():
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_job_files_in_pages_can_be_read(page):
     blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    for block in blocks:
-        parse_job_file(job_file("0" * 64) | yaml.safe_load(block)).to_spec()
+    for block in map(yaml.safe_load, blocks):
+        file = parse_job_file(job_file("0" * 64) | block)
+        if "space" in block:
+            file.to_spec()
