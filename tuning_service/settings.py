@@ -143,10 +143,12 @@ def _problem(name: str, value: Any) -> str:
 
 
 def _parse(name: str, text: str) -> Any:
-    if name in _INTEGERS:
-        return int(text)
-    if name in _NUMBERS:
-        return float(text)
+    if name in _INTEGERS | _NUMBERS:
+        kind, words = (int, "a whole number") if name in _INTEGERS else (float, "a number")
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"write {words}") from None
     if name in {"spark_conf", "environments"}:
         found = orjson.loads(text)
         if not isinstance(found, dict):

@@ -1,5 +1,6 @@
 """Commands about jobs: submit, list, show, change, stop, resume, delete."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -108,7 +109,9 @@ def list_jobs(
         )
         for job in jobs
     )
-    output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, "There are no jobs."))
+    filtered = any((status, search, framework, algorithm, pool))
+    none = "No job is like that." if filtered else "There are no jobs."
+    output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, none))
 
 
 def _best_cell(progress: output.JsonDict) -> object:
@@ -233,10 +236,12 @@ def _minutes(text: str, field: str) -> float | None:
     if text == "none":
         return None
     try:
-        return float(text)
-    except ValueError as error:
-        option = f"--{field.replace('_', '-')}"
-        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=option) from error
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not math.isfinite(minutes):
+        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=f"--{field.replace('_', '-')}")
+    return minutes
 
 
 def stop(
