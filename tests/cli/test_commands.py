@@ -341,6 +341,8 @@ def test_administration(service: Service) -> None:
     admin.run("key", "revoke", key["id"])
     Shell(service, key["secret"]).run("list", code=3)
     operator.run("tenant", "create", "audio", code=5)
+    assert "cannot be written as JSON" in operator.run("tenant", "set", "audio", "--weight", "nan", code=2).stderr
+    assert "takes a number or 'none'" in operator.run("tenant", "set", "audio", "--max-gpus", "inf", code=2).stderr
 
 
 def test_users_are_added_listed_changed_and_removed(service: Service, weak_passwords: None) -> None:

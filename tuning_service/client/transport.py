@@ -50,6 +50,9 @@ class Transport:
         _check(path)
         if method == "POST":
             options["headers"] = {"Idempotency-Key": str(uuid.uuid4()), **options.get("headers", {})}
+        if "json" in options:
+            options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
+            options["content"] = _encoded(options.pop("json"))
         deadline = time.monotonic() + self._retry_s
         pause = _FIRST_PAUSE_S
         while True:
@@ -96,6 +99,18 @@ def _check(path: str) -> None:
         raise TuningApiError(
             422, {"errors": [{"field": "id", "message": "is empty.", "remedy": "Name what is meant."}]}
         )
+
+
+def _encoded(body: Any) -> str:
+    try:
+        return json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        problem = {
+            "field": "request",
+            "message": f"cannot be written as JSON: {error}.",
+            "remedy": "Use plain numbers.",
+        }
+        raise TuningApiError(422, {"errors": [problem]}) from error
 
 
 def error_from(response: httpx.Response) -> TuningApiError:
