@@ -202,7 +202,7 @@ def test_waiting_has_an_end(service: Service, driver: Driver) -> None:
         client.wait(driver.job_id, timeout_s=0.2, poll_s=0.05)
 
 
-def test_a_service_that_is_elsewhere_is_named_and_gets_no_key() -> None:
+def test_a_service_that_is_elsewhere_is_named() -> None:
     answer = httpx.Response(
         308, headers={"Location": "https://tuning/v1"}, request=httpx.Request("GET", "http://tuning/v1")
     )
