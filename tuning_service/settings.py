@@ -137,6 +137,8 @@ def _problem(name: str, value: Any) -> str:
         return f"use 0 to {_LARGEST_PORT}; 0 is any free port."
     if name in _INTEGERS | _NUMBERS and not (math.isfinite(value) and (value > 0 or (value == 0 and name in _ZERO))):
         return "use a number above zero." if name not in _ZERO else "use 0 or more."
+    if name == "service_url" and value and not value.startswith(("http://", "https://")):
+        return "begin it with http:// or https://."
     if name == "log_format" and value not in _LOG_FORMATS:
         return f"use one of {', '.join(_LOG_FORMATS)}."
     return ""

@@ -183,6 +183,7 @@ def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytes
         ("ARTIFACT_LIMIT_BYTES", "-1", "use 0 or more"),
         ("SPARK_CONF", "[]", "it is no JSON object"),
         ("SPARK_CONF", "{", "cannot be read"),
+        ("SERVICE_URL", "tuning:8765", "begin it with http:// or https://"),
         ("LOG_FORMAT", "xml", "use one of console, json"),
     ],
 )
