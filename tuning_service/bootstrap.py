@@ -186,15 +186,18 @@ def _pool(settings: Settings, store: Store, *, alone: bool) -> Pool:
     """The pool to serve, made when it is new. The embedded service's own master goes before what is stored.
 
     Raises:
-        GiveUp: the pool has another master than the settings, or there can be no such pool.
+        GiveUp: the pool has another master than the settings.
     """
     with store.write() as unit:
         pool = unit.pools.find(settings.pool)
         if pool is None:
-            pool = _possible(Pool(name=settings.pool, master=settings.spark_master, created_at=system_clock()))
+            pool = Pool(name=settings.pool, master=settings.spark_master, created_at=system_clock())
+            problems = pool_problems(pool)
+            if problems:
+                raise GiveUp("; ".join(map(str, problems)))
             unit.pools.add(pool)
         elif alone or not pool.master:
-            pool = _possible(dataclasses.replace(pool, master=settings.spark_master))
+            pool = dataclasses.replace(pool, master=settings.spark_master)
             unit.pools.change(pool)
         elif settings.spark_master not in {pool.master, Settings().spark_master}:
             raise GiveUp(
@@ -202,13 +205,6 @@ def _pool(settings: Settings, store: Store, *, alone: bool) -> Pool:
                 f" name another --pool, or change it: tuning-service pool set {pool.name} --master"
                 f" {settings.spark_master}"
             )
-    return pool
-
-
-def _possible(pool: Pool) -> Pool:
-    problems = pool_problems(pool)
-    if problems:
-        raise GiveUp("; ".join(map(str, problems)))
     return pool
 
 

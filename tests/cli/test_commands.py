@@ -335,9 +335,6 @@ def test_administration(service: Service) -> None:
     admin = Shell(service, secret)
     key = admin.json("key", "create", "second", "--expires-in-days", "2")
     assert key["role"] == "member"
-    for days in ("0", "-1", "nan", "1e300"):
-        refused = admin.run("key", "create", "third", "--expires-in-days", days, code=2).stderr
-        assert "more than 0 days" in refused
     assert "second" in admin.run("key", "list").stdout
     admin.run("key", "revoke", key["id"])
     Shell(service, key["secret"]).run("list", code=3)
