@@ -69,7 +69,7 @@ clean: ## remove the environments and all caches
 # torch goes first, by exact version: every machine then trains with the same build.
 $(STAMP): pyproject.toml Makefile
 	@$(make_venv)
-	@echo "Installing into $(VENV); the first time takes some minutes and about 2 GB."
+	@echo "Installing into $(VENV); the first time takes some minutes and about 4 GB."
 	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check 'torch==2.13.0'
 	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check -e '.[examples,test]'
 	@touch $@

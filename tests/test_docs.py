@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
+from typer.core import TyperGroup
 
 from tests.api.test_access import all_routes
 from tests.rest_service import Service, archive, job_file
+from tuning_service.cli.app import app
 from tuning_service.domain.errors import InvalidRequest
 from tuning_service.domain.job import AlgorithmChoice, Goal, Objective
 from tuning_service.domain.space import Space
@@ -17,16 +20,23 @@ from tuning_service.frameworks import base as frameworks_base
 from tuning_service.logs import FORMATS_FOR, build_parser
 from tuning_service.manager.job_file import JobFile, parse_job_file
 from tuning_service.manager.listing_mgr import JobQuery
+from tuning_service.portal.app import PAGES as PORTAL_PAGES
 from tuning_service.search import base as search_base
 from tuning_service.search.child import build
 from tuning_service.search.messages import AlgorithmSetup
 from tuning_service.search.options import check_choice, describe
+from tuning_service.settings import PREFIX, Settings
+from tuning_service.storage.tables import metadata
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB_FILE = (ROOT / "docs" / "job-file.md").read_text()
 LOGS = (ROOT / "docs" / "logs.md").read_text()
 ALGORITHMS = (ROOT / "docs" / "algorithms.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+READMES = sorted(
+    [*ROOT.glob("examples/*/README.md"), *ROOT.glob("plugins/**/README.md"), ROOT / "benchmarks" / "README.md"]
+)
+COMMAND = typer.main.get_command(app)
 
 
 def blocks(text: str, language: str) -> list[list[list[str]]]:
@@ -217,3 +227,88 @@ def test_what_a_page_points_to_is_there(page):
             assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
     for path in re.findall(r"`((?:tests|deploy|examples|migrations|benchmarks|docs)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def found_command(words: list[str]):
+    """The command that a line names; `logs JOB` is short for `logs show JOB`."""
+    command = COMMAND
+    for word in words:
+        if not isinstance(command, TyperGroup):
+            break
+        command = command.commands["show" if command.name == "logs" and word not in command.commands else word]
+    return command
+
+
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_a_page_names_are_there_with_their_options(page):
+    text = page.read_text().replace("\\\n", " ")
+    for line in re.findall(r"(?<![\w/-])tuning-service ([a-z][^`'\n#|&;)]*)", text):
+        words = line.split()
+        command = found_command(words)
+        known = {option for param in command.params for option in [*param.opts, *param.secondary_opts]} | {"--help"}
+        used = {word.partition("=")[0].rstrip(".,:") for word in words if re.match(r"--?[a-z]", word)}
+        assert used <= known, f"{page.name}: tuning-service {line}"
+
+
+def leaves(group: TyperGroup) -> set[str]:
+    return {
+        f"{name} {leaf}" if leaf else name
+        for name, command in group.commands.items()
+        for leaf in (command.commands if isinstance(command, TyperGroup) else [""])
+    }
+
+
+def test_the_page_on_the_command_line_has_every_command():
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    cells = re.findall(r"^\| (`[a-z].*?) \|", page, re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`([a-z-]+(?: [a-z-]+)?)", cell)]
+    assert sorted(listed) == sorted(leaves(COMMAND))
+
+
+def test_settings_and_variables_of_executors_are_told_and_there():
+    settings = {PREFIX + name.upper() for name in Settings.__slots__}
+    pages = "\n".join(page.read_text() for page in PAGES)
+    assert set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", pages)) <= settings
+    code = "\n".join(path.read_text() for path in (ROOT / "tuning_service").rglob("*.py"))
+    read = set(re.findall(r'environ\.get\(\s*"(TUNING_[A-Z_]+)"', code)) | {"TUNING_DATA_DIR"}
+    assert {"TUNING_WORK_DIR", "TUNING_DELIVERY_S", "TUNING_URL"} <= read
+    assert [name for name in sorted(read) if f"`{name}`" not in pages] == []
+
+
+def test_every_page_of_the_portal_is_in_its_table():
+    page = (ROOT / "docs" / "portal.md").read_text()
+    listed = set(re.findall(r"^\| [^|]* \| `(/[^`]*)` \|", page, re.MULTILINE))
+    paths = {path.replace("{job_id}", "JOB").replace("{number}", "N") for path, _ in PORTAL_PAGES}
+    assert {path.partition("?")[0] for path in listed} == paths
+
+
+def test_the_map_of_the_code_is_true():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = {name for name in re.findall(r"`([\w*-][\w./*-]*)`", text) if "/" in name or name.endswith(".py")}
+    places = (ROOT, ROOT / "tuning_service", ROOT / "tuning_service" / "portal")
+    assert len(named) > 80
+    assert [n for n in sorted(named - {"base.py"}) if not any(list(p.glob(n.rstrip("/"))) for p in places)] == []
+    packages = {path.parent.name for path in (ROOT / "tuning_service").glob("*/__init__.py")}
+    assert [package for package in sorted(packages) if f"`{package}/`" not in text] == []
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text[text.index("| Tables |") :], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"\w+", row)} == set(metadata.tables)
+
+
+def test_every_page_is_reached_from_the_readme():
+    text = (ROOT / "README.md").read_text()
+    assert [page.name for page in ROOT.glob("docs/*.md") if f"](docs/{page.name})" not in text] == []
+
+
+def test_the_readme_shows_the_job_file_of_the_example():
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    example = (ROOT / "examples" / "digits_pytorch" / "job.yaml").read_text()
+    assert yaml.safe_load(shown) == yaml.safe_load(example)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_job_files_in_pages_can_be_read(page):
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for block in map(yaml.safe_load, blocks):
+        file = parse_job_file(job_file("0" * 64) | block)
+        if "space" in block:
+            file.to_spec()

@@ -1,6 +1,7 @@
 """What a deployment sets. Read once, at start; components get what concerns them and never this whole."""
 
 import ipaddress
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -78,9 +79,9 @@ class Settings:
         """Settings from the environment; `options` that are not None go before it.
 
         Raises:
-            GiveUp: a variable does not parse, or is none of ours.
+            GiveUp: a variable does not parse, or is none of ours; or what it or an option says cannot be.
         """
-        known = {f.name: f for f in fields(cls)}
+        known = {f.name for f in fields(cls)}
         values: dict[str, Any] = {}
         for variable, text in environment.items():
             if not variable.startswith(PREFIX):
@@ -92,7 +93,11 @@ class Settings:
                 values[name] = _parse(name, text)
             except ValueError as error:
                 raise GiveUp(f"{variable}={text!r} cannot be read: {error}") from error
-        return cls(**values | {name: value for name, value in options.items() if value is not None})
+        values |= {name: value for name, value in options.items() if value is not None}
+        for name, value in values.items():
+            if problem := _problem(name, value):
+                raise GiveUp(f"{PREFIX}{name.upper()} (or the option) is {value!r}: {problem}")
+        return cls(**values)
 
 
 _INTEGERS = frozenset(
@@ -121,15 +126,36 @@ _NUMBERS = frozenset(
         "session_lifetime_s",
     }
 )
+_ZERO = frozenset({"port", "artifact_limit_bytes"})  # where it has a meaning
+_LARGEST_PORT = 65535
+_LOG_FORMATS = ("console", "json")
+
+
+def _problem(name: str, value: Any) -> str:
+    """What to do about a value that cannot be, or ""."""
+    if name == "port" and not 0 <= value <= _LARGEST_PORT:
+        return f"use 0 to {_LARGEST_PORT}; 0 is any free port."
+    if name in _INTEGERS | _NUMBERS and not (math.isfinite(value) and (value > 0 or (value == 0 and name in _ZERO))):
+        return "use a number above zero." if name not in _ZERO else "use 0 or more."
+    if name == "service_url" and value and not value.startswith(("http://", "https://")):
+        return "begin it with http:// or https://."
+    if name == "log_format" and value not in _LOG_FORMATS:
+        return f"use one of {', '.join(_LOG_FORMATS)}."
+    return ""
 
 
 def _parse(name: str, text: str) -> Any:
-    if name in _INTEGERS:
-        return int(text)
-    if name in _NUMBERS:
-        return float(text)
+    if name in _INTEGERS | _NUMBERS:
+        kind, words = (int, "a whole number") if name in _INTEGERS else (float, "a number")
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"write {words}") from None
     if name in {"spark_conf", "environments"}:
-        return {str(key): str(value) for key, value in orjson.loads(text).items()}
+        found = orjson.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError('it is no JSON object, as in {"name": "value"}')
+        return {key: str(value) for key, value in found.items()}
     if name == "trusted_proxies":
         return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
     if name == "local_gpus":

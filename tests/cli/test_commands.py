@@ -93,7 +93,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     assert (changed["name"], changed["spec"]["budget"]["trials"], changed["spec"]["budget"]["minutes"]) == (
         *("longer", 3, 2.5),
     )
-    assert "'minutes': None" in shell.run("change", job_id, "--minutes", "none").stdout
+    assert "budget: trials=3 parallel=1 failures=10\n" in shell.run("change", job_id, "--minutes", "none").stdout
     assert "neither a number nor none" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
     assert "at least one thing" in shell.run("change", job_id, code=2).stderr
     driver.add_trial(2).claim()
@@ -152,6 +152,11 @@ def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Pa
     driver.set_status(JobStatus.COMPLETED)
     assert "has completed" in shell.run("stop", driver.job_id, code=5).stderr
     shell.run("tenant", "list", code=3)
+    assert "id: is empty. Name what is meant." in shell.run("show", "", code=2).stderr
+    assert "leave out TRIAL" in shell.run("trials", driver.job_id, "--csv", "--limit", "1", code=2).stderr
+    assert "neither a number nor none" in shell.run("change", driver.job_id, "--minutes", "nan", code=2).stderr
+    assert "No job is like that." in shell.run("list", "--status", "failed").stderr
+    assert "no key has" in Shell(service, "tsk_ü").run("list", code=3).stderr
     stranger = Shell(service, "tsk_x.y").run("list", code=3).stderr
     assert "not known" in stranger
     assert "TUNING_API_KEY" in stranger
@@ -165,6 +170,40 @@ def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytes
     result = shell.run("list", "--url", "http://127.0.0.1:9", code=6)
     assert "cannot be reached" in result.stderr
     assert "tuning-service serve" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("PORTT", "1", "TUNING_SERVICE_PORTT is no setting of this service; see deploy/env.example."),
+        ("PORT", "x", "TUNING_SERVICE_PORT='x' cannot be read"),
+        ("PORT", "99999", "use 0 to 65535"),
+        ("HEARTBEAT_S", "0", "use a number above zero"),
+        ("SILENT_S", "nan", "use a number above zero"),
+        ("ALGORITHM_PROCESSES", "-1", "use a number above zero"),
+        ("ARTIFACT_LIMIT_BYTES", "-1", "use 0 or more"),
+        ("SPARK_CONF", "[]", "it is no JSON object"),
+        ("SPARK_CONF", "{", "cannot be read"),
+        ("SERVICE_URL", "tuning:8765", "begin it with http:// or https://"),
+        ("LOG_FORMAT", "xml", "use one of console, json"),
+    ],
+)
+def test_a_service_that_cannot_start_says_what_to_set(tmp_path: Path, name: str, text: str, told: str) -> None:
+    result = CliRunner().invoke(app, ["serve", "--data-dir", str(tmp_path)], env={f"TUNING_SERVICE_{name}": text})
+    assert (result.exit_code, told in result.stderr) == (1, True), (result.output, result.exception)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("nonsense", "URL cannot be read; use sqlite:///FILE or postgresql://"),
+        ("mysql://a", "The database 'mysql' is not supported"),
+        ("sqlite:////dev/null/a", "The database cannot be reached"),
+    ],
+)
+def test_a_database_that_is_none_is_told(option: str, told: str) -> None:
+    result = CliRunner().invoke(app, ["db", "upgrade", "--database-url", option])
+    assert (result.exit_code, told in result.stderr) == (1, True), (result.output, result.exception)
 
 
 def test_show_says_where_a_job_is_going_only_when_it_is_going_somewhere(shell: Shell, driver: Driver) -> None:
@@ -301,6 +340,8 @@ def test_administration(service: Service) -> None:
     admin.run("key", "revoke", key["id"])
     Shell(service, key["secret"]).run("list", code=3)
     operator.run("tenant", "create", "audio", code=5)
+    assert "cannot be written as JSON" in operator.run("tenant", "set", "audio", "--weight", "nan", code=2).stderr
+    assert "takes a number or 'none'" in operator.run("tenant", "set", "audio", "--max-gpus", "inf", code=2).stderr
 
 
 def test_users_are_added_listed_changed_and_removed(service: Service, weak_passwords: None) -> None:

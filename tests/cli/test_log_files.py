@@ -58,4 +58,4 @@ def test_wrong_use_is_refused():
     code, _, complaint = run("explain", "-", "--pattern", "%{FLAOT:x}")
     assert (code, "--pattern 1" in complaint, "column 1" in complaint) == (2, True, True)
     code, _, complaint = run("explain", "no-such-file.log")
-    assert (code, "no-such-file.log" in complaint) == (1, True)
+    assert (code, "no-such-file.log" in complaint) == (2, True)

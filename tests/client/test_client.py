@@ -14,6 +14,7 @@ from tests.rest_service import TRAIN, Driver, Service, job_file
 from tests.waiting import wait_for
 from tuning_service.client import BadJobFile, ServiceUnreachable, TuningApiError, TuningClient, calls
 from tuning_service.client.job_files import load_job_file
+from tuning_service.client.transport import error_from
 from tuning_service.domain.state import JobStatus
 
 JOB_YAML = """
@@ -191,6 +192,13 @@ def test_waiting_survives_a_restart(service: Service, driver: Driver) -> None:
 def test_waiting_has_an_end(service: Service, driver: Driver) -> None:
     with service.client() as client, pytest.raises(TimeoutError, match="is running"):
         client.wait(driver.job_id, timeout_s=0.2, poll_s=0.05)
+
+
+def test_a_service_that_is_elsewhere_is_named() -> None:
+    answer = httpx.Response(
+        308, headers={"Location": "https://tuning/v1"}, request=httpx.Request("GET", "http://tuning/v1")
+    )
+    assert "http://tuning/v1 is answered from elsewhere: https://tuning/v1." in str(error_from(answer))
 
 
 def test_nobody_there_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:

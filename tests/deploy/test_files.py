@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
-from click import Group
+from typer.core import TyperGroup
 
 from tests.deploy import compose
 from tuning_service.cli.app import app
@@ -32,7 +32,7 @@ def is_command(words: list[str]) -> None:
     """Fails unless the words are a command of ours with options that it has."""
     assert words[0] == "tuning-service"
     command, rest = COMMAND, words[1:]
-    while isinstance(command, Group):
+    while isinstance(command, TyperGroup):
         assert rest[0] in command.commands, words
         command, rest = command.commands[rest[0]], rest[1:]
     command.make_context("", list(rest), resilient_parsing=False).close()

@@ -1,5 +1,6 @@
 """The prototxt example, as its job file has it."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tuning_service.frameworks import frameworks
 from tuning_service.frameworks.base import ProgramFiles
 from tuning_service.logs import build_parser
 from tuning_service.manager.job_file import parse_job_file
+from tuning_service.runner import bundle
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits_caffe"
 TEXTS = {path.name: path.read_text() for path in EXAMPLE.glob("*.prototxt")}
@@ -47,12 +49,16 @@ def test_what_the_job_asks_for_is_what_its_log_says(spec):
     assert [(one.metric, one.step, one.value) for one in readings] == [(spec.objective.metric, 100, 0.975)]
 
 
-def test_the_data_is_what_the_net_expects(tmp_path):
+def test_the_data_comes_with_the_program_and_is_what_the_net_expects(tmp_path):
+    named = re.findall(r'source: "(.*?)"', TEXTS["net.prototxt"])
+    assert set(named) <= set(bundle.list_files(bundle.pack(EXAMPLE)))
     script = tmp_path / "make_data.py"
     script.write_text((EXAMPLE / "make_data.py").read_text())
     runpy.run_path(str(script))
     for name, count in (("train", 1437), ("test", 360)):
-        with np.load(tmp_path / f"{name}.npz") as data:
+        with np.load(tmp_path / f"{name}.npz") as made, np.load(EXAMPLE / f"{name}.npz") as data:
+            assert (data["data"] == made["data"]).all()
+            assert (data["label"] == made["label"]).all()
             assert data["data"].shape == (count, 1, 8, 8)
             assert data["data"].dtype == np.uint8
             assert set(data["label"]) == set(range(10))

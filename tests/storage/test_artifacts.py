@@ -7,13 +7,18 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuning_service.domain.errors import NotFound, TryAgain
+from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
 from tuning_service.storage.artifacts import ArtifactStore
 
 
 @pytest.fixture
 def artifacts(tmp_path):
     return ArtifactStore(str(tmp_path / "artifacts"))
+
+
+def test_a_store_of_an_unknown_kind_is_refused_with_its_address():
+    with pytest.raises(GiveUp, match="'nonsense://a' cannot be used: Protocol not known"):
+        ArtifactStore("nonsense://a")
 
 
 def files_below(folder):

@@ -26,7 +26,7 @@ _Name = Annotated[str, Query(max_length=64)]
 async def _filters(
     status: Annotated[list[JobStatus] | None, Query(description="Only these; may be repeated")] = None,
     search: Annotated[
-        str, Query(max_length=200, description="Part of the job's name or id, or of its key's name, in either case")
+        str, Query(max_length=200, description="Part of the job's name or id, or of its owner's name, in either case")
     ] = "",
     framework: _Name = "",
     algorithm: _Name = "",

@@ -7,10 +7,10 @@ import typer
 from typer.core import TyperGroup
 
 OK, JOB_FAILED, INVALID, DENIED, NOT_FOUND, CONFLICT, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
-TABLE = """Exit codes: 0 all went well · 1 the job failed or was stopped (submit --watch, show --exit-code), or the
-service answered with a fault of its own · 2 wrong usage or an invalid request · 3 no valid key, or it does not allow
-that · 4 no such object · 5 the object's state does not allow it · 6 the service cannot be reached or is not ready ·
-130 interrupted"""
+TABLE = """Exit codes: 0 all went well · 1 the job failed or was stopped (submit --watch, show --exit-code), a check
+failed, or the service could not start or answered with a fault of its own · 2 wrong usage or an invalid request · 3 no
+valid key, or it does not allow that · 4 no such object · 5 the object's state does not allow it · 6 the service cannot
+be reached or is not ready · 130 interrupted"""
 _BY_STATUS = {
     0: UNREACHABLE,
     400: INVALID,

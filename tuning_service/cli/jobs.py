@@ -1,5 +1,6 @@
 """Commands about jobs: submit, list, show, change, stop, resume, delete."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -78,9 +79,7 @@ def submit(
 
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="Only these: running, completed, failed, stopped …")] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Part of the job's name or id, or of the name of the key that submitted it.")
-    ] = None,
+    search: Annotated[str | None, typer.Option(help="Part of the job's name or id, or of its owner's name.")] = None,
     framework: Annotated[str | None, typer.Option(help="Only jobs of this framework.")] = None,
     algorithm: Annotated[str | None, typer.Option(help="Only jobs with this algorithm.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only jobs in this pool.")] = None,
@@ -110,7 +109,9 @@ def list_jobs(
         )
         for job in jobs
     )
-    output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, "There are no jobs."))
+    filtered = any((status, search, framework, algorithm, pool))
+    none = "No job is like that." if filtered else "There are no jobs."
+    output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, none))
 
 
 def _best_cell(progress: output.JsonDict) -> object:
@@ -227,17 +228,20 @@ def change(
         raise typer.BadParameter("Name at least one thing to change.")
     with connect(url, key) as client:
         job = client.change(job_id, name=name, **budget)
-    output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget {job['spec']['budget']}.")
+    budget_text = output.cell(job["spec"]["budget"])
+    output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget: {budget_text}")
 
 
 def _minutes(text: str, field: str) -> float | None:
     if text == "none":
         return None
     try:
-        return float(text)
-    except ValueError as error:
-        option = f"--{field.replace('_', '-')}"
-        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=option) from error
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not math.isfinite(minutes):
+        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=f"--{field.replace('_', '-')}")
+    return minutes
 
 
 def stop(

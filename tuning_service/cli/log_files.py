@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
@@ -75,8 +76,16 @@ def _read(file: str, parser: Any) -> tuple[int, int, bool]:
     """Hand the whole file to the parser; its size in bytes and in lines, and whether it begins like no text."""
     if file == "-":
         return _feed(sys.stdin.buffer, parser)
-    with open(file, "rb") as stream:  # noqa: PTH123  # its errors name the file as it was written
-        return _feed(stream, parser)
+    from tuning_service.domain.errors import FieldProblem, InvalidRequest
+
+    try:
+        with Path(file).open("rb") as stream:
+            return _feed(stream, parser)
+    except OSError as error:
+        problem = FieldProblem(
+            field="FILE", message=f"{file} cannot be read: {error.strerror}.", remedy="Name a log file."
+        )
+        raise InvalidRequest(problem) from error
 
 
 def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int, bool]:

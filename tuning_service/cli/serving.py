@@ -18,7 +18,8 @@ DatabaseUrl = Annotated[
     str | None, typer.Option(help="sqlite:///FILE or postgresql://… [default: SQLite in the data folder]")
 ]
 ArtifactsUrl = Annotated[
-    str | None, typer.Option(help="Where programs and logs go: a folder, s3://… [default: in the data folder]")
+    str | None,
+    typer.Option(help="Where programs, logs and artifacts go: a folder, s3://… [default: in the data folder]"),
 ]
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one. [default: 8765]")]

@@ -1,5 +1,6 @@
 """Commands about tenants: create, list, show, set."""
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -150,8 +151,10 @@ def _number(name: str, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         option = "--" + name.replace("_", "-")
-        raise typer.BadParameter(f"{option} takes a number or 'none', not {text!r}") from None
+        raise typer.BadParameter(f"{option} takes a number or 'none', not {text!r}")
     return int(number) if number.is_integer() else number
 
 

@@ -44,6 +44,10 @@ def trials(
     as_json: AsJson = False,
 ) -> None:
     """List a job's trials, or show one of them."""
+    if as_csv and (number is not None or status is not None or limit is not None or sort != "number"):
+        raise typer.BadParameter(
+            "It prints all trials: leave out TRIAL, --sort, --status, --limit.", param_hint="--csv"
+        )
     with connect(url, key) as client:
         if as_csv:
             for piece in client.trials_csv(job_id):

@@ -26,15 +26,17 @@ class Transport:
 
     def __init__(self, url: str | None, api_key: str | None, *, timeout_s: float, retry_s: float) -> None:
         self.url = (url or os.environ.get("TUNING_URL") or DEFAULT_URL).rstrip("/")
-        key = api_key or os.environ.get("TUNING_API_KEY") or ""
+        key = (api_key or os.environ.get("TUNING_API_KEY") or "").strip()
+        if not key.isascii() or not key.isprintable():
+            raise TuningApiError(401, {"detail": "The API key is none: it has characters that no key has."})
         self._retry_s = retry_s
         headers = {"User-Agent": "tuning-service-client"}
         if key:
-            headers["Authorization"] = f"Bearer {key.strip()}"
+            headers["Authorization"] = f"Bearer {key}"
         try:
             self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
-        except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as error:
-            raise ServiceUnreachable(self.url, f"the address or the key is malformed: {error}") from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ServiceUnreachable(self.url, f"the address is malformed: {error}") from error
 
     def close(self) -> None:
         self._http.close()
@@ -45,8 +47,12 @@ class Transport:
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The answer, whole. Raises TuningApiError."""
+        _check(path)
         if method == "POST":
             options["headers"] = {"Idempotency-Key": str(uuid.uuid4()), **options.get("headers", {})}
+        if "json" in options:
+            options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
+            options["content"] = _encoded(options.pop("json"))
         deadline = time.monotonic() + self._retry_s
         pause = _FIRST_PAUSE_S
         while True:
@@ -74,6 +80,7 @@ class Transport:
         self, path: str, params: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> Iterator[httpx.Response]:
         """An answer that is read as it comes. Raises TuningApiError, also when the connection breaks meanwhile."""
+        _check(path)
         # Silence is no fault here: nothing may happen for long; the service's heartbeats keep event streams alive.
         timeout = httpx.Timeout(10.0, read=60.0)
         try:
@@ -86,8 +93,33 @@ class Transport:
             raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
 
 
+def _check(path: str) -> None:
+    """Raises TuningApiError where an empty id would make another address of it, that of a list perhaps."""
+    if "" in path.removeprefix("/").split("/"):
+        raise TuningApiError(
+            422, {"errors": [{"field": "id", "message": "is empty.", "remedy": "Name what is meant."}]}
+        )
+
+
+def _encoded(body: Any) -> str:
+    try:
+        return json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        problem = {
+            "field": "request",
+            "message": f"cannot be written as JSON: {error}.",
+            "remedy": "Use plain numbers.",
+        }
+        raise TuningApiError(422, {"errors": [problem]}) from error
+
+
 def error_from(response: httpx.Response) -> TuningApiError:
     """The problem document of an answer, or what can be told without one."""
+    if response.is_redirect:
+        # A proxy that wants HTTPS, mostly. Not followed: the key is for the address that was named.
+        elsewhere = response.headers.get("Location", "")
+        detail = f"{response.url} is answered from elsewhere: {elsewhere}. Use that address of the service."
+        return TuningApiError(response.status_code, {"title": "The service is elsewhere", "detail": detail})
     try:
         problem = response.json()
     except ValueError:

@@ -44,7 +44,7 @@ class TpeOptions(Options):
 
 @algorithm(
     "tpe",
-    summary="Learns where good values lie, parameter by parameter. A good default: quick, at home in conditions.",
+    summary="Learns where good values lie, parameter by parameter. Quick, and at home in conditions.",
     options=TpeOptions,
 )
 class Tpe(HPTAlgorithm):

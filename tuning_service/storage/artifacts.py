@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import fsspec
 
-from tuning_service.domain.errors import NotFound, TryAgain
+from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _NO_ROOM_LEFT = "The service has no room to store this."
@@ -27,8 +27,15 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str) -> None:
-        """`url` as fsspec takes it: a path, s3://bucket/folder …"""
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        """`url` as fsspec takes it: a path, s3://bucket/folder …
+
+        Raises:
+            GiveUp: of a kind that it does not know, or whose package is not installed.
+        """
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise GiveUp(f"The artifact store {url!r} cannot be used: {error}") from error
         if "file" in self._fs.protocol:
             # The only ones with folders to make; s3fs hands an option that it does not know on, to its failure.
             self._fs = fsspec.filesystem("file", auto_mkdir=True)

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from tuning_service.domain.errors import GiveUp
@@ -23,7 +23,11 @@ def open_engine(url: str) -> Engine:
     Raises:
         GiveUp: the URL is of neither kind.
     """
-    backend = make_url(url).get_backend_name()
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError as error:  # whose message has the URL, and so a password perhaps
+        message = "The database's URL cannot be read; use sqlite:///FILE or postgresql://user:password@host/name."
+        raise GiveUp(message) from error
     if backend == "postgresql":
         return create_engine(make_url(url).set(drivername="postgresql+psycopg"), pool_size=20, pool_pre_ping=True)
     if backend == "sqlite":
