@@ -9,7 +9,9 @@ from tests.plugins import plugin_files, prepared, write
 from tests.search.test_host import is_alive, search, setup, wait_until
 from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.trial import Recommendation
 from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSetup
+from tuning_service.search.plugins import process
 from tuning_service.search.plugins.limits import PluginLimits
 
 LIMITS = PluginLimits(memory_bytes=2**30, answer_s=30, pause_s=0.01)
@@ -142,9 +144,31 @@ def test_a_hundred_megabytes_are_read_and_the_end_is_kept(session):
     assert len(error.explanation) < 10_000
 
 
+@pytest.mark.parametrize("then", ["pass", "while True: pass"])
+def test_a_plugin_that_fills_its_folder_is_ended_and_the_folder_is_gone(tmp_path, then):
+    fills = f"for i in range(40): open(f'cache{{i}}', 'wb').write(bytes(2**20))\nprint(os.getcwd())\n{then}"
+    with Opened(PluginLimits(answer_s=30, pause_s=0.01, folder_bytes=2**25)) as host:
+        plugin = prepared(write(tmp_path, plugin_files(fills)))
+        error = failure(host.open("job", plugin_setup(), lambda: plugin))
+        assert "its process died three times: its files had more than 0.0312 GiB." in error.message
+        assert not Path(error.explanation.splitlines()[-1]).exists()
+
+
 @pytest.mark.parametrize("statements", ["sys.stdout.close(); sys.stderr.close()", "os.close(1); os.close(2)"])
 def test_closed_standard_streams_do_no_harm(session, statements):
     assert len(search(session(f"if not self.seen: {statements}"), 3)) == 3
+
+
+def test_a_plugin_that_stops_its_supervisor_is_ended_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_END_S", 0.5)
+    pids = tmp_path / "pids"
+    stops = (
+        f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}} {{os.getppid()}} ')\nos.kill(os.getppid(), signal.SIGSTOP)"
+    )
+    with Opened(PluginLimits(answer_s=1, pause_s=0.01)) as host:
+        plugin = prepared(write(tmp_path / "plugin", plugin_files(f"{stops}\nwhile True: pass")))
+        assert "it gave no answer within 1 s" in failure(host.open("job", plugin_setup(), lambda: plugin)).message
+    assert not [pid for pid in pids.read_text().split() if is_alive(int(pid))]
 
 
 def test_closing_all_its_files_ends_it(session):
@@ -168,9 +192,41 @@ def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, tmp_path):
     wait_until(lambda: not is_alive(pid))
 
 
-def test_what_it_sends_besides_answers_is_no_answer(session):
-    sends = "for fd in range(3, 12):\n    try: os.write(fd, b'rubbish\\n')\n    except OSError: pass"
-    assert "its process died three times: what it sent is no answer" in failure(session(sends)).message
+# Finds its channel to the service, sends what it likes, and is gone.
+SHOUT = """
+import stat
+def shout(line):
+    for fd in range(3, 12):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.write(fd, line + b'\\n')
+                break
+        except OSError:
+            pass
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("line", ["b'rubbish'", "b'[' * 100_000"])
+def test_what_it_sends_besides_answers_is_no_answer(session, line):
+    sends = session(f"shout({line})", top=SHOUT)
+    assert "its process died three times: what it sent is no answer" in failure(sends).message
+
+
+@pytest.mark.parametrize("line", ["{}", '{"recommendation":[0,NaN]}'])
+def test_a_recommendation_that_is_none_is_told(session, line):
+    one = session(f"type(self).recommend = lambda self: shout(b'{line}')", top=SHOUT)
+    history = search(one, 2)
+    with pytest.raises(AlgorithmFailed, match="Plug-in mine 1.0.0 failed: what it sent is no recommendation"):
+        one.recommend(history).result(60)
+
+
+def test_a_recommendation_may_have_numpys_numbers(session):
+    recommends = "Recommendation(number=numpy.int64(1), loss=numpy.float32(0.5))"
+    top = "import numpy\nfrom tuning_service.domain.trial import Recommendation"
+    one = session(f"type(self).recommend = lambda self: {recommends}", top=top)
+    history = search(one, 2)
+    assert one.recommend(history).result(60) == Recommendation(number=1, loss=0.5)
 
 
 def test_others_are_untouched_while_a_plugin_hangs_and_dies(session, host):

@@ -28,8 +28,14 @@ from tuning_service.search.process import ChildDied, ChildTimedOut
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_MOST_ANSWER = 32 * 2**20
+# What is read of it may take twenty times as much memory here.
+_MOST_ANSWER = 8 * 2**20
 _PIECE = 65_536
+_BLOCK = 4096
+# How often its folder is looked at while an answer is awaited.
+_LOOK_S = 1.0
+# How long its end may take once it is told, before it is ended over its supervisor's head.
+_END_S = 5.0
 
 
 class PluginProcess:
@@ -175,11 +181,12 @@ class _Running:
         try:
             self._send(line, deadline)
             answer = json.loads(self._receive(deadline))
+            self._check_folder()
         except TimeoutError:
             raise ChildTimedOut from None
         except (OSError, EOFError):
             raise ChildDied(self._how_it_ended()) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ChildDied("what it sent is no answer") from None
         if not isinstance(answer, dict):
             raise ChildDied("what it sent is no answer")
@@ -194,14 +201,27 @@ class _Running:
         assert self._channel is not None
         data = bytearray()
         while not data.endswith(b"\n"):
-            self._channel.settimeout(max(0.001, deadline - time.monotonic()))
-            piece = self._channel.recv(_PIECE)
+            left = deadline - time.monotonic()
+            self._channel.settimeout(max(0.001, min(_LOOK_S, left)))
+            try:
+                piece = self._channel.recv(_PIECE)
+            except TimeoutError:
+                if left <= _LOOK_S:
+                    raise
+                self._check_folder()
+                continue
             if not piece:
                 raise EOFError
             data += piece
             if len(data) > _MOST_ANSWER:
                 raise ValueError("too long")
         return bytes(data)
+
+    def _check_folder(self) -> None:
+        """Raises ChildDied when it has filled its folder: the disk is everybody's."""
+        most = self._limits.folder_bytes
+        if _bytes_below(self._folder, most) > most:
+            raise ChildDied(f"its files had more than {most / 2**30:.3g} GiB")
 
     def _drain(self, output: int) -> None:
         """Read what is printed, so that it blocks nobody, and keep the end."""
@@ -249,12 +269,26 @@ class _Running:
         training = self._training
         if training is not None:
             training.kill()
+            if not _readable(_END_S, training.control):  # the plug-in has stopped who watches over it
+                os.kill(self._supervisor.pid, signal.SIGKILL)
             training.read_exit()
             self._training_ended()
         if self._channel is not None:
             self._channel.close()
         self._supervisor.close()
         shutil.rmtree(Path(self._folder), ignore_errors=True)
+
+
+def _bytes_below(folder: str, enough: int) -> int:
+    """What the files in `folder` take on the disk, a block each at least, counted not far beyond `enough`."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # it was removed meanwhile
+                total += max(_BLOCK, (Path(root) / name).lstat().st_blocks * 512)
+        if total > enough:
+            break
+    return total
 
 
 def _readable(timeout_s: float, *sockets: socket.socket) -> list[socket.socket]:
