@@ -217,7 +217,7 @@ def test_what_it_sends_besides_answers_is_no_answer(session, line):
 def test_a_recommendation_that_is_none_is_told(session, line):
     one = session(f"type(self).recommend = lambda self: shout(b'{line}')", top=SHOUT)
     history = search(one, 2)
-    with pytest.raises(AlgorithmFailed, match="Plug-in mine 1.0.0 failed: what it sent is no recommendation"):
+    with pytest.raises(AlgorithmFailed, match="failed: what it sent is no recommendation"):
         one.recommend(history).result(60)
 
 
