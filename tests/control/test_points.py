@@ -95,6 +95,13 @@ def test_where_constraints_leave_next_to_nothing_the_algorithm_begins_at_the_poi
     assert len({t.params["x"] for t in house.trials(job)}) == 4
 
 
+def test_a_sliver_that_holds_one_point_alone_ends_with_that_reason(house):
+    house.controller(cluster(house))
+    space = Space.from_dict({name: {"type": "float", "min": 0, "max": 1} for name in "xy"}, ["x + y == 1"])
+    ended = house.until_status(submit(house, budget=Budget(trials=9), space=space), JobStatus.COMPLETED)
+    assert ended.reason == "random found no further configuration that the constraints allow."
+
+
 def test_points_that_come_while_a_job_runs_are_taken_next_and_may_repeat_a_trial(house):
     backend = cluster(house, slots=1)
     backend.go_on.clear()

@@ -91,6 +91,7 @@ RUBBISH = [
     ("import numpy; return [Suggestion(params={'lr': numpy.float64(0.1)})]", "a float64; convert it with .item()"),
     ("return super()._suggest(count + 3, pending)", "returned 10 suggestions where 7 were asked for"),
     ("[0] * 10**10", "MemoryError (its memory is limited)"),
+    ("raise ValueError('e' * 10**7)", "ValueError: eee"),
 ]
 
 
@@ -98,7 +99,7 @@ def test_rubbish_is_told_each_time_by_the_same_process(session, host):
     one = session("\n".join(f"if count == {i}: {does}" for i, (does, _) in enumerate(RUBBISH, 1)))
     for count, (_, told) in enumerate(RUBBISH, 1):
         assert told in failure(one, count).message
-    assert len(one.ask(9, [], []).result(60)) == 9
+    assert len(one.ask(10, [], []).result(60)) == 10
     assert len(host.pids()) == 1
 
 

@@ -199,8 +199,9 @@ def _search(
 
 
 def _exhausted(state: JobState) -> str:
-    if not sum(state.counts.values()):
-        return f"{state.job.spec.algorithm.name} found no configuration that the constraints allow."
+    spec, made = state.job.spec, sum(state.counts.values())
+    if not made or (spec.space.constraints and any(parameter.size is None for parameter in spec.space)):
+        return f"{spec.algorithm.name} found no{' further' * bool(made)} configuration that the constraints allow."
     return "Every configuration has been tried."
 
 

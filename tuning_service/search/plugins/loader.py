@@ -116,7 +116,7 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
     reason = error.message if isinstance(error, TuningError) else _in_words(error)
     if isinstance(error, MemoryError):
         reason += " (its memory is limited)"
-    return reason[:1000], "\n".join(_own_lines(error, folder)[-_MOST_LINES:])
+    return reason[:1000], "\n".join(line[:1000] for line in _own_lines(error, folder)[-_MOST_LINES:])
 
 
 def _in_words(error: BaseException) -> str:
