@@ -92,6 +92,8 @@ RUBBISH = [
     ("return super()._suggest(count + 3, pending)", "returned 10 suggestions where 7 were asked for"),
     ("[0] * 10**10", "MemoryError (its memory is limited)"),
     ("raise ValueError('e' * 10**7)", "ValueError: eee"),
+    ("return [Suggestion(params=None)]", "its suggestion's params are a NoneType, not {name: value}"),
+    ("return [Suggestion(params={1: 0.1})]", "it suggested a value for 1, which is no name"),
 ]
 
 
@@ -99,8 +101,15 @@ def test_rubbish_is_told_each_time_by_the_same_process(session, host):
     one = session("\n".join(f"if count == {i}: {does}" for i, (does, _) in enumerate(RUBBISH, 1)))
     for count, (_, told) in enumerate(RUBBISH, 1):
         assert told in failure(one, count).message
-    assert len(one.ask(10, [], []).result(60)) == 10
+    assert len(one.ask(12, [], []).result(60)) == 12
     assert len(host.pids()) == 1
+
+
+def test_a_constructor_that_forgets_its_base_is_told(host, tmp_path):
+    files = plugin_files()
+    files["mine.py"] = files["mine.py"].replace("super().__init__(*arguments, **named)", "pass")
+    plugin = prepared(write(tmp_path, files))
+    assert "call super().__init__ first" in failure(host.open("job", plugin_setup(), lambda: plugin)).message
 
 
 def test_too_few_end_the_search(session):
