@@ -6,13 +6,16 @@ runs, and the end of it kept.
 """
 
 import contextlib
+import fcntl
 import json
 import os
+import select
 import selectors
 import shutil
 import signal
 import socket
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -129,6 +132,7 @@ class _Running:
         self._training: Training | None = None
         self._channel: socket.socket | None = None
         self._reader: threading.Thread | None = None
+        self._reading = threading.Lock()
         self._kept = bytearray()
         self._dropped = 0
         self._killed = False
@@ -225,18 +229,32 @@ class _Running:
 
     def _drain(self, output: int) -> None:
         """Read what is printed, so that it blocks nobody, and keep the end."""
+        waiting = select.poll()
+        waiting.register(output, select.POLLIN)
         with contextlib.suppress(OSError):
-            while piece := os.read(output, _PIECE):
-                self._kept += piece
-                surplus = len(self._kept) - self._limits.output_bytes
-                if surplus > 0:
-                    self._dropped += surplus
-                    del self._kept[:surplus]
+            while waiting.poll():
+                with self._reading:
+                    piece = os.read(output, _PIECE)
+                    self._kept += piece
+                    surplus = len(self._kept) - self._limits.output_bytes
+                    if surplus > 0:
+                        self._dropped += surplus
+                        del self._kept[:surplus]
+                if not piece:
+                    break
 
     def printed(self) -> bytes:
         """The end of what was printed, and how much is missing."""
+        deadline = time.monotonic() + _LOOK_S
+        # An answer may overtake what was printed before it.
+        while self._training is not None and self._has_unread(self._training.output) and time.monotonic() < deadline:
+            time.sleep(0.005)
         note = f"[… {self._dropped} bytes before this …]\n".encode() if self._dropped else b""
         return note + bytes(self._kept)[-self._limits.output_bytes + len(note) :]
+
+    def _has_unread(self, output: int) -> bool:
+        with self._reading:
+            return any(fcntl.ioctl(output, termios.FIONREAD, bytes(4)))
 
     def _how_it_ended(self) -> str:
         assert self._training is not None
