@@ -51,4 +51,5 @@ def test_every_key_and_every_limit_is_told() -> None:
     )
     limits = PluginLimits()
     assert (limits.memory_bytes, limits.answer_s, limits.file_bytes) == (2 * 2**30, 120.0, 2**30)
+    assert limits.folder_bytes == 2 * 2**30
     assert limits.output_bytes == 16 * 1024

@@ -210,8 +210,16 @@ def test_constraints_that_leave_nothing_do_not_hang(service: Service) -> None:
     found = preview(service, {"space": space, "constraints": hopeless})
     assert found["samples"] == []
     assert "4,096 tries" in found["notes"][-1]
-    found = preview(service, {"space": {f"p{i}": line for i in range(3000)}})
-    assert "more than 1000 parameters" in found["notes"][-1]
+
+
+def test_a_chain_of_as_many_conditions_as_there_may_be_is_looked_at(service: Service) -> None:
+    chain: dict[str, Any] = {"p0": {"type": "bool"}}
+    chain |= {f"p{i}": {"type": "bool", "when": {f"p{i - 1}": [True]}} for i in range(1, 501)}
+    (told,) = [p["message"] for p in preview(service, {"space": chain})["problems"] if p["field"] == "space"]
+    assert "at most 500" in told
+    del chain["p500"]
+    found = preview(service, {"space": chain, "constraints": ["p499 or not p250"]}, samples=5)
+    assert len(found["samples"]) == 5
 
 
 def test_the_number_of_configurations(service: Service) -> None:

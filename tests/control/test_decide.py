@@ -336,7 +336,7 @@ def test_a_lost_task_of_a_job_that_stops_is_not_run_again_before_it_is_resumed()
         ({TrialStatus.COMPLETED: 3, TrialStatus.FAILED: 1}, False, JobStatus.COMPLETED, ""),
         ({TrialStatus.COMPLETED: 2}, True, JobStatus.COMPLETED, "Every configuration has been tried."),
         ({TrialStatus.FAILED: 4}, False, JobStatus.FAILED, "No trial succeeded. The last one: exit 1"),
-        ({}, True, JobStatus.FAILED, "Every configuration has been tried. No trial succeeded."),
+        ({}, True, JobStatus.FAILED, "random found no configuration that the constraints allow. No trial succeeded."),
     ],
 )
 def test_a_job_ends_when_there_is_nothing_left_to_try(counts, exhausted, status, reason):

@@ -84,6 +84,23 @@ def test_what_points_tried_is_not_suggested_again_and_a_small_space_ends_with_it
     assert sorted(tried) == [(0.1, False), (0.1, True), (0.2, False), (0.2, True), (0.3, False)]
 
 
+def test_where_constraints_leave_next_to_nothing_the_algorithm_begins_at_the_points(house):
+    house.controller(cluster(house))
+    entries = {name: {"type": "float", "min": 0, "max": 1} for name in "xy"}
+    space = Space.from_dict(entries, ["(x > 0.12345) + (x < 0.12346) + (y > 0.76543) + (y < 0.76544) == 4"])
+    job = submit(house, [{"x": 0.123455, "y": 0.765435}], budget=Budget(trials=4), space=space)
+    ended = house.until_status(job, JobStatus.COMPLETED, JobStatus.FAILED)
+    assert (ended.status, ended.reason) == (JobStatus.COMPLETED, "")
+    assert len({t.params["x"] for t in house.trials(job)}) == 4
+
+
+def test_a_sliver_that_holds_one_point_alone_ends_with_that_reason(house):
+    house.controller(cluster(house))
+    space = Space.from_dict({name: {"type": "float", "min": 0, "max": 1} for name in "xy"}, ["x + y == 1"])
+    ended = house.until_status(submit(house, budget=Budget(trials=9), space=space), JobStatus.COMPLETED)
+    assert ended.reason == "random found no further configuration that the constraints allow."
+
+
 def test_points_that_come_while_a_job_runs_are_taken_next_and_may_repeat_a_trial(house):
     backend = house.cluster(slots=1)
     backend.go_on.clear()

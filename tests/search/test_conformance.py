@@ -3,7 +3,7 @@
 import pytest
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
-from tuning_service.domain.trial import Suggestion
+from tuning_service.domain.trial import Recommendation, Suggestion
 from tuning_service.search.base import HPTAlgorithm, Options
 from tuning_service.search.conformance import check_algorithm, check_names
 from tuning_service.search.random_search import RandomSearch
@@ -23,6 +23,7 @@ from tuning_service.search.random_search import RandomSearch
     LIMITS,
     EARLIER,
     PENDING,
+    RECOMMENDS,
     PRINTED,
 ) = check_names()
 
@@ -160,6 +161,19 @@ class FewPending(Raw):
         return super().suggest(count, pending)
 
 
+class RecommendsWhatFailed(Raw):
+    def _observe(self, observations):
+        self.last = [*getattr(self, "last", []), *(o for o in observations if o.loss is None)]
+
+    def recommend(self):
+        return Recommendation(number=self.last[-1].number, loss=0.0) if self.last else None
+
+
+class RecommendsParams(Raw):
+    def recommend(self):
+        return {"x": 0.5}
+
+
 class Prints(Raw):
     def suggest(self, count, pending):
         print("thinking")
@@ -203,6 +217,8 @@ def test_a_right_algorithm_passes_all():
         (NoLimits, LIMITS, "AssertionError"),
         (TakesEarlierForOwn, EARLIER, "may be repeated"),
         (FewPending, PENDING, "too many"),
+        (RecommendsWhatFailed, RECOMMENDS, "number=13, loss=0.0). Expected: one of [0, 2, 3,"),
+        (RecommendsParams, RECOMMENDS, "Expected: a Recommendation, or None"),
         (Prints, PRINTED, "'thinking\\n' on standard output"),
     ],
 )

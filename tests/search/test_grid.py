@@ -97,6 +97,19 @@ def test_a_grid_that_is_too_large_is_refused_with_the_widest_parameter():
     assert "wide alone has 1,000,000,000,000 values" in problem.remedy
 
 
+@pytest.mark.parametrize(("parents", "too_large"), [(14, False), (30, True), (240, True)])
+def test_a_grid_with_any_number_of_conditions_is_counted_in_little_time(parents, too_large):
+    # Each combination of thirty parents by itself would take minutes, and this test its time limit.
+    entries = {f"p{i}": {"type": "bool"} for i in range(parents)}
+    entries |= {f"q{i}": {"type": "bool", "when": {f"p{i}": [True]}} for i in range(parents)}
+    choice, space = AlgorithmChoice(name="grid"), Space.from_dict(entries)
+    if not too_large:
+        assert check_choice(choice, space, OBJECTIVES).name == "grid"
+        return
+    with pytest.raises(InvalidRequest, match="points or more"):
+        check_choice(choice, space, OBJECTIVES)
+
+
 def test_parameters_that_never_meet_do_not_make_a_grid_large():
     branches = {f"n{i}": {"type": "int", "min": 1, "max": 1000, "when": {"kind": [i]}} for i in range(20)}
     kind = {"type": "categorical", "values": list(range(20))}

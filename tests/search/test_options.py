@@ -93,7 +93,7 @@ def test_cmaes_refuses_conditions_and_categories_naming_those_that_take_them():
     problems = refusal("cmaes", space)
 
     assert {p.field for p in problems} == {"space.kind", "space.x.when"}
-    assert all("evolution, tpe" in p.remedy for p in problems)
+    assert all("Those that can: auto, bayesian, evolution, grid, random, sobol, tpe." in p.remedy for p in problems)
     binary = {"kind": {"type": "categorical", "values": ["a", "b"]}, "flag": {"type": "bool"}}
     check_choice(AlgorithmChoice(name="cmaes"), Space.from_dict(binary), OBJECTIVES)
 
@@ -110,6 +110,18 @@ def test_what_an_algorithm_cannot_do_is_refused_naming_those_that_can():
     assert "metric_constraints" in problem.message
     for name in ("tpe", "evolution", "sobol", "grid", "random"):
         check_choice(AlgorithmChoice(name=name), SPACE, two, limit)
+
+
+def test_who_is_named_can_do_all_of_it():
+    flag = {"type": "bool"}
+    many = {f"x{i}": {"type": "float", "min": 0, "max": 1, "when": {"flag": [True]}} for i in range(20)}
+    space = Space.from_dict({"flag": flag, **many})
+    limit = [MetricConstraint(metric="latency", upper=True, limit=3.0)]
+    # cmaes takes no conditions, grid not so many parameters.
+    named = "Those that can: auto, evolution, random, sobol, tpe."
+
+    assert [p.remedy for p in refusal("bayesian", space, constraints=limit)] == [named]
+    assert {p.remedy.partition(". ")[2] for p in refusal("cmaes", space, constraints=limit)} == {named}
 
 
 def test_each_algorithm_describes_itself_and_each_of_its_options():

@@ -132,6 +132,15 @@ def test_a_process_that_died_is_replaced_by_one_that_goes_on(host, opened, sourc
     assert search(session, 6, half) == whole
 
 
+def test_a_state_that_cannot_be_kept_is_led_there_again(host, opened):
+    source = OLD_RANDOM.replace('"results": self.results}', '"results": self.results, "same": lambda x: x}')
+    whole = search(opened(source, GRID), 12)
+    session = opened(source, GRID)
+    half = search(session, 6)
+    os.kill(host.pids()[-1], signal.SIGKILL)
+    assert search(session, 6, half) == whole
+
+
 @pytest.mark.parametrize("source", [OLD_RANDOM, OLD_GRID])
 def test_a_service_that_was_restarted_goes_on_too(opened, source):
     whole = search(opened(source, GRID), 12)

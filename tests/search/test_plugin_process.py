@@ -11,7 +11,9 @@ from tests.search.test_host import search, setup
 from tests.waiting import wait_for
 from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.trial import Recommendation
 from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSetup
+from tuning_service.search.plugins import process
 from tuning_service.search.plugins.limits import PluginLimits
 
 LIMITS = PluginLimits(memory_bytes=2**30, answer_s=30, pause_s=0.01)
@@ -91,6 +93,9 @@ RUBBISH = [
     ("import numpy; return [Suggestion(params={'lr': numpy.float64(0.1)})]", "a float64; convert it with .item()"),
     ("return super()._suggest(count + 3, pending)", "returned 10 suggestions where 7 were asked for"),
     ("[0] * 10**10", "MemoryError (its memory is limited)"),
+    ("raise ValueError('e' * 10**7)", "ValueError: eee"),
+    ("return [Suggestion(params=None)]", "its suggestion's params are a NoneType, not {name: value}"),
+    ("return [Suggestion(params={1: 0.1})]", "it suggested a value for 1, which is no name"),
 ]
 
 
@@ -98,8 +103,15 @@ def test_rubbish_is_told_each_time_by_the_same_process(session, host):
     one = session("\n".join(f"if count == {i}: {does}" for i, (does, _) in enumerate(RUBBISH, 1)))
     for count, (_, told) in enumerate(RUBBISH, 1):
         assert told in failure(one, count).message
-    assert len(one.ask(9, [], []).result(60)) == 9
+    assert len(one.ask(12, [], []).result(60)) == 12
     assert len(host.pids()) == 1
+
+
+def test_a_constructor_that_forgets_its_base_is_told(host, tmp_path):
+    files = plugin_files()
+    files["mine.py"] = files["mine.py"].replace("super().__init__(*arguments, **named)", "pass")
+    plugin = prepared(write(tmp_path, files))
+    assert "call super().__init__ first" in failure(host.open("job", plugin_setup(), lambda: plugin)).message
 
 
 def test_too_few_end_the_search(session):
@@ -144,9 +156,31 @@ def test_a_hundred_megabytes_are_read_and_the_end_is_kept(session):
     assert len(error.explanation) < 10_000
 
 
+@pytest.mark.parametrize("then", ["pass", "while True: pass"])
+def test_a_plugin_that_fills_its_folder_is_ended_and_the_folder_is_gone(tmp_path, then):
+    fills = f"for i in range(40): open(f'cache{{i}}', 'wb').write(bytes(2**20))\nprint(os.getcwd())\n{then}"
+    with Opened(PluginLimits(answer_s=30, pause_s=0.01, folder_bytes=2**25)) as host:
+        plugin = prepared(write(tmp_path, plugin_files(fills)))
+        error = failure(host.open("job", plugin_setup(), lambda: plugin))
+        assert "its process died three times: its files had more than 0.0312 GiB." in error.message
+        assert not Path(error.explanation.splitlines()[-1]).exists()
+
+
 @pytest.mark.parametrize("statements", ["sys.stdout.close(); sys.stderr.close()", "os.close(1); os.close(2)"])
 def test_closed_standard_streams_do_no_harm(session, statements):
     assert len(search(session(f"if not self.seen: {statements}"), 3)) == 3
+
+
+def test_a_plugin_that_stops_its_supervisor_is_ended_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_END_S", 0.5)
+    pids = tmp_path / "pids"
+    stops = (
+        f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}} {{os.getppid()}} ')\nos.kill(os.getppid(), signal.SIGSTOP)"
+    )
+    with Opened(PluginLimits(answer_s=1, pause_s=0.01)) as host:
+        plugin = prepared(write(tmp_path / "plugin", plugin_files(f"{stops}\nwhile True: pass")))
+        assert "it gave no answer within 1 s" in failure(host.open("job", plugin_setup(), lambda: plugin)).message
+    assert not [pid for pid in pids.read_text().split() if is_alive(int(pid))]
 
 
 def test_closing_all_its_files_ends_it(session):
@@ -170,9 +204,41 @@ def test_children_of_a_plugin_end_with_it_wherever_they_hide(session, tmp_path):
     wait_for(lambda: not is_running(pid), within_s=10)
 
 
-def test_what_it_sends_besides_answers_is_no_answer(session):
-    sends = "for fd in range(3, 12):\n    try: os.write(fd, b'rubbish\\n')\n    except OSError: pass"
-    assert "its process died three times: what it sent is no answer" in failure(session(sends)).message
+# Finds its channel to the service, sends what it likes, and is gone.
+SHOUT = """
+import stat
+def shout(line):
+    for fd in range(3, 12):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.write(fd, line + b'\\n')
+                break
+        except OSError:
+            pass
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("line", ["b'rubbish'", "b'[' * 100_000"])
+def test_what_it_sends_besides_answers_is_no_answer(session, line):
+    sends = session(f"shout({line})", top=SHOUT)
+    assert "its process died three times: what it sent is no answer" in failure(sends).message
+
+
+@pytest.mark.parametrize("line", ["{}", '{"recommendation":[0,NaN]}'])
+def test_a_recommendation_that_is_none_is_told(session, line):
+    one = session(f"type(self).recommend = lambda self: shout(b'{line}')", top=SHOUT)
+    history = search(one, 2)
+    with pytest.raises(AlgorithmFailed, match="failed: what it sent is no recommendation"):
+        one.recommend(history).result(60)
+
+
+def test_a_recommendation_may_have_numpys_numbers(session):
+    recommends = "Recommendation(number=numpy.int64(1), loss=numpy.float32(0.5))"
+    top = "import numpy\nfrom tuning_service.domain.trial import Recommendation"
+    one = session(f"type(self).recommend = lambda self: {recommends}", top=top)
+    history = search(one, 2)
+    assert one.recommend(history).result(60) == Recommendation(number=1, loss=0.5)
 
 
 def test_others_are_untouched_while_a_plugin_hangs_and_dies(session, host):

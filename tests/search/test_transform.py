@@ -275,6 +275,20 @@ def test_a_small_allowed_part_is_found_and_drawn_from_with_variety(entries, cons
     assert [again.sample(np.random.default_rng(seed)) for seed in range(20)] == drawn
 
 
+def test_a_needle_that_nothing_points_to_is_drawn_from_where_a_configuration_of_it_is_known():
+    entries = {name: {"type": "float", "min": 0, "max": 1} for name in "xy"}
+    needle = "(x > 0.12345) + (x < 0.12346) + (y > 0.76543) + (y < 0.76544) == 4"
+    space = Space.from_dict(entries, [needle])
+    with pytest.raises(InvalidRequest, match="no configuration was found"):
+        SpaceTransform(space).sample(np.random.default_rng(1))
+
+    transform = SpaceTransform(space)
+    transform.known = [{"x": 0.123455, "y": 0.765435}]
+    drawn = [transform.sample(np.random.default_rng(seed)) for seed in range(5)]
+    assert all(space.allows(params) for params in drawn)
+    assert len({params["x"] for params in drawn}) == 5
+
+
 def test_one_allowed_configuration_of_a_hundred_thousand_is_found():
     digits = {f"d{i}": {"type": "categorical", "values": list("abcdefghij")} for i in range(5)}
     space = Space.from_dict(digits, [f"d{i} == '{letter}'" for i, letter in enumerate("jihgf")])

@@ -182,9 +182,7 @@ def _search(
     waiting = "" if still_open or launch or used_up else state.waiting or state.algorithm_trouble or _why_resting(state)
     after = job
     if used_up:
-        after = _finished(
-            state, conclusions, "" if not _untried(state) else state.ending or "Every configuration has been tried."
-        )
+        after = _finished(state, conclusions, "" if not _untried(state) else state.ending or _exhausted(state))
     elif waiting != job.reason:
         after = dataclasses.replace(job, reason=waiting)
     return Actions(
@@ -198,6 +196,13 @@ def _search(
         # One question at a time: a second would take the place of the first, whose answer would be lost.
         ask=0 if state.exhausted or state.asked else max(0, ask),
     )
+
+
+def _exhausted(state: JobState) -> str:
+    spec, made = state.job.spec, sum(state.counts.values())
+    if not made or (spec.space.constraints and any(parameter.size is None for parameter in spec.space)):
+        return f"{spec.algorithm.name} found no{' further' * bool(made)} configuration that the constraints allow."
+    return "Every configuration has been tried."
 
 
 def _to_stop(state: JobState, still_open: Sequence[TuningTask]) -> list[TuningTask]:

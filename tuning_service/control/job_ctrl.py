@@ -35,6 +35,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _POLL_S = 1.0
 _MARK_S = 0.5
+# Of the user's, that an algorithm is told of before they are tried: where constraints leave little, it begins there.
+_POINTS = 50
 _AT_WORK = frozenset({JobStatus.RUNNING, JobStatus.STOPPING})
 _ENDED = frozenset({JobStatus.COMPLETED, JobStatus.STOPPED, JobStatus.FAILED})
 
@@ -249,6 +251,7 @@ class TuningJobCtrl:
             algorithm=spec.algorithm,
             seed=spec.seed,
             constraints=spec.metric_constraints,
+            points=spec.points[:_POINTS],
         )
         return tools.algorithms.open(job.id, setup, plugin_source(job, tools.store, tools.artifacts, tools.plugins))
 

@@ -52,7 +52,7 @@ from tuning_service.manager.space_entries import (
     IntEntry,
     OrdinalEntry,
     Point,
-    SpaceEntry,
+    SpaceEntries,
 )
 
 
@@ -68,7 +68,7 @@ class JobFile(Part):
     arguments: Arguments = Field(
         Arguments.FLAGS, description="How parameters follow the command: --a 1 (dashes: --a-b 1), a=1, or not at all"
     )
-    space: dict[str, SpaceEntry]
+    space: SpaceEntries
     constraints: list[str] = Field(
         default_factory=list, max_length=50, description="Conditions over parameters: width * depth <= 4096"
     )

@@ -17,7 +17,7 @@ from tuning_service.manager.job_file import JobFile, parse_job_file
 from tuning_service.manager.job_writing import job_yaml
 from tuning_service.manager.job_yaml import BadYaml, YamlDocument, read_yaml
 from tuning_service.manager.quotas import check_jobs, check_storage
-from tuning_service.manager.space_entries import SpaceEntry
+from tuning_service.manager.space_entries import SpaceEntries
 from tuning_service.manager.submission import checked, inspected_texts
 from tuning_service.manager.warm_start import named_jobs
 from tuning_service.search.preview import look_at
@@ -29,7 +29,7 @@ MOST_SAMPLES = 50
 MOST_CHARACTERS = 2**16
 _MOST_DEPTH = 40
 _KEPT_PROGRAMS, _KEPT_CHARACTERS = 16, 2**20
-_SPACE: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, SpaceEntry])
+_SPACE: TypeAdapter[dict[str, Any]] = TypeAdapter(SpaceEntries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,6 +99,8 @@ SpaceEntry = Annotated[
 ]
 # One of several configurations that somebody wants tried.
 Point = dict[str, Value]
+MOST_PARAMETERS = 500
+SpaceEntries = Annotated[dict[str, SpaceEntry], Field(max_length=MOST_PARAMETERS)]
 
 
 def _as_one_wrote(written: Any, read: Any) -> Any:

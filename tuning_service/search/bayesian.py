@@ -71,7 +71,7 @@ class Bayesian(HPTAlgorithm):
                 FieldProblem(
                     field=f"space.{widest.name}.values",
                     message=f"bayesian handles {_MOST_CATEGORIES} values in all categorical parameters together.",
-                    remedy="List fewer, make it an int parameter, or use algorithm tpe.",
+                    remedy="List fewer, make it an int parameter, or choose another algorithm.",
                 )
             )
 

@@ -26,14 +26,14 @@ class Sessions:
     def __init__(self) -> None:
         self._algorithms: dict[str, HPTAlgorithm] = {}
 
-    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one question. An error closes its session: the algorithm may be half way through."""
+    def answer(self, question: Mapping[str, Any]) -> bytes:
+        """The answer to one question, as a line. An error closes its session: the algorithm may be half way through."""
         try:
-            return self._answer(question)
-        except Exception as error:  # noqa: BLE001  # an algorithm may raise whatever it likes
+            return messages.encode(self._answer(question))
+        except Exception as error:  # noqa: BLE001  # an algorithm may raise, and propose, whatever it likes
             self._algorithms.pop(question["session"], None)
             reason, detail = self.explain(error)
-            return {"error": {"reason": reason, "detail": detail}}
+            return messages.encode({"error": {"reason": reason, "detail": detail}})
 
     def build(self, setup: messages.AlgorithmSetup) -> HPTAlgorithm:
         """A fresh algorithm as `setup` says."""
@@ -78,7 +78,9 @@ def construct(cls: type[HPTAlgorithm], setup: messages.AlgorithmSetup) -> HPTAlg
     options = cls.options_type.model_validate(dict(setup.algorithm.options))
     # Left out where there are none, so that an algorithm which takes none need not name them in its constructor.
     limits = {"constraints": setup.constraints} if setup.constraints else {}
-    return cls(setup.space, setup.objectives, options, setup.seed, **limits)
+    made = cls(setup.space, setup.objectives, options, setup.seed, **limits)
+    made.transform.known = setup.points
+    return made
 
 
 def _read_all(source: BinaryIO, questions: "queue.SimpleQueue[bytes]") -> None:
@@ -97,7 +99,7 @@ def serve(source: BinaryIO, sink: BinaryIO, sessions: Sessions | None = None) ->
         answer = sessions.answer(json.loads(questions.get()))
         if os.getpid() != own:  # an algorithm forked, and its child has come back here
             os._exit(1)
-        sink.write(messages.encode(answer))
+        sink.write(answer)
         sink.flush()
 
 

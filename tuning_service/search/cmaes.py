@@ -63,7 +63,7 @@ class Cmaes(HPTAlgorithm):
     @classmethod
     def check_space(cls, space: Space) -> None:
         """Return quietly unless a parameter has conditions, or categories without an order."""
-        remedy = "Use an algorithm that can: auto, evolution, tpe, or random."
+        remedy = "Remove it, or choose another algorithm."
         problems = [
             FieldProblem(field=f"space.{p.name}.when", message="cmaes cannot search with conditions.", remedy=remedy)
             for p in space
@@ -73,7 +73,7 @@ class Cmaes(HPTAlgorithm):
             FieldProblem(
                 field=f"space.{p.name}",
                 message=f"cmaes cannot search {p.size} categories, which have no order.",
-                remedy=f"Make it ordinal if they have one. {remedy}",
+                remedy="Make it ordinal if they have one, or choose another algorithm.",
             )
             for p in space
             if isinstance(p, CategoricalParameter) and p.size > 2

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from tuning_service.domain.errors import InvalidRequest
 from tuning_service.domain.job import Goal, MetricConstraint, Objective
 from tuning_service.domain.space import Space
-from tuning_service.domain.trial import Observation, Suggestion
+from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 from tuning_service.search import conformance_spaces as spaces
 from tuning_service.search.base import HPTAlgorithm, PendingTrial
 from tuning_service.search.transform import SpaceTransform
@@ -289,6 +290,9 @@ def _warm_start(subject: _Subject) -> None:
     space = subject.accepted(*spaces.SMALL)
     came = subject.informed(space, spaces.everything(space, job="a")).suggest(2, [])
     _check_proposals(space, came, 2, "2 suggestions where an earlier job tried the whole space, which may be repeated")
+    space = subject.accepted(spaces.ONE)
+    came = subject.informed(space, spaces.history(space, 8, job="a")).suggest(1, [])
+    _check_proposals(space, came, 1, "the one configuration of a space, after 8 trials of it in an earlier job")
 
 
 def _many_pending(subject: _Subject) -> None:
@@ -299,6 +303,23 @@ def _many_pending(subject: _Subject) -> None:
     _check_proposals(space, came, 2, "2 suggestions while 1,000 trials run")
     keys = _keys(space, [*history, *came])
     _expect(len(set(keys)) == len(set(_keys(space, history))) + 2, "the same", _params(came), "none that runs already")
+
+
+def _recommends(subject: _Subject) -> None:
+    came = None
+    # A user may have the one configuration of a space tried again and again.
+    for space in (subject.accepted(spaces.ONE), subject.accepted(*spaces.ROOMY)):
+        history = [*spaces.history(space, 6, job="a"), *spaces.history(space, 14, failing=True)]
+        came = subject.informed(space, history).recommend()
+        if came is None:
+            continue
+        asked = "the best of 14 trials, every fourth of which failed, by recommend()"
+        _expect(isinstance(came, Recommendation), asked, came, "a Recommendation, or None")
+        ended = [o.number for o in history if not o.job and o.loss is not None]
+        _expect(came.number in ended, asked, came, f"one of {ended}")
+        _expect(math.isfinite(came.loss), asked, came, "a finite loss")
+    if came is None:
+        raise _DoesNotApply("it recommends no trial")
 
 
 @contextlib.contextmanager
@@ -332,5 +353,6 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "limits on metrics": _metric_constraints,
     "trials of earlier jobs": _warm_start,
     "a thousand trials may be running": _many_pending,
+    "what is recommended is a trial that ended well": _recommends,
     "nothing is printed": _quiet,
 }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # than half carried out.
 _MOST_ON_SCALE = 10_000
 MOST_POINTS = 10_000_000
+# Combinations of parents' values that are told apart in counting: a submission waits for it.
+_MOST_STATES = 5000
 
 
 class GridOptions(Options):
@@ -131,7 +133,8 @@ def _is_log(parameter: Parameter) -> bool:
 def grid_size(space: Space, columns: Iterable[_Column]) -> int:
     """How many points a grid has, those included that constraints forbid.
 
-    Beyond `MOST_POINTS` it may stop counting.
+    Beyond `MOST_POINTS` it may stop counting. Where conditions are too many to be told apart, those that are left
+    count as if none of them held.
     """
     by_name = {c.name: c for c in columns}
     mentioned: dict[str, set[Hashable]] = defaultdict(set)
@@ -140,7 +143,9 @@ def grid_size(space: Space, columns: Iterable[_Column]) -> int:
             mentioned[condition.parent].update(map(identity, condition.values))
     # How many configurations of the parameters so far have these values of parents that a condition mentions.
     counts: dict[frozenset[tuple[str, Any]], int] = {frozenset(): 1}
-    for parameter in space.topological:
+    for place, parameter in enumerate(space.topological):
+        if len(counts) > _MOST_STATES:
+            return _times(sum(counts.values()), (by_name[p.name].size for p in space.topological[place:] if not p.when))
         column = by_name[parameter.name]
         telling = mentioned[parameter.name]
         chosen = telling if column.is_whole else telling & set(map(identity, column.values()))
@@ -157,6 +162,15 @@ def grid_size(space: Space, columns: Iterable[_Column]) -> int:
         if sum(counts.values()) > MOST_POINTS:
             break
     return sum(counts.values())
+
+
+def _times(count: int, sizes: Iterable[int]) -> int:
+    """Their product, or its beginning as soon as that is beyond `MOST_POINTS`."""
+    for size in sizes:
+        if count > MOST_POINTS:
+            break
+        count *= size
+    return count
 
 
 def _problem(name: str, wanted: int | Sequence[Any], by_name: Mapping[str, Parameter]) -> FieldProblem | None:

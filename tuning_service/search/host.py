@@ -236,7 +236,7 @@ class AlgorithmSession:
         return self._put(
             {"do": "recommend"},
             history,
-            lambda answer: messages.recommendation_from_json(answer["recommendation"]),
+            self._recommendation,
             min(self._timeout_s, self._host.opinion_s),
         )
 
@@ -309,6 +309,9 @@ class AlgorithmSession:
             except InvalidRequest as error:
                 raise self._failed(f"it proposed what is not in the space: {error.message}") from None
         return suggestions[:count]
+
+    def _recommendation(self, answer: dict[str, Any]) -> Recommendation | None:
+        return messages.recommendation_from_json(answer["recommendation"])
 
     def _converse(
         self, process: AlgorithmProcess, question: dict[str, Any], history: list[Observation]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuning_service.domain.job import AlgorithmChoice, Goal, MetricConstraint, Objective, Summary
+from tuning_service.domain.parameters import Params
 from tuning_service.domain.space import Space
 from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 from tuning_service.search.base import PendingTrial
@@ -29,6 +30,7 @@ class AlgorithmSetup:
     algorithm: AlgorithmChoice
     seed: int
     constraints: tuple[MetricConstraint, ...] = ()
+    points: tuple[Params, ...] = ()  # the user's, which meet the space's constraints
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -43,6 +45,7 @@ def setup_to_json(setup: AlgorithmSetup) -> dict[str, Any]:
         "space_constraints": [c.text for c in setup.space.constraints],
         "objectives": [[o.metric, str(o.goal), str(o.summary)] for o in setup.objectives],
         "constraints": [c.text for c in setup.constraints],
+        "points": [dict(point) for point in setup.points],
         "algorithm": [setup.algorithm.name, setup.algorithm.version, dict(setup.algorithm.options)],
         "seed": setup.seed,
     }
@@ -58,6 +61,7 @@ def setup_from_json(data: Mapping[str, Any]) -> AlgorithmSetup:
             for metric, goal, summary in data["objectives"]
         ),
         constraints=tuple(MetricConstraint.parse(text, "metric_constraints") for text in data["constraints"]),
+        points=tuple(data["points"]),
         algorithm=AlgorithmChoice(name=name, version=version, options=options),
         seed=data["seed"],
     )
@@ -107,10 +111,10 @@ def suggestion_from_json(data: Sequence[Any]) -> Suggestion:
 
 
 def recommendation_to_json(recommendation: Recommendation | None) -> list[Any] | None:
-    """JSON-ready; None for one whose loss JSON cannot write."""
+    """JSON-ready, of numpy's numbers too; None for one whose loss JSON cannot write."""
     if recommendation is None or not math.isfinite(recommendation.loss):
         return None
-    return [recommendation.number, recommendation.loss]
+    return [int(recommendation.number), float(recommendation.loss)]
 
 
 def recommendation_from_json(data: Sequence[Any] | None) -> Recommendation | None:

@@ -1,6 +1,7 @@
 """Which algorithms there are and whether a user's choice of one is right. Loads none of their libraries."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +13,7 @@ from tuning_service.domain.job import AlgorithmChoice, MetricConstraint, Objecti
 from tuning_service.domain.space import Space
 from tuning_service.search.base import HPTAlgorithm, Options, algorithms
 
-__all__ = ["check_abilities", "check_choice", "check_options", "describe", "find_algorithm"]
+__all__ = ["check_abilities", "check_choice", "check_options", "describe", "find_algorithm", "naming_others"]
 
 
 def find_algorithm(name: str, others: Iterable[str] = ()) -> type[HPTAlgorithm]:
@@ -51,8 +52,11 @@ def check_choice(
             message = f"{choice.name} is built in and has no {field}s."
             raise InvalidRequest(FieldProblem(field=f"algorithm.{field}", message=message, remedy="Leave it out."))
     options = check_options(cls.options_type, choice.options)
-    check_abilities(choice.name, cls.most_objectives, objectives, constraints, takes_constraints=cls.takes_constraints)
-    cls.check_space(space)
+    check_abilities(
+        choice.name, cls.most_objectives, space, objectives, constraints, takes_constraints=cls.takes_constraints
+    )
+    with naming_others(space, objectives, constraints):
+        cls.check_space(space)
     cls.check_options(options, space)
     return replace(choice, options=options.model_dump(mode="json"))
 
@@ -72,12 +76,13 @@ def check_options(model: type[Options], options: Mapping[str, Any]) -> Options:
 def check_abilities(
     name: str,
     most_objectives: int,
+    space: Space,
     objectives: Sequence[Objective],
     constraints: Sequence[MetricConstraint],
     *,
     takes_constraints: bool,
 ) -> None:
-    """Return quietly when the algorithm of that name can take these into account.
+    """Return quietly when the algorithm of that name can take these objectives and constraints into account.
 
     Raises:
         InvalidRequest: it cannot; names the built-in ones that can.
@@ -89,18 +94,43 @@ def check_abilities(
         needs.append("metric_constraints")
     if not needs:
         return
-    able = sorted(
-        other_name
-        for other_name, other in algorithms().items()
-        if len(objectives) <= other.most_objectives and (other.takes_constraints or not constraints)
-    )
     raise InvalidRequest(
         FieldProblem(
             field="algorithm.name",
             message=f"{name} cannot search with {' and '.join(needs)}.",
-            remedy=f"Those that can: {', '.join(able)}." if able else "No algorithm can.",
+            remedy=_able(space, objectives, constraints),
         )
     )
+
+
+@contextlib.contextmanager
+def naming_others(
+    space: Space, objectives: Sequence[Objective], constraints: Sequence[MetricConstraint]
+) -> Iterator[None]:
+    """What is refused inside has, in its remedies, the built-in algorithms that can do all of this job."""
+    try:
+        yield
+    except InvalidRequest as error:
+        able = _able(space, objectives, constraints)
+        raise InvalidRequest(*(replace(p, remedy=f"{p.remedy} {able}") for p in error.problems)) from None
+
+
+def _able(space: Space, objectives: Sequence[Objective], constraints: Sequence[MetricConstraint]) -> str:
+    able = [
+        name
+        for name, cls in sorted(algorithms().items())
+        if len(objectives) <= cls.most_objectives and (cls.takes_constraints or not constraints) and _suits(cls, space)
+    ]
+    return f"Those that can: {', '.join(able)}." if able else "No algorithm can."
+
+
+def _suits(cls: type[HPTAlgorithm], space: Space) -> bool:
+    try:
+        cls.check_space(space)
+        cls.check_options(cls.options_type(), space)
+    except InvalidRequest:
+        return False
+    return True
 
 
 def describe() -> list[dict[str, Any]]:

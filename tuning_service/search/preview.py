@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 # Places that are looked at, all in all, for configurations that the constraints allow.
 MOST_TRIES = 4096
 _BLOCK = 128
-# Larger spaces are not drawn from.
-_MOST_PARAMETERS = 1000
 # Parameters and characters of constraints up to which a search for a thin part that they leave takes few seconds.
 _MOST_SEARCHED = 100
 _LARGEST_COUNT = 2**53
@@ -48,10 +46,6 @@ def look_at(space: Space, count: int, seed: int) -> Look:
     size, notes = _counted(space)
     if space.constraints and size is not None:
         notes.append("The number of configurations includes those that the constraints forbid.")
-    if len(space) > _MOST_PARAMETERS:
-        return Look(
-            size=size, notes=(*notes, f"A space of more than {_MOST_PARAMETERS} parameters has no samples here.")
-        )
     from tuning_service.search.transform import SpaceTransform
 
     transform = SpaceTransform(space)

@@ -34,9 +34,9 @@ class Region:
         *,
         to_unit: Callable[[Params], Vector],
         from_unit: Callable[[Vector], Mapping[str, ParamValue]],
-        enumerate_some: Callable[[], Iterator[Mapping[str, ParamValue]]],
+        enumerate_some: Callable[[], Iterator[Params]],
     ) -> None:
-        """`enumerate_some` lists allowed configurations of a finite space, until some effort is spent."""
+        """`enumerate_some` lists allowed configurations that are known, and some of a finite space."""
         self._space, self._axes = space, axes
         self._to_unit, self._from_unit, self._enumerate_some = to_unit, from_unit, enumerate_some
 

@@ -5,6 +5,7 @@ Every algorithm goes through it, so that scales, steps, categories, conditions a
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ class SpaceTransform:
     def __init__(self, space: Space) -> None:
         self.space = space
         self.axes = tuple(axis_of(parameter) for parameter in space.topological)
+        # Configurations that the constraints allow, for where draws find none. To be set before the first draw.
+        self.known: Sequence[Params] = ()
 
     @cached_property
     def searched(self) -> list[int]:
@@ -84,7 +87,7 @@ class SpaceTransform:
             self.axes,
             to_unit=self.to_unit,
             from_unit=self.from_unit,
-            enumerate_some=lambda: self._listed(_SOME_VISITS),
+            enumerate_some=lambda: chain(self.known, self._listed(_SOME_VISITS)),
         )
 
     def key(self, params: Params) -> Hashable:

@@ -38,8 +38,8 @@ class Layout:
 
     @property
     def lengths(self) -> int:
-        """Number of length scales."""
-        return int(self.groups.max()) + 1
+        """Number of length scales: none where there is one configuration only."""
+        return int(self.groups.max(initial=-1)) + 1
 
     @property
     def size(self) -> int:

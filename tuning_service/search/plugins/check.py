@@ -82,10 +82,13 @@ def conformance(plugin: PreparedPlugin, limits: PluginLimits) -> Sequence[CheckR
     finally:
         process.close()
         process.release()
-    if "error" in answer:
-        said = answer["error"]
-        return [CheckResult(name="conformance", ok=False, detail=f"{said['reason']}\n{said['detail']}".strip())]
-    return [CheckResult(name=str(name), ok=bool(ok), detail=str(detail)) for name, ok, detail in answer["results"]]
+    try:
+        if "error" in answer:
+            said = answer["error"]
+            return [CheckResult(name="conformance", ok=False, detail=f"{said['reason']}\n{said['detail']}".strip())]
+        return [CheckResult(name=str(name), ok=bool(ok), detail=str(detail)) for name, ok, detail in answer["results"]]
+    except (KeyError, TypeError, ValueError):
+        return [CheckResult(name="conformance", ok=False, detail="what it sent is no result.")]
 
 
 def _defaults(plugin: PreparedPlugin) -> dict[str, Any]:

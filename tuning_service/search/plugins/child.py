@@ -35,7 +35,7 @@ class Sessions(_Sessions):
         self._stderr = os.fdopen(os.dup(2), "w")
         faulthandler.enable(self._stderr)
 
-    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, question: Mapping[str, Any]) -> bytes:
         # Shortly before this process is killed for its silence, it prints what it is at.
         faulthandler.dump_traceback_later(max(self._answer_s * 0.9, self._answer_s - 5), file=self._stderr)
         try:

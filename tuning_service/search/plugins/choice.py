@@ -9,7 +9,13 @@ from tuning_service.domain.parameters import FloatParameter, IntParameter, Param
 from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.space import Space
 from tuning_service.search.base import algorithms
-from tuning_service.search.options import check_abilities, check_choice, check_options, find_algorithm
+from tuning_service.search.options import (
+    check_abilities,
+    check_choice,
+    check_options,
+    find_algorithm,
+    naming_others,
+)
 from tuning_service.search.plugins.manifest import Manifest, as_text, version_key
 
 
@@ -50,9 +56,15 @@ def check_plugin_choice(
     manifest = Manifest.from_json(plugin.manifest)
     options = check_options(manifest.options_type(), choice.options)
     check_abilities(
-        manifest.name, manifest.most_objectives, objectives, constraints, takes_constraints=manifest.takes_constraints
+        manifest.name,
+        manifest.most_objectives,
+        space,
+        objectives,
+        constraints,
+        takes_constraints=manifest.takes_constraints,
     )
-    check_space(manifest, space)
+    with naming_others(space, objectives, constraints):
+        check_space(manifest, space)
     return replace(choice, version=plugin.version, digest=plugin.digest, options=options.model_dump(mode="json"))
 
 
@@ -95,7 +107,7 @@ def check_space(manifest: Manifest, space: Space) -> None:
                 FieldProblem(
                     field=f"{where}.when",
                     message=f"{manifest.name} knows no conditions.",
-                    remedy="Remove it, or choose an algorithm that does.",
+                    remedy="Remove it, or choose another algorithm.",
                 )
             )
         if manifest.interface == "dli" and _is_ambiguous(parameter):

@@ -167,7 +167,9 @@ class Adapted(HPTAlgorithm):
     # -- from one process to the next
 
     def snapshot(self) -> str:
-        """What `restore` of a new one needs, as text; "" when the optimizer keeps nothing, or too much."""
+        """What `restore` of a new one needs, as text; "" when the optimizer keeps nothing, too much, or what stays in
+        its process: a new one is then led the way that this one has gone.
+        """
         if getattr(type(self._optimizer), "get_state", None) is BasePluginOptimizer.get_state:
             return ""
         whole = (
@@ -177,7 +179,10 @@ class Adapted(HPTAlgorithm):
             random.getstate(),
             np.random.get_state(),  # noqa: NPY002
         )
-        data = pickle.dumps(whole)
+        try:
+            data = pickle.dumps(whole)
+        except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
+            return ""
         return base64.b64encode(data).decode() if len(data) <= _MOST_STATE else ""
 
     def restore(self, text: str) -> None:

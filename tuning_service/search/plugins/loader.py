@@ -4,7 +4,7 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,6 +87,11 @@ def _check_constructor(found: type[HPTAlgorithm], takes_constraints: bool) -> No
 class _Watched(HPTAlgorithm):
     """What comes before a plug-in's class in the order of resolution: looks at its answers before anybody uses them."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if not hasattr(self, "transform"):
+            raise BadPlugin("its __init__ does not hand on what it is given: call super().__init__ first")
+
     def _suggest(self, count: int, pending: Sequence[PendingTrial]) -> list[Suggestion]:
         answer: Any = super()._suggest(count, pending)  # type: ignore[safe-super]  # the plug-in's own
         if not isinstance(answer, (list, tuple)):
@@ -103,7 +108,11 @@ class _Watched(HPTAlgorithm):
 
 def check_plain(suggestion: Suggestion) -> None:
     """Return quietly when the parameters' values are plain ones. Raises BadPlugin."""
+    if not isinstance(suggestion.params, Mapping):
+        raise BadPlugin(f"its suggestion's params are a {type(suggestion.params).__name__}, not {{name: value}}")
     for name, value in dict(suggestion.params).items():
+        if not isinstance(name, str):
+            raise BadPlugin(f"it suggested a value for {name!r:.200}, which is no name")
         if type(value) not in {bool, int, float, str}:
             hint = "; convert it with .item()" if hasattr(value, "item") else ""
             raise BadPlugin(f"it suggested {name} = {value!r:.200}, a {type(value).__name__}{hint}")
@@ -116,7 +125,7 @@ def explain(error: BaseException, folder: Path) -> tuple[str, str]:
     reason = error.message if isinstance(error, TuningError) else _in_words(error)
     if isinstance(error, MemoryError):
         reason += " (its memory is limited)"
-    return reason[:1000], "\n".join(_own_lines(error, folder)[-_MOST_LINES:])
+    return reason[:1000], "\n".join(line[:1000] for line in _own_lines(error, folder)[-_MOST_LINES:])
 
 
 def _in_words(error: BaseException) -> str:

@@ -6,13 +6,16 @@ runs, and the end of it kept.
 """
 
 import contextlib
+import fcntl
 import json
 import os
+import select
 import selectors
 import shutil
 import signal
 import socket
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,8 +31,14 @@ from tuning_service.search.process import ChildDied, ChildTimedOut
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_MOST_ANSWER = 32 * 2**20
+# What is read of it may take twenty times as much memory here.
+_MOST_ANSWER = 8 * 2**20
 _PIECE = 65_536
+_BLOCK = 4096
+# How often its folder is looked at while an answer is awaited.
+_LOOK_S = 1.0
+# How long its end may take once it is told, before it is ended over its supervisor's head.
+_END_S = 5.0
 
 
 class PluginProcess:
@@ -123,6 +132,7 @@ class _Running:
         self._training: Training | None = None
         self._channel: socket.socket | None = None
         self._reader: threading.Thread | None = None
+        self._reading = threading.Lock()
         self._kept = bytearray()
         self._dropped = 0
         self._killed = False
@@ -175,11 +185,12 @@ class _Running:
         try:
             self._send(line, deadline)
             answer = json.loads(self._receive(deadline))
+            self._check_folder()
         except TimeoutError:
             raise ChildTimedOut from None
         except (OSError, EOFError):
             raise ChildDied(self._how_it_ended()) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ChildDied("what it sent is no answer") from None
         if not isinstance(answer, dict):
             raise ChildDied("what it sent is no answer")
@@ -194,8 +205,15 @@ class _Running:
         assert self._channel is not None
         data = bytearray()
         while not data.endswith(b"\n"):
-            self._channel.settimeout(max(0.001, deadline - time.monotonic()))
-            piece = self._channel.recv(_PIECE)
+            left = deadline - time.monotonic()
+            self._channel.settimeout(max(0.001, min(_LOOK_S, left)))
+            try:
+                piece = self._channel.recv(_PIECE)
+            except TimeoutError:
+                if left <= _LOOK_S:
+                    raise
+                self._check_folder()
+                continue
             if not piece:
                 raise EOFError
             data += piece
@@ -203,20 +221,40 @@ class _Running:
                 raise ValueError("too long")
         return bytes(data)
 
+    def _check_folder(self) -> None:
+        """Raises ChildDied when it has filled its folder: the disk is everybody's."""
+        most = self._limits.folder_bytes
+        if _bytes_below(self._folder, most) > most:
+            raise ChildDied(f"its files had more than {most / 2**30:.3g} GiB")
+
     def _drain(self, output: int) -> None:
         """Read what is printed, so that it blocks nobody, and keep the end."""
+        waiting = select.poll()
+        waiting.register(output, select.POLLIN)
         with contextlib.suppress(OSError):
-            while piece := os.read(output, _PIECE):
-                self._kept += piece
-                surplus = len(self._kept) - self._limits.output_bytes
-                if surplus > 0:
-                    self._dropped += surplus
-                    del self._kept[:surplus]
+            while waiting.poll():
+                with self._reading:
+                    piece = os.read(output, _PIECE)
+                    self._kept += piece
+                    surplus = len(self._kept) - self._limits.output_bytes
+                    if surplus > 0:
+                        self._dropped += surplus
+                        del self._kept[:surplus]
+                if not piece:
+                    break
 
     def printed(self) -> bytes:
         """The end of what was printed, and how much is missing."""
+        deadline = time.monotonic() + _LOOK_S
+        # An answer may overtake what was printed before it.
+        while self._training is not None and self._has_unread(self._training.output) and time.monotonic() < deadline:
+            time.sleep(0.005)
         note = f"[… {self._dropped} bytes before this …]\n".encode() if self._dropped else b""
         return note + bytes(self._kept)[-self._limits.output_bytes + len(note) :]
+
+    def _has_unread(self, output: int) -> bool:
+        with self._reading:
+            return any(fcntl.ioctl(output, termios.FIONREAD, bytes(4)))
 
     def _how_it_ended(self) -> str:
         assert self._training is not None
@@ -249,12 +287,26 @@ class _Running:
         training = self._training
         if training is not None:
             training.kill()
+            if not _readable(_END_S, training.control):  # the plug-in has stopped who watches over it
+                os.kill(self._supervisor.pid, signal.SIGKILL)
             training.read_exit()
             self._training_ended()
         if self._channel is not None:
             self._channel.close()
         self._supervisor.close()
         shutil.rmtree(Path(self._folder), ignore_errors=True)
+
+
+def _bytes_below(folder: str, enough: int) -> int:
+    """What the files in `folder` take on the disk, a block each at least, counted not far beyond `enough`."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # it was removed meanwhile
+                total += max(_BLOCK, (Path(root) / name).lstat().st_blocks * 512)
+        if total > enough:
+            break
+    return total
 
 
 def _readable(timeout_s: float, *sockets: socket.socket) -> list[socket.socket]:

@@ -1,11 +1,12 @@
 """A plug-in's session: a child of its own, nothing believed, and failures told to the tenant whose code it is."""
 
 import contextlib
+import math
 from typing import Any, ClassVar
 
 from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
 from tuning_service.domain.texts import storable
-from tuning_service.domain.trial import Observation, Suggestion
+from tuning_service.domain.trial import Observation, Recommendation, Suggestion
 from tuning_service.search.host import (
     AlgorithmFailed,
     AlgorithmHost,
@@ -78,6 +79,15 @@ class PluginSession(AlgorithmSession):
             suggestions = super()._suggestions(answer, count)
             return [Suggestion(params=s.params, source=storable(str(s.source)[:_MOST_SOURCE])) for s in suggestions]
         raise self._failed("what it sent is no list of suggestions.")
+
+    def _recommendation(self, answer: dict[str, Any]) -> Recommendation | None:
+        with contextlib.suppress(TypeError, KeyError, IndexError):
+            found = super()._recommendation(answer)
+            if found is None:
+                return None
+            if type(found.number) is int and type(found.loss) is float and math.isfinite(found.loss):
+                return found
+        raise self._failed("what it sent is no recommendation.")
 
     def _failed(self, reason: str, *, detail: str = "") -> AlgorithmFailed:
         if self._worker.is_closed:
