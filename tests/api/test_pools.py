@@ -59,7 +59,7 @@ def test_a_bad_pool_names_its_fields(service: Service) -> None:
         ({"slots": 2_000_000, "price": 1e300}, ["slots", "price"]),
         ({"slots": 10**400}, ["slots"]),
         ({"conf": {"executor.memory": "8g"}}, ["conf.executor.memory"]),
-        ({"conf": {"spark.master": "yarn", "spark.a": "\ud800"}}, ["conf.spark.master", "conf.spark.a"]),
+        ({"conf": {"spark.master": "yarn", "spark.a": "a\0b"}}, ["conf.spark.master", "conf.spark.a"]),
         ({"pryce": 1}, ["pryce"]),
     ]
     for described, fields in cases:
@@ -154,6 +154,14 @@ def test_a_job_says_that_nobody_serves_its_pool_or_that_it_cannot_be_reached(ser
     assert reason() == ""
     hear_of_controller(service, ago_s=31)
     assert reason() == "Waits: no controller serves the pool 'default' at present."
+    with service.http() as member:
+        stopped = member.post(f"/v1/tuning-jobs/{job}/stop").json()["reason"]
+        assert stopped == "Waits to be stopped: no controller serves the pool 'default' at present."
+        deleted = member.delete(f"/v1/tuning-jobs/{job}").json()["reason"]
+        assert deleted == "Waits to be deleted: no controller serves the pool 'default' at present."
+    hear_of_controller(service, connected=False)
+    assert reason() == "", "one that has no Spark can do that"
+    hear_of_controller(service, ago_s=31)
     with service.http() as member:
         assert (
             member.get("/v1/pools/default").json()["trouble"] == "no controller serves the pool 'default' at present."

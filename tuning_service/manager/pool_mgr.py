@@ -38,11 +38,16 @@ class PoolView:
         return sum(c.gpus for c in self.controllers) if self.pool.stated is None else self.pool.stated[1]
 
 
+def unserved(name: str, controllers: Collection[ControllerSeen], now: float) -> str:
+    """That no controller serves the pool; "" when one of these does."""
+    return "" if any(c.is_alive(now) for c in controllers) else f"no controller serves the pool {name!r} at present."
+
+
 def trouble(name: str, controllers: Collection[ControllerSeen], now: float) -> str:
     """Why no trial can start in the pool of these controllers; "" when one can."""
+    if nobody := unserved(name, controllers, now):
+        return nobody
     alive = [c for c in controllers if c.is_alive(now)]
-    if not alive:
-        return f"no controller serves the pool {name!r} at present."
     connected = [c for c in alive if c.connected]
     if connected:
         return "" if any(not c.problem for c in connected) else f"the pool {name!r} has no executors."
