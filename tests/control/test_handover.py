@@ -1,13 +1,16 @@
 """Jobs that wait at a full controller go to another one of the pool that has slots free."""
 
 import contextlib
+import dataclasses
+import time
 
 import pytest
 
+from tests.control.test_bad_pools import owner
 from tests.control.test_cordons import algorithms
 from tests.control.test_job_ctrl import House, PlainFramework, cluster, until
 from tests.control.test_shares import demand
-from tests.samples import a_tenant
+from tests.samples import a_spec, a_tenant, stored_job
 from tuning_service.control import handover
 from tuning_service.control.handover import Handover
 from tuning_service.domain.job import Budget
@@ -15,6 +18,7 @@ from tuning_service.domain.pool import ControllerSeen
 from tuning_service.domain.state import JobStatus
 from tuning_service.frameworks import base as frameworks
 from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.pools import PoolRows
 
 __all__ = ["algorithms"]
 WAITS = "Waits for free slots. It is the next."
@@ -37,7 +41,7 @@ class Clock:
         return self.now
 
 
-def another(*, cpus=4, gpus=0):
+def another(*, cpus=4, gpus=0, seen_at=0.0):
     return ControllerSeen(
         id="other",
         pool="default",
@@ -45,7 +49,7 @@ def another(*, cpus=4, gpus=0):
         host="node1",
         pid=1,
         started_at=0.0,
-        seen_at=0.0,
+        seen_at=seen_at,
         lease_s=15.0,
         connected=True,
         cpus=cpus,
@@ -91,6 +95,29 @@ def test_a_job_that_was_left_is_not_taken_at_once_and_not_left_again_for_a_while
     assert hand.due == []
     clock.now += handover.KEPT_S
     assert hand.due == ["job"]
+
+
+def test_no_job_goes_where_another_waits_for_the_same_slots(house, monkeypatch):
+    monkeypatch.setattr(handover, "PATIENCE_S", 0.05)
+    looks = []
+    look = PoolRows.controllers_with
+    monkeypatch.setattr(PoolRows, "controllers_with", lambda rows, **what: looks.append(1) or look(rows, **what))
+    backend = cluster(house, slots=1)
+    backend.go_on.clear()
+    house.controller(backend)
+    house.submit(Budget(trials=3, parallel=1))
+    until(lambda: backend.submitted)
+    theirs = stored_job(house.store, house.alice, status=JobStatus.RUNNING, reason=WAITS, spec=a_spec(pool="theirs"))
+    with house.store.write() as unit:
+        wanted = unit.control.claimable_jobs(1.0, held=(), pool="theirs")
+        assert unit.control.claim_jobs(wanted, "other", 1.0, 1e12)
+        unit.pools.heard_of(another(seen_at=time.time() + 60))
+    small = house.submit(Budget(trials=2, parallel=1), a_tenant(house.store, "b"))
+    until(lambda: len(looks) >= 3)
+    assert owner(house, small) not in {None, "other"}
+    with house.store.write() as unit:
+        unit.control.set_job(dataclasses.replace(theirs, reason=""), 1.0)
+    until(lambda: owner(house, small) is None)
 
 
 def test_a_small_job_that_waits_at_a_full_controller_starts_at_another_that_comes_up(house, monkeypatch):

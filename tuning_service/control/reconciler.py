@@ -18,7 +18,7 @@ from tuning_service.compute.base import Capacity
 from tuning_service.control.cordons import PARKED_S, leave_out, why_none, without
 from tuning_service.control.handover import Handover
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
-from tuning_service.control.shares import Demand, grant, stated
+from tuning_service.control.shares import FOR_SLOTS, Demand, grant, stated
 from tuning_service.control.standby import Standby
 from tuning_service.domain.errors import LeaseLost, TryAgain
 from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Cordon, Pool
@@ -272,6 +272,9 @@ class Reconciler:
             return []
         demands = {key: demand for key in due if key in self._jobs and (demand := self._jobs[key].demand)}
         waiting = {key: demand for key, demand in demands.items() if demand.wanted and not demand.running}
+        # A slot that is free only until the next one who waits there has it is none.
+        contended = unit.pools.controllers_with(reason=FOR_SLOTS)
+        able = [other for other in able if other.id not in contended]
         return list(self._handover.leave(waiting, able, unit.pools.used_by_controllers()))
 
     def _find_due(self) -> None:

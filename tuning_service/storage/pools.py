@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound
 from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
-from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus
 from tuning_service.storage.rows import controller_from, pool_from
 from tuning_service.storage.tables import controllers, cordons, pools, tuning_jobs, tuning_tasks
 from tuning_service.storage.writes import upsert
@@ -100,6 +100,18 @@ class PoolRows:
             .group_by(owner)
         )
         return {controller: (cpus, gpus) for controller, cpus, gpus in rows}
+
+    def controllers_with(self, *, reason: str) -> set[str]:
+        """Controllers that drive a running job whose reason begins so."""
+        jobs = tuning_jobs.c
+        rows = self._connection.execute(
+            select(jobs.lease_owner).where(
+                jobs.status == str(JobStatus.RUNNING),
+                jobs.lease_owner.is_not(None),
+                jobs.reason.startswith(reason, autoescape=True),
+            )
+        )
+        return {row.lease_owner for row in rows}
 
 
 def _values(pool: Pool) -> dict[str, object]:
