@@ -239,9 +239,7 @@ class Reconciler:
             due = unit.control.claimable_jobs(self._tools.clock(), held=held, pool=self._pool_name)
         for job_id in better_off:
             self._leave_to_others(self._jobs[job_id])
-        if not self._standby.claims:
-            return
-        if not due:
+        if not (due and self._standby.claims):
             return
         with self._tools.store.write() as unit:
             taken = unit.control.claim_jobs(due, self._owner, self._tools.clock(), self._lease_s)
