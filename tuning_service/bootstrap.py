@@ -20,7 +20,7 @@ from tuning_service import __version__, observability, portal
 from tuning_service.api.app import create_app
 from tuning_service.api.deps import Managers
 from tuning_service.domain.clock import system_clock
-from tuning_service.domain.errors import GiveUp
+from tuning_service.domain.errors import Conflict, GiveUp
 from tuning_service.domain.pool import Pool, pool_problems
 from tuning_service.domain.principal import ApiKey, User
 from tuning_service.manager.access import AccessMgr
@@ -191,13 +191,13 @@ def _pool(settings: Settings, store: Store, *, alone: bool) -> Pool:
     with store.write() as unit:
         pool = unit.pools.find(settings.pool)
         if pool is None:
-            pool = Pool(name=settings.pool, master=settings.spark_master, created_at=system_clock())
-            problems = pool_problems(pool)
-            if problems:
-                raise GiveUp("; ".join(map(str, problems)))
-            unit.pools.add(pool)
+            pool = _sound(Pool(name=settings.pool, master=settings.spark_master, created_at=system_clock()))
+            try:
+                unit.pools.add(pool)
+            except Conflict:  # another controller that starts was faster; what it made is visible by now
+                pool = unit.pools.get(settings.pool)
         elif alone or not pool.master:
-            pool = dataclasses.replace(pool, master=settings.spark_master)
+            pool = _sound(dataclasses.replace(unit.pools.lock(settings.pool), master=settings.spark_master))
             unit.pools.change(pool)
         elif settings.spark_master not in {pool.master, Settings().spark_master}:
             raise GiveUp(
@@ -205,6 +205,13 @@ def _pool(settings: Settings, store: Store, *, alone: bool) -> Pool:
                 f" name another --pool, or change it: tuning-service pool set {pool.name} --master"
                 f" {settings.spark_master}"
             )
+    return pool
+
+
+def _sound(pool: Pool) -> Pool:
+    problems = [problem for problem in pool_problems(pool) if problem.field in {"name", "master"}]
+    if problems:
+        raise GiveUp("; ".join(map(str, problems)))
     return pool
 
 

@@ -57,6 +57,12 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "half a character": ({"command": "python train.py \ud800"}, "command", "cannot be stored", "surrogate"),
     "budget of no trials": ({"budget": {"trials": 0}}, "budget.trials", "at least 1", "Raise"),
     "budget of no minutes": ({"budget": {"trials": 1, "minutes": 0}}, "budget.minutes", "above zero", "no limit"),
+    "a GPU and a half": ({"resources": {"gpus": 1.5}}, "resources.gpus", "neither a fraction", "0.25"),
+    "less than nothing of a GPU": ({"resources": {"gpus": -1}}, "resources.gpus", "neither a fraction", "0.25"),
+    "a GPU that is none": ({"resources": {"gpus": float("nan")}}, "resources.gpus", "", ""),
+    "next to nothing of a GPU": ({"resources": {"gpus": 1e-320}}, "resources.gpus", "0.01", "0.25"),
+    "more GPUs than there are": ({"resources": {"gpus": 1e9}}, "resources.gpus", "1000000", ""),
+    "more CPUs than there are": ({"resources": {"cpus": 10**30}}, "resources.cpus", "at most 1000000", "Lower"),
     "more parallel than quota": (
         {"budget": {"trials": 9, "parallel": 5}},
         "budget.parallel",

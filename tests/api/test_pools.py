@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from tests.rest_service import Driver, Service, a_controller, submit
+from tuning_service.domain.state import JobStatus
 
 
 def pool(service: Service, name: str = "h100", **described: Any) -> Any:
@@ -35,6 +36,10 @@ def test_an_operator_makes_changes_and_deletes_a_pool(service: Service) -> None:
     assert made.status_code == 201
     assert made.json()["conf"] == {"spark.cores.max": "8", "spark.hadoop.fs.s3a.secret.key": "…"}
     assert pool(service).status_code == 409
+    back = change(service, "h100", conf={**made.json()["conf"], "spark.cores.max": "4"})
+    assert back["conf"]["spark.cores.max"] == "4"
+    with service.store.read() as unit:
+        assert unit.pools.get("h100").conf["spark.hadoop.fs.s3a.secret.key"] == "hush", "sent back as it was shown"
     changed = change(service, "h100", price=3, drained=True)
     assert (changed["price"], changed["drained"], changed["master"]) == (3, True, "spark://spark:7077")
     with service.http(service.operator_key) as operator:
@@ -49,6 +54,11 @@ def test_a_bad_pool_names_its_fields(service: Service) -> None:
         ({"master": "spark//x"}, ["master"]),
         ({"slots": 0, "price": -1}, ["slots", "price"]),
         ({"tenants": ["vision", "nobody"]}, ["tenants.1"]),
+        *(({"master": master}, ["master"]) for master in ("local[x]", "local[0]", "spark://h:99999", "k8s://a\0b")),
+        ({"slots": 2_000_000, "price": 1e300}, ["slots", "price"]),
+        ({"slots": 10**400}, ["slots"]),
+        ({"conf": {"executor.memory": "8g"}}, ["conf.executor.memory"]),
+        ({"conf": {"spark.master": "yarn", "spark.a": "a\0b"}}, ["conf.spark.master", "conf.spark.a"]),
         ({"pryce": 1}, ["pryce"]),
     ]
     for described, fields in cases:
@@ -60,7 +70,7 @@ def test_a_bad_pool_names_its_fields(service: Service) -> None:
 
 
 def test_a_tenant_sees_the_pools_that_it_may_use_and_nothing_of_their_inside(service: Service) -> None:
-    pool(service, "ours", tenants=["vision"], conf={"a": "b"})
+    pool(service, "ours", tenants=["vision"], conf={"spark.a": "b"})
     pool(service, "theirs", tenants=["speech"])
     hear_of_controller(service, pool="ours")
     with service.http(service.keys["vision/admin"]) as member:
@@ -102,6 +112,21 @@ def test_a_pool_with_unfinished_jobs_is_not_deleted(service: Service) -> None:
         assert operator.delete("/v1/pools/h100").status_code == 409
 
 
+def test_a_job_whose_pool_is_gone_or_closed_to_its_tenant_is_not_resumed(service: Service) -> None:
+    pool(service, "h100")
+    job = submitted(service, pool="h100").json()["id"]
+    with service.http() as member, service.http(service.operator_key) as operator:
+        member.post(f"/v1/tuning-jobs/{job}/stop")
+        Driver(service, job).set_status(JobStatus.STOPPED)
+        change(service, "h100", tenants=["speech"])
+        refused = member.post(f"/v1/tuning-jobs/{job}/resume")
+        assert operator.delete("/v1/pools/h100").status_code == 204
+        for answer in (refused, member.post(f"/v1/tuning-jobs/{job}/resume")):
+            assert answer.status_code == 409
+            assert "There is no pool 'h100' for this tenant any more" in answer.json()["detail"]
+        assert member.delete(f"/v1/tuning-jobs/{job}").status_code == 202
+
+
 def test_a_trial_that_no_stated_slot_can_hold_is_refused(service: Service) -> None:
     pool(service, "small", slots=4, cpus_per_slot=2, gpus_per_slot=1)
     errors = submitted(service, pool="small", resources={"cpus": 4, "gpus": 2}).json()["errors"]
@@ -128,6 +153,14 @@ def test_a_job_says_that_nobody_serves_its_pool_or_that_it_cannot_be_reached(ser
     assert reason() == ""
     hear_of_controller(service, ago_s=31)
     assert reason() == "Waits: no controller serves the pool 'default' at present."
+    with service.http() as member:
+        stopped = member.post(f"/v1/tuning-jobs/{job}/stop").json()["reason"]
+        assert stopped == "Waits to be stopped: no controller serves the pool 'default' at present."
+        deleted = member.delete(f"/v1/tuning-jobs/{job}").json()["reason"]
+        assert deleted == "Waits to be deleted: no controller serves the pool 'default' at present."
+    hear_of_controller(service, connected=False)
+    assert reason() == "", "one that has no Spark can do that"
+    hear_of_controller(service, ago_s=31)
     with service.http() as member:
         assert (
             member.get("/v1/pools/default").json()["trouble"] == "no controller serves the pool 'default' at present."
@@ -182,7 +215,12 @@ def test_only_operators_cordon_and_a_host_has_a_name(service: Service) -> None:
             assert http.delete("/v1/pools/default/cordons/x").status_code == 403
             assert http.get("/v1/pools/default").json()["cordons"] is None
     with service.http(service.operator_key) as operator:
-        for host, wish, field in (("%20", {}, "host"), ("x", {"minutes": 0}, "minutes"), ("x", {"why": ""}, "why")):
+        for host, wish, field in (
+            ("%20", {}, "host"),
+            ("x", {"minutes": 0}, "minutes"),
+            ("x", {"minutes": 1e300}, "minutes"),
+            ("x", {"why": ""}, "why"),
+        ):
             answer = operator.put(f"/v1/pools/default/cordons/{host}", json=wish)
             assert answer.status_code == 422
             assert [e["field"] for e in answer.json()["errors"]] == [field]

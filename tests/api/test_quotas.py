@@ -35,6 +35,12 @@ def test_a_bad_quota_names_its_field_and_changes_nothing(service: Service) -> No
         assert answer.status_code == 422
         fields = [error["field"] for error in answer.json()["errors"]]
         assert fields == ["weight", "max_parallel", "max_gpus", "max_requests_per_s"]
+        for quota, value in (("weight", 1e308), ("weight", 1e-308), ("max_requests_per_s", 5e-324), ("max_jobs", -1)):
+            answer = operator.patch("/v1/tenants/vision", json={quota: value})
+            assert [error["field"] for error in answer.json()["errors"]] == [quota]
+        for text in ("NaN", "Infinity", "1e999"):
+            answer = operator.patch("/v1/tenants/vision", content=f'{{"weight": {text}}}')
+            assert answer.status_code == 422
         assert operator.patch("/v1/tenants/vision", json={"wieght": 2}).json()["errors"][0]["field"] == "wieght"
         assert operator.patch("/v1/tenants/vision", json={"max_parallel": None}).status_code == 422
         assert operator.get("/v1/tenants/vision").json() == before

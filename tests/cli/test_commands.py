@@ -393,6 +393,8 @@ def test_quotas_are_set_and_shown_beside_what_is_used(service: Service) -> None:
     assert own.run("tenant", "show").stdout.startswith("vision, weight 1")
     own.run("tenant", "set", "vision", "--weight", "9", code=3)
     assert "takes a number or 'none'" in operator.run("tenant", "set", "audio", "--max-gpus", "some", code=2).stderr
+    assert "takes a number or 'none'" in operator.run("tenant", "set", "audio", "--max-gpus", "inf", code=2).stderr
+    assert "a number is needed" in operator.run("tenant", "set", "audio", "--weight", "nan", code=2).stderr
     assert "name what to change" in operator.run("tenant", "set", "audio", code=2).stderr
 
 

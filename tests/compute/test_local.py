@@ -119,6 +119,13 @@ def test_stop_leaves_no_process(backend, probes):
     backend.stop()
 
 
+def test_a_conf_that_contradicts_itself_is_refused_in_sparks_own_words(backend):
+    backend.stop()
+    contradictory = SparkSettings(master="local[2]", conf={"spark.task.cpus": "8"})
+    with pytest.raises(TryAgain, match="has to be >= the number of cpus per task = 8"):
+        SparkBackend(contradictory).start()
+
+
 def test_nothing_outlives_a_service_that_was_killed(tmp_path):
     script = tmp_path / "service.py"
     script.write_text(

@@ -3,12 +3,16 @@
 import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from tests.samples import a_tenant, a_trial, stored_job
 from tuning_service.domain.job import Goal
-from tuning_service.domain.state import TrialStatus
+from tuning_service.domain.principal import Principal
+from tuning_service.domain.state import Role, TrialStatus
+from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.storage.engine import check_schema, upgrade_schema
 from tuning_service.storage.store import Store
 from tuning_service.storage.tenant_scope import Program
@@ -112,6 +116,23 @@ def at_once(function, times=THREADS):
 
     with ThreadPoolExecutor(times) as pool:
         return [f.result(120) for f in [pool.submit(one, n) for n in range(times)]]
+
+
+def test_of_operators_that_change_one_pool_or_tenant_at_once_none_undoes_what_another_did(store):
+    a_tenant(store, "a")
+    operator = Principal(key_id="key_o", role=Role.OPERATOR, tenant=None)
+    pools, access = PoolMgr(store), AccessMgr(store)
+    pools.create(operator, "h100", master="yarn")
+    changes = (
+        lambda value: pools.change(operator, "h100", price=value),
+        lambda value: pools.change(operator, "h100", slots=value),
+        lambda value: access.change_tenant(operator, "a", max_jobs=value),
+        lambda value: access.change_tenant(operator, "a", max_gpus=value),
+    )
+    for value in range(1, 11):
+        at_once(partial(lambda value, number: changes[number](value), value), times=len(changes))
+        pool, (tenant, _) = pools.pool(operator, "h100").pool, access.tenant(operator, "a")
+        assert (pool.price, pool.slots, tenant.max_jobs, tenant.max_gpus) == (value,) * 4
 
 
 def test_of_requests_at_once_with_one_key_the_first_alone_is_new(store):

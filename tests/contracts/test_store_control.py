@@ -7,6 +7,7 @@ import pytest
 from tests.samples import a_spec, a_task, a_tenant, a_trial, stored_job
 from tuning_service.domain.errors import Conflict, LeaseLost, NotFound
 from tuning_service.domain.job import Budget
+from tuning_service.domain.pool import Pool
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Outcome, QueuedPoint
 from tuning_service.storage.tenant_scope import TrialOrder
@@ -45,6 +46,19 @@ def test_a_job_has_one_holder_until_the_lease_runs_out(store, alice):
         assert not unit.control.renew(first, 111.0, 10.0)
         assert unit.control.renew(second, 111.0, 10.0)
     assert take(store, "one", 120.0) == []
+
+
+def test_of_a_pool_that_is_gone_any_controller_deletes_the_jobs_and_runs_none(store, alice):
+    with store.write() as unit:
+        unit.pools.add(Pool(name="gone", master="yarn", created_at=0.0))
+    ended = {"status": JobStatus.COMPLETED, "spec": a_spec(pool="gone")}
+    deleted = stored_job(store, alice, **ended, target=JobTarget.DELETED)
+    stored_job(store, alice, **ended, target=JobTarget.STOPPED)
+    stored_job(store, alice, **ended, target=JobTarget.RUNNING)
+    assert take(store, "one", 0.0) == [], "its own controllers see to that"
+    with store.write() as unit:
+        unit.pools.remove("gone")
+    assert [lease.job_id for lease in take(store, "one", 0.0)] == [deleted.id]
 
 
 def test_of_two_that_saw_the_same_job_one_gets_it(store, alice):

@@ -1,6 +1,7 @@
 """What a job says whose pool is of no use to it, and a controller that must not serve the database."""
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,12 +11,13 @@ import time
 import pytest
 from alembic import command
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from tests.control import clusters
 from tests.waiting import wait_for
 from tuning_service.compute.base import Capacity
-from tuning_service.control import reconciler, standby
-from tuning_service.domain.errors import TryAgain
+from tuning_service.control import reconciler, standby, standing
+from tuning_service.domain.errors import NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.pool_mgr import PoolMgr
@@ -49,6 +51,56 @@ def test_a_job_of_a_pool_that_cannot_be_reached_says_so_and_runs_once_it_can(hou
     backend.is_away = False
     house.until_status(job, "completed")
     assert shown_reason(house, job) == ""
+
+
+def test_jobs_of_a_pool_that_cannot_be_reached_are_stopped_and_deleted_all_the_same(house):
+    house.controller(house.cluster(Away))
+    stopped, deleted = (house.submit(Budget(trials=2, parallel=2)) for _ in range(2))
+    wait_for(lambda: "cannot be reached" in shown_reason(house, stopped))
+    house.aim(stopped, "stopped")
+    house.until_status(stopped, "stopped")
+    house.aim(deleted, "deleted")
+    with pytest.raises(NotFound):
+        wait_for(lambda: not house.job(deleted))
+
+
+def test_a_pool_that_cannot_be_reached_is_tried_again_and_again_and_said_once(house):
+    backend = house.cluster(Away)
+    tries = []
+    start = backend.start
+    backend.start = lambda: (tries.append(1), start())
+    with capture_logs() as logs:
+        house.controller(backend)
+        wait_for(lambda: len(tries) >= 4)
+    assert len([line for line in logs if line["event"] == "compute backend cannot be reached"]) == 1
+
+
+def test_slots_that_are_stated_are_none_while_the_pool_cannot_be_reached(house):
+    set_pool(house, slots=4)
+    backend = house.cluster(Away)
+    house.controller(backend)
+    job = house.submit(Budget(trials=2))
+    wait_for(lambda: house.job(job).reason == "Waits for executors.", lambda: house.job(job))
+    assert house.tasks(job) == []
+    backend.is_away = False
+    house.until_status(job, "completed")
+
+
+def test_a_job_whose_tenant_may_not_use_its_pool_any_more_starts_no_trials_until_it_may_again(house, monkeypatch):
+    monkeypatch.setattr(standing, "_TENANT_S", 0.05)
+    set_pool(house, tenants=("tenant_of_others",))
+    house.controller(house.cluster())
+    job = house.submit(Budget(trials=2, parallel=2))
+    told = "Waits: the pool 'default' is not open to this tenant any more; ask the operator."
+    wait_for(lambda: house.job(job).reason == told, lambda: house.job(job))
+    assert house.tasks(job) == []
+    set_pool(house, tenants=None)
+    house.until_status(job, "completed")
+
+
+def set_pool(house, **changes):
+    with house.store.write() as unit:
+        unit.pools.change(dataclasses.replace(unit.pools.get("default"), **changes))
 
 
 class Slow(clusters.Cluster):

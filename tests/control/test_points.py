@@ -85,7 +85,7 @@ def test_what_points_tried_is_not_suggested_again_and_a_small_space_ends_with_it
 
 
 def test_where_constraints_leave_next_to_nothing_the_algorithm_begins_at_the_points(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     entries = {name: {"type": "float", "min": 0, "max": 1} for name in "xy"}
     space = Space.from_dict(entries, ["(x > 0.12345) + (x < 0.12346) + (y > 0.76543) + (y < 0.76544) == 4"])
     job = submit(house, [{"x": 0.123455, "y": 0.765435}], budget=Budget(trials=4), space=space)
@@ -95,7 +95,7 @@ def test_where_constraints_leave_next_to_nothing_the_algorithm_begins_at_the_poi
 
 
 def test_a_sliver_that_holds_one_point_alone_ends_with_that_reason(house):
-    house.controller(cluster(house))
+    house.controller(house.cluster())
     space = Space.from_dict({name: {"type": "float", "min": 0, "max": 1} for name in "xy"}, ["x + y == 1"])
     ended = house.until_status(submit(house, budget=Budget(trials=9), space=space), JobStatus.COMPLETED)
     assert ended.reason == "random found no further configuration that the constraints allow."

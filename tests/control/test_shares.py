@@ -5,7 +5,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuning_service.compute.base import Capacity
+from tuning_service.compute.base import Capacity, gpu_part
 from tuning_service.control.shares import Demand, grant
 from tuning_service.domain.job import Resources
 
@@ -102,6 +102,37 @@ def test_a_large_trial_is_not_starved_by_small_ones():
     assert sum(grant(key, now, slots(4))[0] for key in now) > 0
 
 
+def mixed(cpus, gpus):
+    return Capacity(cpus=cpus, gpus=gpus, largest_cpus=cpus, largest_gpus=gpus)
+
+
+def test_cpus_beside_gpus_that_are_in_use_go_to_jobs_without_gpus():
+    now = {"g": demand("a", gpus=1, running=2), "c": demand("b", wanted=20)}
+    assert grant("c", now, mixed(16, 2)) == (14, "")
+    assert grant("g", now, mixed(16, 2)) == (0, "Waits for free slots. Before it, 1 job goes.")
+    # Nor do those who wait for a GPU hold any CPUs.
+    waiting = {f"g{i}": demand("d", gpus=1, wanted=5) for i in range(5)}
+    assert grant("c", now | waiting, mixed(16, 2)) == (14, "")
+    alone = played({"g": demand("a", gpus=1), "c": demand("a", wanted=20)}, mixed(16, 2))
+    assert running(alone) == {"g": 2, "c": 14}
+
+
+def test_a_large_trial_with_gpus_is_starved_neither_of_gpus_nor_of_cpus():
+    now = {"small": demand("a", gpus=0.5, running=2), "large": demand("b", gpus=2)}
+    assert grant("small", now, mixed(8, 2)) == (0, "Waits for free slots. Before it, 1 job goes.")
+    now = {"cpu": demand("a", running=6), "large": demand("b", cpus=4, gpus=1)}
+    for left in (6, 5):
+        now["cpu"] = dataclasses.replace(now["cpu"], running=left)
+        assert grant("cpu", now, mixed(8, 2))[0] == 0
+    now["cpu"] = dataclasses.replace(now["cpu"], running=4)
+    assert grant("large", now, mixed(8, 2)) == (1, "")
+
+
+def test_a_pool_with_fewer_gpus_than_are_held_goes_on_with_its_cpus():
+    now = {"g": demand("a", gpus=1, running=4), "c": demand("b")}
+    assert grant("c", now, mixed(8, 1)) == (4, "")
+
+
 def test_whoever_waits_is_told_for_what():
     full = {"j": demand(running=4), "k": demand("b", running=0)}
     assert grant("k", full, slots(4)) == (0, "Waits for free slots. It is the next.")
@@ -110,6 +141,9 @@ def test_whoever_waits_is_told_for_what():
     assert grant("j", {"j": demand(limit=1, elsewhere=1)}, slots(4)) == (0, in_use)
     gpus = demand(gpus=1, running=1, tenant_gpus=1.5)
     assert grant("j", {"j": gpus}, gpu_slots(4)) == (0, "Waits: the tenant's quota of 1.5 GPUs is in use.")
+    lowered = demand(gpus=2, tenant_gpus=1.0)
+    told = "Waits: a trial takes 2 GPUs, and the tenant's quota is 1."
+    assert grant("j", {"j": lowered}, gpu_slots(4)) == (0, told)
     assert grant("j", {"j": demand(used_up="no hours are left.")}, slots(4)) == (0, "Waits: no hours are left.")
     reason = grant("j", {"j": demand(gpus=2)}, slots(4))[1]
     assert reason == "Waits: no executor has 1 CPUs and 2 GPUs for a trial."
@@ -190,6 +224,40 @@ def test_grants_are_within_all_limits_and_leave_nothing_useful_unused(pool):
         assert of_tenant[tenant] <= max(before, max((demands[k].tenant_limit for k in mine), default=0))
         could = [k for k in mine if after[k].wanted and of_tenant[tenant] < after[k].tenant_limit]
         assert not could or used >= total
+
+
+@st.composite
+def mixed_pools(draw):
+    demands = {
+        f"j{i}": demand(
+            draw(st.sampled_from("abc")),
+            running=draw(st.integers(0, 3)),
+            wanted=draw(st.integers(0, 12)),
+            cpus=draw(st.sampled_from([1, 1, 2, 4])),
+            gpus=draw(st.sampled_from([0, 0, 0.3, 0.5, 1, 2])),
+            launched_at=draw(st.floats(0, 9)),
+        )
+        for i in range(draw(st.integers(1, 6)))
+    }
+    return demands, mixed(draw(st.integers(4, 16)), draw(st.integers(2, 8))), draw(st.permutations(sorted(demands)))
+
+
+@given(mixed_pools())
+def test_no_more_is_granted_than_there_is_and_no_cpu_stays_free_that_a_job_of_one_could_use(pool):
+    demands, total, order = pool
+    after = played(demands, total, order=order)
+
+    def cpus(held):
+        return sum(d.running * d.resources.cpus for d in held.values())
+
+    def gpus(held):
+        return sum(d.running * gpu_part(d.resources) for d in held.values())
+
+    assert cpus(after) <= max(total.cpus, cpus(demands))
+    assert gpus(after) <= max(total.gpus, gpus(demands)) + 1e-6
+    if all(d.resources.cpus == 1 for d in demands.values()):
+        hungry = [d for d in after.values() if d.wanted and not d.resources.gpus]
+        assert not hungry or cpus(after) >= total.cpus
 
 
 @given(pools())

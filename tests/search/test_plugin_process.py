@@ -180,7 +180,7 @@ def test_a_plugin_that_stops_its_supervisor_is_ended_all_the_same(tmp_path, monk
     with Opened(PluginLimits(answer_s=1, pause_s=0.01)) as host:
         plugin = prepared(write(tmp_path / "plugin", plugin_files(f"{stops}\nwhile True: pass")))
         assert "it gave no answer within 1 s" in failure(host.open("job", plugin_setup(), lambda: plugin)).message
-    assert not [pid for pid in pids.read_text().split() if is_alive(int(pid))]
+    assert not [pid for pid in pids.read_text().split() if is_running(int(pid))]
 
 
 def test_closing_all_its_files_ends_it(session):

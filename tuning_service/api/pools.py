@@ -12,10 +12,11 @@ from tuning_service.api.idempotency import answered_once
 from tuning_service.api.schemas import Out, Page, moment, moment_or_none
 from tuning_service.domain.pool import Cordon
 from tuning_service.domain.state import Role
-from tuning_service.manager.pool_mgr import PoolView
+from tuning_service.manager.pool_mgr import HIDDEN, PoolView
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 
+_TEN_YEARS = 10 * 366 * 24 * 60  # in minutes
 _SECRET = ("secret", "password", "token", "credential", "key")
 
 
@@ -23,10 +24,12 @@ class PoolChange(BaseModel):
     """What is left out stays."""
 
     master: str | None = Field(None, description="local[*], spark://host:7077, yarn, k8s://…; at a controller's start")
-    conf: dict[str, str] = Field({}, description="Spark configuration; at a controller's start")
-    slots: int | None = Field(None, description="null: what Spark says. Stated for clusters that grow on demand")
-    cpus_per_slot: int = Field(1, description="Of a stated slot: most that one trial can get")
-    gpus_per_slot: int = Field(0, description="The same for GPUs")
+    conf: dict[str, str] = Field({}, description="Spark configuration, all of it; at a controller's start")
+    slots: int | None = Field(
+        None, description="null: what Spark says. Stated for clusters that grow on demand", le=2**31 - 1
+    )
+    cpus_per_slot: int = Field(1, description="Of a stated slot: most that one trial can get", le=2**31 - 1)
+    gpus_per_slot: int = Field(0, description="The same for GPUs", le=2**31 - 1)
     price: float = Field(0.0, description="Of a GPU for an hour")
     tenants: list[str] | None = Field(None, description="Names or ids of those that may use it; null: all")
     drained: bool = Field(False, description="true: no further trial starts; what runs goes on")
@@ -63,7 +66,9 @@ class ControllerOut(Out):
 
 class CordonIn(BaseModel):
     reason: str = Field("", max_length=500, examples=["its disk is being replaced"])
-    minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="null: until it is uncordoned")
+    minutes: float | None = Field(
+        None, gt=0, le=_TEN_YEARS, allow_inf_nan=False, description="null: until it is uncordoned"
+    )
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "new disk", "minutes": 60}]})
 
@@ -118,7 +123,7 @@ class PoolOut(Out):
 
 
 def _shown(name: str, value: str) -> str:
-    return "…" if any(word in name.lower() for word in _SECRET) else value
+    return HIDDEN if any(word in name.lower() for word in _SECRET) else value
 
 
 def _controller(seen: Any) -> ControllerOut:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tuning_service.cli import exits, output
-from tuning_service.cli.options import AsJson, Key, Url, connect
+from tuning_service.cli.options import AsJson, Key, Url, connect, finite
 from tuning_service.cli.serving import DataDir
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
@@ -16,7 +16,9 @@ def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     role: Annotated[str, typer.Option(help="viewer: look · member: tune · admin: also keys.")] = "member",
     tenant: Annotated[str | None, typer.Option(help="Whose key; for operators.")] = None,
-    expires_in_days: Annotated[float | None, typer.Option(min=0, help="Default: never.")] = None,
+    expires_in_days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, callback=finite, help="Default: never.")
+    ] = None,
     operator: Annotated[
         bool,
         typer.Option("--operator", help="An operator's key, made in the database of this machine without a service."),

@@ -1,5 +1,6 @@
 """Options that most commands share."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,13 @@ Key = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print plain JSON for scripts, and nothing else.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, as `tuning-service list` shows it.")]
+
+
+def finite(value: float | None) -> float | None:
+    """The value of an option, which JSON can write. Raises BadParameter for nan and inf."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"a number is needed, not {value}")
+    return value
 
 
 def connect(url: str | None, key: str | None) -> "TuningClient":

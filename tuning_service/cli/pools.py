@@ -5,17 +5,19 @@ from typing import Annotated, Any
 import typer
 
 from tuning_service.cli import output
-from tuning_service.cli.options import AsJson, Key, Url, connect
+from tuning_service.cli.options import AsJson, Key, Url, connect, finite
 
 pool = typer.Typer(no_args_is_help=True, help="Compute pools: Spark clusters that jobs run on.")
 
 Name = Annotated[str, typer.Argument(metavar="POOL", help="Its name.")]
 Host = Annotated[str, typer.Argument(metavar="HOST", help="The executor, as `trials JOB TRIAL` names it.")]
-Conf = Annotated[list[str] | None, typer.Option("--conf", help="Spark configuration, NAME=VALUE; may be repeated.")]
+Conf = Annotated[
+    list[str] | None, typer.Option("--conf", help="Spark configuration, NAME=VALUE; once for each, and all of them.")
+]
 Slots = Annotated[str | None, typer.Option("--slots", help="Stated slots; 'none': ask Spark.")]
 Cpus = Annotated[int | None, typer.Option("--cpus-per-slot", min=1)]
 Gpus = Annotated[int | None, typer.Option("--gpus-per-slot", min=0)]
-Price = Annotated[float | None, typer.Option("--price", min=0, help="Of a GPU for an hour.")]
+Price = Annotated[float | None, typer.Option("--price", min=0, callback=finite, help="Of a GPU for an hour.")]
 Tenants = Annotated[
     str | None, typer.Option("--tenants", help="Who may use it, comma-separated names; 'all' for everybody.")
 ]
@@ -143,7 +145,9 @@ def cordon_executor(
     name: Name,
     host: Host,
     reason: Annotated[str, typer.Option(help="Shown to operators, and in the tasks that went elsewhere.")] = "",
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="For so long; default: until uncordon.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, callback=finite, help="For so long; default: until uncordon.")
+    ] = None,
     url: Url = None,
     key: Key = None,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tuning_service.cli import output
-from tuning_service.cli.options import AsJson, Key, Url, connect
+from tuning_service.cli.options import AsJson, Key, Url, connect, finite
 
 tenant = typer.Typer(no_args_is_help=True, help="Tenants: their weights, quotas and usage. For operators.")
 
@@ -19,7 +19,9 @@ _LIMITS = {
 }
 
 Parallel = Annotated[int | None, typer.Option("--max-parallel", min=1, help="Trials in parallel over all its jobs.")]
-Weight = Annotated[float | None, typer.Option("--weight", help="Its part of contended slots, beside others'.")]
+Weight = Annotated[
+    float | None, typer.Option("--weight", callback=finite, help="Its part of contended slots, beside others'.")
+]
 Gpus = Annotated[str | None, typer.Option("--max-gpus", help="GPUs at once; 'none' for no limit, as below.")]
 GpuHours = Annotated[str | None, typer.Option("--max-gpu-hours", help="GPU-hours in a calendar month.")]
 Jobs = Annotated[str | None, typer.Option("--max-jobs", help="Jobs that have not ended.")]

@@ -31,11 +31,12 @@ class Capacity:
         by_cpus = self.cpus // resources.cpus
         if not resources.gpus:
             return by_cpus
-        # Spark packs floor(1/fraction) tasks on each GPU.
-        by_gpus = (
-            self.gpus * int(1 / resources.gpus + 1e-9) if resources.gpus <= 1 else self.gpus // int(resources.gpus)
-        )
-        return min(by_cpus, by_gpus)
+        return min(by_cpus, int(self.gpus / gpu_part(resources) + 1e-9))
+
+
+def gpu_part(resources: Resources) -> float:
+    """GPUs that a task of this size takes: of a fraction, Spark packs floor(1/fraction) tasks on each."""
+    return resources.gpus if resources.gpus > 1 or not resources.gpus else 1 / int(1 / resources.gpus + 1e-9)
 
 
 class ComputeBackend(ABC):

@@ -42,8 +42,27 @@ from tuning_service.runner.protocol import TaskTicket
 CONNECTION_ERRORS = (Py4JError, OSError)
 
 _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+_LONGEST_REASON = 300
 _STOP_S = 15.0  # after it, the JVM is killed
 _log = logging.getLogger(__name__)
+
+
+def words_of(error: Exception) -> str:
+    """The error's text: that of a Java exception is the JVM's to tell, and with it gone, only the kind is left."""
+    try:
+        return str(error)
+    except CONNECTION_ERRORS:
+        return type(error).__name__
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what a Java exception says; "" for other errors, and when the JVM is gone."""
+    try:
+        java = getattr(error, "java_exception", None)
+        said = str(java.getMessage() or "").strip() if java is not None else ""
+    except CONNECTION_ERRORS:
+        return ""
+    return said.splitlines()[0][:_LONGEST_REASON] if said else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +142,10 @@ class SparkConnection:
             self._connect()
             self._prepare(on_end)
         except CONNECTION_ERRORS as error:
+            why, detail = _reason(error), words_of(error)  # while there is a JVM to ask
             self.close()
-            raise TryAgain(
-                f"Spark at {settings.master} did not start{_within(settings.connect_s)} or refused to.",
-                retry_after_s=10,
-                detail=str(error),
-            ) from error
+            told = f"refused to start: {why}" if why else f"did not start{_within(settings.connect_s)} or refused to."
+            raise TryAgain(f"Spark at {settings.master} {told}", retry_after_s=10, detail=detail) from error
         except BaseException:
             self.close()
             raise

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tuning_service.compute.base import Capacity, ComputeBackend, HandleStatus
-from tuning_service.compute.connection import CONNECTION_ERRORS, SparkConnection, SparkJob
+from tuning_service.compute.connection import CONNECTION_ERRORS, SparkConnection, SparkJob, words_of
 from tuning_service.compute.gpus import GpuPool
 from tuning_service.compute.settings import SparkSettings
 from tuning_service.compute.shipping import RUNNER, TaskEnd
@@ -91,7 +91,7 @@ class SparkBackend(ComputeBackend):
         except CONNECTION_ERRORS as error:
             self._unregister(handles)
             self._looked_at = float("-inf")  # the next question finds out whether Spark is gone
-            raise TryAgain("Spark did not take the tasks.", detail=str(error)) from error
+            raise TryAgain("Spark did not take the tasks.", detail=words_of(error)) from error
         except BaseException:
             self._unregister(handles)
             raise
@@ -129,7 +129,7 @@ class SparkBackend(ComputeBackend):
         try:
             batch.job.cancel()
         except CONNECTION_ERRORS as error:
-            _log.warning("Spark did not take the cancellation: %s", error)
+            _log.warning("Spark did not take the cancellation: %s", words_of(error))
         batch.look_at = 0.0
 
     def _connected(self) -> SparkConnection:
@@ -195,7 +195,7 @@ class SparkBackend(ComputeBackend):
             self._look_at_jobs(now)
         except CONNECTION_ERRORS as error:
             if connection.is_alive():
-                _log.warning("Spark did not answer: %s", error)
+                _log.warning("Spark did not answer: %s", words_of(error))
             else:
                 self._disconnect(connection, "it is gone")
 

@@ -16,12 +16,14 @@ from structlog.contextvars import bound_contextvars
 
 from tuning_service.compute.base import Capacity
 from tuning_service.control.cordons import PARKED_S, leave_out, why_none, without
+from tuning_service.control.handover import Handover
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
-from tuning_service.control.shares import Demand, grant, stated
+from tuning_service.control.shares import FOR_SLOTS, Demand, grant, stated
 from tuning_service.control.standby import Standby
 from tuning_service.domain.errors import LeaseLost, TryAgain
 from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Cordon, Pool
 from tuning_service.storage.cordons import Parked
+from tuning_service.storage.store import Unit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -31,6 +33,8 @@ _WORD_S = 5.0  # a controller says at least this often that it is here
 _STUCK_S = 10.0  # a controller that has not come round for so long, or for its lease, says so
 _DOUBT_S = 5.0  # executors are looked at this often
 _LONGEST_PAUSE_S = 30.0
+_NO_SLOTS = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
+_NOT_STARTED = "Spark did not start; the controller's log says why."
 
 
 class Reconciler:
@@ -61,6 +65,7 @@ class Reconciler:
         self._clock_skew = clock_skew
         self._started_at = tools.clock()
         self._problem = ""  # why Spark is not connected
+        self._connect_at = 0.0  # not before this is that tried again (monotonic)
         self._tick_s = tick_s
         self._lease_s = lease_s
         self._alone = alone
@@ -72,11 +77,12 @@ class Reconciler:
         self._faults: dict[str, int] = {}
         self._elsewhere: dict[str, tuple[int, float]] = {}  # by tenant: tasks and GPUs of other controllers' jobs
         self._hints: SimpleQueue[str] = SimpleQueue()  # jobs to look at soon
-        self._seen = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)  # by Spark
+        self._seen = _NO_SLOTS  # by Spark
         self._capacity = self._seen  # or as the pool states it
         self._cordons: list[Cordon] = []
         self._parked: list[Parked] = []  # slots on executors that are left out
         self._standby = Standby()
+        self._handover = Handover()
         self._round_at = time.monotonic()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -113,8 +119,7 @@ class Reconciler:
         next_renewal = next_claim = next_look = next_doubt = 0.0
         while not self._stopping.is_set():
             self._round_at = time.monotonic()
-            if not self._connected():
-                continue
+            self._connect()
             self._wake.clear()
             hints = self._take_hints()
             now = time.monotonic()
@@ -145,30 +150,32 @@ class Reconciler:
                 hints.add(self._hints.get_nowait())
         return hints
 
-    def _connected(self) -> bool:
+    def _connect(self) -> None:
+        """See that Spark is connected, if it can be. Without it jobs are stopped and deleted all the same."""
         # Without executors it is started again, in case the connection itself is gone; else that does nothing.
-        if self.ready.is_set() and self._seen.cpus:
-            return True
+        if (self.ready.is_set() and self._seen.cpus) or time.monotonic() < self._connect_at:
+            return
         try:
             self._tools.backend.start()
         except TryAgain as error:
-            self.ready.clear()
-            log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
-            self._problem = error.message
-            self._stopping.wait(self._tick_s)
-            return False
+            if self._problem != error.message:
+                log.warning("compute backend cannot be reached", reason=error.message, detail=error.detail)
+            self._disconnected(error.message)
         except Exception:
-            self.ready.clear()
-            log.exception("compute backend did not start")
-            self._problem = "Spark did not start; the controller's log says why."
-            self._stopping.wait(self._tick_s)
-            return False
-        if not self.ready.is_set():
-            self.ready.set()
-            self._problem = ""
-            self._guarded("word", self._give_word)
-            log.info("compute backend connected")
-        return True
+            if self._problem != _NOT_STARTED:
+                log.exception("compute backend did not start")
+            self._disconnected(_NOT_STARTED)
+        else:
+            if not self.ready.is_set():
+                self.ready.set()
+                self._problem = ""
+                self._guarded("word", self._give_word)
+                log.info("compute backend connected")
+
+    def _disconnected(self, problem: str) -> None:
+        self.ready.clear()
+        self._problem = problem
+        self._connect_at = time.monotonic() + self._tick_s
 
     def _speak(self) -> None:
         while not self._stopping.is_set():
@@ -189,7 +196,7 @@ class Reconciler:
         if stuck_s > max(_STUCK_S, self._lease_s):
             connected = False
             problem = problem or f"its controller has waited for {stuck_s:.0f} s for Spark or the database."
-        seen = self._seen if self.ready.is_set() else Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
+        seen = self._seen if self.ready.is_set() else _NO_SLOTS
         return ControllerSeen(
             id=self._owner,
             pool=self._pool_name,
@@ -224,12 +231,15 @@ class Reconciler:
 
     def _claim(self) -> None:
         with self._tools.store.read() as unit:
-            others = [] if self._alone else unit.pools.controllers(self._pool_name)
-            self._stand_by([other for other in others if other.id != self._owner])
-            if not self._standby.claims:
-                return
-            due = unit.control.claimable_jobs(self._tools.clock(), held=self._jobs, pool=self._pool_name)
-        if not due:
+            seen = [] if self._alone else unit.pools.controllers(self._pool_name)
+            others = [other for other in seen if other.id != self._owner]
+            self._stand_by(others)
+            better_off = self._better_off(unit, others)
+            held = [*self._jobs, *self._handover.held_back]
+            due = unit.control.claimable_jobs(self._tools.clock(), held=held, pool=self._pool_name)
+        for job_id in better_off:
+            self._leave_to_others(self._jobs[job_id])
+        if not (due and self._standby.claims):
             return
         with self._tools.store.write() as unit:
             taken = unit.control.claim_jobs(due, self._owner, self._tools.clock(), self._lease_s)
@@ -238,14 +248,32 @@ class Reconciler:
             self._due[lease.job_id] = 0.0
 
     def _stand_by(self, others: Sequence[ControllerSeen]) -> None:
-        able = bool(self._seen.cpus) or stated(self._pool) is not None
+        able = self.ready.is_set() and (bool(self._seen.cpus) or stated(self._pool) is not None)
         self._standby.look(is_able=able, others=others, now=self._tools.clock())
 
     def _give_up(self) -> None:
         """Leave all jobs to a controller that has executors for them."""
         for ctrl in list(self._jobs.values()):
-            log.warning("job left to another controller", tenant=ctrl.lease.tenant_id, job=ctrl.lease.job_id)
-            self._release(ctrl)
+            self._leave_to_others(ctrl)
+
+    def _leave_to_others(self, ctrl: TuningJobCtrl) -> None:
+        log.info("job left to another controller", tenant=ctrl.lease.tenant_id, job=ctrl.lease.job_id)
+        self._release(ctrl)
+
+    def _better_off(self, unit: Unit, others: Sequence[ControllerSeen]) -> list[str]:
+        """Jobs that wait here for slots of which another controller has some free."""
+        now = self._tools.clock()
+        able = [other for other in others if other.is_alive(now) and other.connected and not other.problem]
+        due = self._handover.due if able else []
+        # Which slots of another controller are on executors that are left out, only that one knows.
+        if not due or self._cordons or stated(self._pool):
+            return []
+        demands = {key: demand for key in due if key in self._jobs and (demand := self._jobs[key].demand)}
+        waiting = {key: demand for key, demand in demands.items() if demand.wanted and not demand.running}
+        # A slot that is free only until the next one who waits there has it is none.
+        contended = unit.pools.controllers_with(reason=FOR_SLOTS)
+        able = [other for other in able if other.id not in contended]
+        return list(self._handover.leave(waiting, able, unit.pools.used_by_controllers()))
 
     def _find_due(self) -> None:
         """What other processes, or an earlier life of this one, have left to do."""
@@ -262,8 +290,8 @@ class Reconciler:
 
     def _turns(self) -> None:
         """A turn for each job that is due; those that wait for slots have theirs when another's task ended."""
-        self._seen = self._tools.backend.capacity()
-        self._capacity = stated(self._pool) or self._seen
+        self._seen = self._tools.backend.capacity() if self.ready.is_set() else _NO_SLOTS
+        self._capacity = (stated(self._pool) if self.ready.is_set() else None) or self._seen
         self._parked = self._held_for_nothing() if self._cordons else []
         now = time.monotonic()
         due = [job_id for job_id, when in self._due.items() if when <= now]
@@ -303,6 +331,11 @@ class Reconciler:
             self._due[job_id] = 0.0 if again else time.monotonic() + _LOOK_S
 
     def _grant(self, job_id: str, demand: Demand) -> tuple[int, str]:
+        count, waiting = self._granted(job_id, demand)
+        self._handover.note(job_id, demand, waiting)
+        return count, waiting
+
+    def _granted(self, job_id: str, demand: Demand) -> tuple[int, str]:
         demands = {key: ctrl.demand for key, ctrl in self._jobs.items() if ctrl.demand is not None}
         for key in self._faults.keys() & demands.keys():
             # It cannot use slots while its steps fail, so none are kept for it.
@@ -329,6 +362,7 @@ class Reconciler:
         self._jobs.pop(job_id, None)
         self._due.pop(job_id, None)
         self._faults.pop(job_id, None)
+        self._handover.forget(job_id)
 
     def _leave(self) -> None:
         for ctrl in list(self._jobs.values()):

@@ -1,12 +1,12 @@
 """Who gets the free slots: pure arithmetic over what each job uses and wants."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
-from tuning_service.compute.base import Capacity
+from tuning_service.compute.base import Capacity, gpu_part
 from tuning_service.domain.job import Resources
 from tuning_service.domain.pool import Pool
 
@@ -51,7 +51,7 @@ def grant(job_id: str, demands: Mapping[str, Demand], capacity: Capacity) -> tup
     Free slots are dealt out one by one: to the tenant that uses least of the pool for its weight, there to the job
     that uses least, and among equals to the one that has waited longest. So what one does not want the others get, no
     slot stays free that somebody could use, and nobody starves: a job beyond its share is not refilled while others
-    wait.
+    wait. What a job uses of the pool is its part of the CPUs or of the GPUs, whichever is more.
     """
     mine = demands[job_id]
     slots = capacity.slots(mine.resources)
@@ -59,7 +59,7 @@ def grant(job_id: str, demands: Mapping[str, Demand], capacity: Capacity) -> tup
         size = f"{mine.resources.cpus} CPUs and {mine.resources.gpus:g} GPUs"
         return 0, f"Waits: no executor has {size} for a trial." if capacity.cpus else "Waits for executors."
     cost = _costs(demands, capacity)
-    count = _deal(demands, cost).get(job_id, 0)
+    count = _deal(demands, cost, capacity).get(job_id, 0)
     return count, "" if count or not mine.wanted else _why_none(job_id, demands, cost)
 
 
@@ -70,6 +70,8 @@ def _why_none(job_id: str, demands: Mapping[str, Demand], cost: Mapping[str, flo
         return f"Waits: {mine.used_up}"
     if sum(d.running for d in own) + mine.elsewhere >= mine.tenant_limit:
         return f"Waits: the tenant's quota of {mine.tenant_limit} trials in parallel is in use."
+    if not _has_gpus(mine, 0.0):
+        return f"Waits: a trial takes {mine.resources.gpus:g} GPUs, and the tenant's quota is {mine.tenant_gpus:g}."
     if not _has_gpus(mine, sum(d.running * d.resources.gpus for d in own) + mine.gpus_elsewhere):
         return f"Waits: the tenant's quota of {mine.tenant_gpus:g} GPUs is in use."
     ahead: set[str] = set()
@@ -92,54 +94,88 @@ def _costs(demands: Mapping[str, Demand], capacity: Capacity) -> dict[str, float
     return {key: 1 / slots for key, demand in demands.items() if (slots := capacity.slots(demand.resources))}
 
 
-def _deal(demands: Mapping[str, Demand], cost: Mapping[str, float]) -> dict[str, int]:
+def _deal(demands: Mapping[str, Demand], cost: Mapping[str, float], capacity: Capacity) -> dict[str, int]:
     """How many tasks each job gets when all that is free is dealt out."""
-    free = 1 - sum(demands[key].running * each for key, each in cost.items())
+    cpus = capacity.cpus - sum(demands[key].running * demands[key].resources.cpus for key in cost)
+    gpus = capacity.gpus - sum(demands[key].running * gpu_part(demands[key].resources) for key in cost)
     dealt = dict.fromkeys(cost, 0)
-    for key in _turns(demands, cost):
-        if cost[key] > free + _EPSILON:
-            # Not handed on to smaller ones: they would take each slot as it comes free, and this one would starve.
+    waiting: set[str] = set()
+    for key in _turns(demands, cost, waiting):
+        if cpus < 1:
             break
-        free -= cost[key]
-        dealt[key] += 1
+        wish = demands[key].resources
+        lacks_cpus, lacks_gpus = wish.cpus > cpus, gpu_part(wish) > max(gpus, 0.0) + _EPSILON
+        if lacks_cpus or lacks_gpus:
+            waiting.add(key)
+        else:
+            dealt[key] += 1
+        # Also for one that has to wait, not handed on to smaller ones: they would take each slot as it comes free, and
+        # this one would starve. CPUs, though, are not left idle for the sake of GPUs that others hold.
+        gpus -= gpu_part(wish)
+        if lacks_cpus or not lacks_gpus:
+            cpus -= wish.cpus
     return dealt
 
 
-def _turns(demands: Mapping[str, Demand], cost: Mapping[str, float]) -> Iterator[str]:
-    """The jobs in the order in which they are given slots, one at a time, as long as quotas allow."""
-    running = {key: demands[key].running for key in cost}
-    tasks: defaultdict[str, int] = defaultdict(int)
-    gpus: defaultdict[str, float] = defaultdict(float)
-    used: defaultdict[str, float] = defaultdict(float)  # by tenant, in parts of the pool, for its weight
-    for key, each in cost.items():
-        demand = demands[key]
-        tasks[demand.tenant_id] += demand.running
-        gpus[demand.tenant_id] += demand.running * demand.resources.gpus
-        used[demand.tenant_id] += demand.running * each / demand.weight
+class _Used:
+    """What tenants use of the pool while slots are dealt out."""
 
-    def rank(key: str) -> tuple[float, float, str]:
-        # Rounded, so that sums of the same parts in another order are equal.
-        return round(running[key] * cost[key], 9), demands[key].launched_at, key
+    def __init__(self, demands: Mapping[str, Demand], cost: Mapping[str, float]) -> None:
+        self._demands, self._cost = demands, cost
+        self.running = dict.fromkeys(cost, 0)
+        self._tasks: defaultdict[str, int] = defaultdict(int)
+        self._gpus: defaultdict[str, float] = defaultdict(float)
+        self._part: defaultdict[str, float] = defaultdict(float)  # by tenant, of the pool, for its weight
+        for key in cost:
+            self.add(key, demands[key].running)
 
+    def add(self, key: str, count: int = 1) -> None:
+        demand = self._demands[key]
+        self.running[key] += count
+        self._tasks[demand.tenant_id] += count
+        self._gpus[demand.tenant_id] += count * demand.resources.gpus
+        self._part[demand.tenant_id] += count * self._cost[key] / demand.weight
+
+    def part(self, tenant: str) -> float:
+        # Rounded, here and below, so that sums of the same parts in another order are equal.
+        return round(self._part[tenant], 9)
+
+    def rank(self, key: str) -> tuple[float, float, str]:
+        """Among the jobs of a tenant."""
+        return round(self.running[key] * self._cost[key], 9), self._demands[key].launched_at, key
+
+    def tasks_left(self, demand: Demand) -> bool:
+        return self._tasks[demand.tenant_id] + demand.elsewhere < demand.tenant_limit
+
+    def gpus_left(self, demand: Demand) -> bool:
+        return _has_gpus(demand, self._gpus[demand.tenant_id] + demand.gpus_elsewhere)
+
+
+def _turns(
+    demands: Mapping[str, Demand], cost: Mapping[str, float], passed_over: Collection[str] = ()
+) -> Iterator[str]:
+    """The jobs in the order in which they are given slots, one at a time, as long as quotas allow.
+
+    Whoever asks may put jobs into `passed_over` meanwhile: these have no further turn.
+    """
+    used = _Used(demands, cost)
     hungry: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)  # a heap of jobs for each tenant
     for key in cost:
         if demands[key].wanted and not demands[key].used_up:
-            heappush(hungry[demands[key].tenant_id], rank(key))
-    tenants = [(round(used[tenant], 9), jobs[0], tenant) for tenant, jobs in hungry.items()]
+            heappush(hungry[demands[key].tenant_id], used.rank(key))
+    tenants = [(used.part(tenant), jobs[0], tenant) for tenant, jobs in hungry.items()]
     heapify(tenants)
     while tenants:
         _, (_, _, key), tenant = heappop(tenants)
         demand = demands[key]
         heappop(hungry[tenant])
-        if tasks[tenant] + demand.elsewhere >= demand.tenant_limit:
+        if not used.tasks_left(demand):
             continue
-        if _has_gpus(demand, gpus[tenant] + demand.gpus_elsewhere):
+        if used.gpus_left(demand):
             yield key
-            running[key] += 1
-            tasks[tenant] += 1
-            gpus[tenant] += demand.resources.gpus
-            used[tenant] += cost[key] / demand.weight
-            if running[key] - demand.running < demand.wanted:
-                heappush(hungry[tenant], rank(key))
+            if key not in passed_over:
+                used.add(key)
+                if used.running[key] - demand.running < demand.wanted:
+                    heappush(hungry[tenant], used.rank(key))
         if hungry[tenant]:
-            heappush(tenants, (round(used[tenant], 9), hungry[tenant][0], tenant))
+            heappush(tenants, (used.part(tenant), hungry[tenant][0], tenant))

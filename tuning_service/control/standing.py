@@ -36,9 +36,12 @@ class Standing:
         now = time.monotonic()
         if self._tenant is None or now - self._read_at >= _TENANT_S:
             self._tenant, self._read_at = unit.control.tenant(job.tenant_id), now
-            self.used_up = self._hours_used_up(unit, job, self._tenant)
             pool = unit.pools.find(job.spec.pool)
             self.price = pool.price if pool else 0.0
+            if pool is not None and not pool.admits(job.tenant_id):
+                self.used_up = f"the pool {pool.name!r} is not open to this tenant any more; ask the operator."
+            else:
+                self.used_up = self._hours_used_up(unit, job, self._tenant)
         return self._tenant
 
     def _hours_used_up(self, unit: Unit, job: TuningJob, tenant: Tenant) -> str:

@@ -144,6 +144,10 @@ class Budget:
             )
 
 
+_LEAST_OF_A_GPU = 0.01
+_MOST = 1_000_000  # CPUs, GPUs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """What one trial gets: whole CPUs (its thread count), and GPUs: a fraction of one, or a whole number."""
@@ -153,10 +157,17 @@ class Resources:
 
     def __post_init__(self) -> None:
         _require(self.cpus >= 1, "resources.cpus", f"must be at least 1, not {self.cpus}.", "Raise it.")
+        _require(self.cpus <= _MOST, "resources.cpus", f"must be at most {_MOST}.", "Lower it.")
         _require(
             math.isfinite(self.gpus) and self.gpus >= 0 and (self.gpus <= 1 or self.gpus == int(self.gpus)),
             "resources.gpus",
             f"{self.gpus} is neither a fraction of one GPU nor a whole number.",
+            "Use 0.25, 0.5, 1, 2 …",
+        )
+        _require(
+            not self.gpus or _LEAST_OF_A_GPU <= self.gpus <= _MOST,
+            "resources.gpus",
+            f"must be 0, or between {_LEAST_OF_A_GPU} and {_MOST}.",
             "Use 0.25, 0.5, 1, 2 …",
         )
 

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tuning_service.domain.errors import FieldProblem
+from tuning_service.domain.texts import is_storable, storable
 
 DEFAULT_POOL = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_HOSTS = r"[^/\s,\0]+:\d{1,5}"
+_MASTER = re.compile(rf"local(\[([1-9]\d{{0,5}}|\*)(,\d+)?\])?|spark://{_HOSTS}(,{_HOSTS})*|yarn|k8s://[!-~]+")
+_LAST_PORT = 65_535
+_MOST = 1_000_000  # of slots, of CPUs and GPUs in one, of money for an hour
 # A controller that was not heard of for so many of its leases is gone.
 SILENT_LEASES = 2
 
@@ -52,15 +57,41 @@ def pool_problems(pool: Pool) -> list[FieldProblem]:
     if not _NAME.fullmatch(pool.name):
         remedy = "Use up to 63 lower-case letters, digits, dots, dashes and underscores."
         problems.append(FieldProblem(field="name", message=f"{pool.name!r} cannot be a name.", remedy=remedy))
-    if not re.match(r"local(\[.*\])?$|spark://.+:\d+|yarn$|k8s://.+", pool.master):
+    if not _is_master(pool.master):
         message = f"{pool.master!r} is no Spark master."
         remedy = "Use local[*], spark://host:7077, yarn or k8s://https://host:443."
         problems.append(FieldProblem(field="master", message=message, remedy=remedy))
+    problems += _conf_problems(pool.conf)
     for name, least in (("slots", 1), ("cpus_per_slot", 1), ("gpus_per_slot", 0), ("price", 0)):
         value = getattr(pool, name)
-        if value is not None and not (math.isfinite(value) and value >= least):
-            message = f"must be at least {least}, not {value:g}."
-            problems.append(FieldProblem(field=name, message=message, remedy="Raise it."))
+        if value is None or (math.isfinite(value) and least <= value <= _MOST):
+            continue
+        message, remedy = f"must be at least {least}, not {value:g}.", "Raise it."
+        if value > _MOST:
+            message, remedy = f"must be at most {_MOST}, not {value:g}.", "Lower it."
+        problems.append(FieldProblem(field=name, message=message, remedy=remedy))
+    return problems
+
+
+def _is_master(text: str) -> bool:
+    ports = re.findall(r":(\d+)(?:,|$)", text) if text.startswith("spark:") else []
+    return _MASTER.fullmatch(text) is not None and all(0 < int(port) <= _LAST_PORT for port in ports)
+
+
+def _conf_problems(conf: Mapping[str, str]) -> list[FieldProblem]:
+    """Names that Spark would pass over without a word, and what no database or command line can hold."""
+    problems = []
+    for name, value in conf.items():
+        field_name = f"conf.{storable(name)[:80]}"
+        if name == "spark.master":
+            message, remedy = "is the pool's master.", "Say it in `master`."
+        elif not re.fullmatch(r"spark\.\S+", name):
+            message, remedy = "is no name of Spark's.", "Names begin with 'spark.', as in spark.executor.memory."
+        elif not (is_storable(name) and is_storable(value)):
+            message, remedy = "holds a character that cannot be stored.", "Remove NUL and halves of surrogate pairs."
+        else:
+            continue
+        problems.append(FieldProblem(field=field_name, message=message, remedy=remedy))
     return problems
 
 

@@ -27,17 +27,23 @@ class Tenant:
 QUOTAS = ("weight", "max_parallel", "max_gpus", "max_gpu_hours", "max_jobs", "max_storage_bytes", "max_requests_per_s")
 
 
+# Weights so far apart that the lighter one's part is nothing would be a way of shutting tenants out.
+_LEAST = {"weight": 0.001, "max_parallel": 1, "max_requests_per_s": 0.001}
+_MOST = {"weight": 1000.0}
+
+
 def quota_problems(tenant: Tenant) -> list[FieldProblem]:
     """What is wrong with a tenant's weight and limits."""
     problems = []
     for name in QUOTAS:
-        value = getattr(tenant, name)
-        zero_is_right = name not in {"weight", "max_parallel", "max_requests_per_s"}
-        if value is None or (math.isfinite(value) and (value > 0 or (value == 0 and zero_is_right))):
+        value, least, most = getattr(tenant, name), _LEAST.get(name, 0.0), _MOST.get(name, math.inf)
+        if value is None or (math.isfinite(value) and least <= value <= most):
             continue
-        least = "zero or more" if zero_is_right else "above zero"
+        message = f"must be at least {least:g}, not {value:g}."
         remedy = "Raise it." if name in {"weight", "max_parallel"} else "Raise it, or use null for no limit."
-        problems.append(FieldProblem(field=name, message=f"must be {least}, not {value:g}.", remedy=remedy))
+        if value > most:
+            message, remedy = f"must be at most {most:g}, not {value:g}.", "Lower it."
+        problems.append(FieldProblem(field=name, message=message, remedy=remedy))
     return problems
 
 

@@ -77,7 +77,8 @@ class AccessMgr:
         visible(principal, tenant)
         principal.require(Role.OPERATOR)
         with self._store.write() as unit:
-            changed = _checked(dataclasses.replace(unit.tenancy.tenant(tenant), **quotas))
+            locked = unit.quotas.lock(unit.tenancy.tenant(tenant).id)  # two operators may change it at once
+            changed = _checked(dataclasses.replace(locked, **quotas))
             unit.tenancy.set_quotas(changed)
         return changed
 

@@ -17,6 +17,7 @@ from tuning_service.manager.histories import with_log_tails
 from tuning_service.manager.idempotency import once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
+from tuning_service.manager.pool_mgr import check_pool
 from tuning_service.manager.progress import views_of, with_pool_trouble
 from tuning_service.manager.quotas import check_jobs, check_storage
 from tuning_service.manager.steering_mgr import check_resumable
@@ -76,7 +77,7 @@ class ModelTuningMgr:
             check_jobs(scope, tenant)
             check_storage(scope, tenant)
             program, plugins = scope.program(spec.program), scope.plugins.visible()
-            pools = unit.pools.all()
+            pools = unit.pools.all(kept=True)
             spec = checked(spec, program, texts, plugins, principal, pools, warm.problems, self._environments)
             job = TuningJob(
                 id=new_id("job"),
@@ -165,6 +166,7 @@ class ModelTuningMgr:
                 raise Conflict("This job has failed already; it can be resumed or deleted.")
             if target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
                 check_jobs(scope, scope.lock())
+                check_pool(unit, job)
             if target is not job.target:
                 scope.set_target(job, target, self._clock())
                 job = scope.job(job_id)

@@ -1,18 +1,20 @@
 """Compute pools: what operators do with them, what tenants see of them, and which one a job goes to."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound
+from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest, NotFound
+from tuning_service.domain.job import TuningJob
 from tuning_service.domain.pool import DEFAULT_POOL, OPERATOR, ControllerSeen, Cordon, Pool, pool_problems
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import Role
 from tuning_service.domain.texts import storable
 from tuning_service.storage.store import Store, Unit
 
+HIDDEN = "…"  # stands where a secret is
 _LONGEST_HOST = 255
 
 
@@ -36,11 +38,16 @@ class PoolView:
         return sum(c.gpus for c in self.controllers) if self.pool.stated is None else self.pool.stated[1]
 
 
+def unserved(name: str, controllers: Collection[ControllerSeen], now: float) -> str:
+    """That no controller serves the pool; "" when one of these does."""
+    return "" if any(c.is_alive(now) for c in controllers) else f"no controller serves the pool {name!r} at present."
+
+
 def trouble(name: str, controllers: Collection[ControllerSeen], now: float) -> str:
     """Why no trial can start in the pool of these controllers; "" when one can."""
+    if nobody := unserved(name, controllers, now):
+        return nobody
     alive = [c for c in controllers if c.is_alive(now)]
-    if not alive:
-        return f"no controller serves the pool {name!r} at present."
     connected = [c for c in alive if c.connected]
     if connected:
         return "" if any(not c.problem for c in connected) else f"the pool {name!r} has no executors."
@@ -68,6 +75,12 @@ def choose_pool(wanted: str, pools: Sequence[Pool], tenant_id: str) -> str:
     else:
         message, remedy = "is missing, and there are several.", f"Use one of {', '.join(names)}."
     raise InvalidRequest(FieldProblem(field="pool", message=message, remedy=remedy))
+
+
+def check_pool(unit: Unit, job: TuningJob) -> None:
+    """Return quietly when the job, which has ended, may go on in its pool in this transaction. Raises Conflict."""
+    if not any(pool.name == job.spec.pool and pool.admits(job.tenant_id) for pool in unit.pools.all(kept=True)):
+        raise Conflict(f"There is no pool {job.spec.pool!r} for this tenant any more; submit the job for another one.")
 
 
 def too_large(pool: Pool, cpus: int, gpus: float) -> list[FieldProblem]:
@@ -169,7 +182,10 @@ class PoolMgr:
         principal.require(Role.OPERATOR)
         with self._store.write() as unit:
             described = _with_tenant_ids(unit, described)
-            pool = _checked(dataclasses.replace(unit.pools.get(name), **described))
+            before = unit.pools.lock(name)
+            if "conf" in described:
+                described["conf"] = _with_hidden(described["conf"], before.conf)
+            pool = _checked(dataclasses.replace(before, **described))
             unit.pools.change(pool)
             controllers = unit.pools.controllers(name)
             cordons = unit.cordons.of_pool(name)
@@ -207,6 +223,11 @@ def _with_tenant_ids(unit: Unit, described: dict[str, Any]) -> dict[str, Any]:
     if problems:
         raise InvalidRequest(*problems)
     return described | {"tenants": tuple(dict.fromkeys(known[name] for name in named))}
+
+
+def _with_hidden(conf: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """`conf`, with the secrets that whoever read it was not shown."""
+    return {name: before.get(name, value) if value == HIDDEN else value for name, value in conf.items()}
 
 
 def _checked(pool: Pool) -> Pool:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tuning_service.domain.job import Progress, TuningJob
 from tuning_service.domain.pool import ControllerSeen
-from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.state import OPEN_JOBS, JobStatus, JobTarget, TrialStatus
 from tuning_service.manager.fronts import Fronts
-from tuning_service.manager.pool_mgr import trouble
+from tuning_service.manager.pool_mgr import trouble, unserved
 from tuning_service.manager.views import JobView
 from tuning_service.storage.job_list import Best
 from tuning_service.storage.tenant_scope import TenantScope
@@ -36,23 +36,37 @@ def views_of(scope: TenantScope, jobs: Sequence[TuningJob], fronts: Fronts, now:
 def with_pool_trouble(
     views: Sequence[JobView], controllers: Callable[[str], Sequence[ControllerSeen]], now: float
 ) -> list[JobView]:
-    """The views, in which jobs that wait for their pool's controller or cluster say so.
+    """The views, in which jobs say so that wait for their pool's controller or cluster, or to be ended by it.
 
     No controller can say it for them.
     """
-    troubles: dict[str, str] = {}
+    seen: dict[str, Sequence[ControllerSeen]] = {}
     told = []
     for view in views:
         job = view.job
-        waits = job.target is JobTarget.RUNNING and job.status in {JobStatus.CREATED, JobStatus.RUNNING}
-        if waits and (not job.reason or job.reason.startswith("Waits")):
+        if wish := _needs_controller(job):
             pool = job.spec.pool
-            if pool not in troubles:
-                troubles[pool] = trouble(pool, controllers(pool), now)
-            if troubles[pool]:
-                job = dataclasses.replace(job, reason=f"Waits: {troubles[pool]}")
+            if pool not in seen:
+                seen[pool] = controllers(pool)
+            # To stop or to delete, a controller needs no executors.
+            found = trouble(pool, seen[pool], now) if wish == _WAITS else unserved(pool, seen[pool], now)
+            if found:
+                job = dataclasses.replace(job, reason=f"{wish}: {found}")
         told.append(dataclasses.replace(view, job=job))
     return told
+
+
+_WAITS = "Waits"
+
+
+def _needs_controller(job: TuningJob) -> str:
+    """What a job does that only a controller can take further, in words; "" for others."""
+    if job.target is JobTarget.DELETED:
+        return "Waits to be deleted"
+    if job.target is JobTarget.STOPPED and job.status in OPEN_JOBS:
+        return "Waits to be stopped"
+    waits = job.target is JobTarget.RUNNING and job.status in {JobStatus.CREATED, JobStatus.RUNNING}
+    return _WAITS if waits and (not job.reason or job.reason.startswith(_WAITS)) else ""
 
 
 def progress_of(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from tuning_service.domain.pool import DEFAULT_POOL
 from tuning_service.domain.state import OPEN_JOBS, JobStatus, JobTarget
-from tuning_service.storage.tables import tuning_jobs
+from tuning_service.storage.tables import pools, tuning_jobs
 
 # Ended, and taken up again when they are wanted to run.
 _RESUMABLE = [str(s) for s in (JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED)]
@@ -30,7 +30,10 @@ class LeaseRows:
         self._connection = connection
 
     def claimable_jobs(self, now: float, *, held: Collection[str], pool: str = DEFAULT_POOL) -> list[Lease]:
-        """The pool's jobs that have work and whose lease ran out, as the leases they would be; `held` are left out."""
+        """The pool's jobs that have work and whose lease ran out, as the leases they would be; `held` are left out.
+
+        Jobs to be deleted whose pool is gone are anybody's.
+        """
         due = or_(
             tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
             # Ended jobs have work when their target moved on.
@@ -41,7 +44,10 @@ class LeaseRows:
             select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
             .where(
                 due,
-                tuning_jobs.c.pool == pool,
+                or_(
+                    tuning_jobs.c.pool == pool,
+                    (tuning_jobs.c.target == str(JobTarget.DELETED)) & tuning_jobs.c.pool.not_in(select(pools.c.name)),
+                ),
                 tuning_jobs.c.lease_until <= now,
                 tuning_jobs.c.id.not_in(list(held)),
             )

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound
 from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
-from tuning_service.domain.state import OPEN_JOBS
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus
 from tuning_service.storage.rows import controller_from, pool_from
-from tuning_service.storage.tables import controllers, cordons, pools, tuning_jobs
+from tuning_service.storage.tables import controllers, cordons, pools, tuning_jobs, tuning_tasks
 from tuning_service.storage.writes import upsert
 
 _FORGOTTEN_S = 24 * 3600.0  # controllers that have been silent for so long are not listed any more
@@ -42,9 +42,19 @@ class PoolRows:
             raise NotFound(f"There is no pool {name!r}.")
         return pool
 
-    def all(self) -> list[Pool]:
-        """By name."""
-        return [pool_from(row) for row in self._connection.execute(select(pools).order_by(pools.c.name))]
+    def lock(self, name: str) -> Pool:
+        """The pool, which nobody else changes or removes until the transaction ends. Raises NotFound."""
+        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
+        row = self._connection.execute(select(pools).where(pools.c.name == name).with_for_update()).first()
+        if row is None:
+            raise NotFound(f"There is no pool {name!r}.")
+        return pool_from(row)
+
+    def all(self, *, kept: bool = False) -> list[Pool]:
+        """By name. `kept`: none of them is changed or removed before the transaction ends."""
+        query = select(pools).order_by(pools.c.name)
+        rows = self._connection.execute(query.with_for_update(read=True) if kept else query)
+        return [pool_from(row) for row in rows]
 
     def change(self, pool: Pool) -> None:
         """Store what may be changed of it."""
@@ -53,7 +63,7 @@ class PoolRows:
 
     def remove(self, name: str) -> None:
         """Raises NotFound, and Conflict while a job in it has not ended."""
-        self.get(name)
+        self.lock(name)
         used = self._connection.execute(
             select(tuning_jobs.c.id)
             .where(tuning_jobs.c.pool == name, tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]))
@@ -79,6 +89,29 @@ class PoolRows:
         if pool is not None:
             query = query.where(controllers.c.pool == pool)
         return [controller_from(row) for row in self._connection.execute(query)]
+
+    def used_by_controllers(self) -> dict[str, tuple[int, float]]:
+        """By controller: the CPUs and GPUs that open tasks of the jobs that it drives hold."""
+        tasks, owner = tuning_tasks.c, tuning_jobs.c.lease_owner
+        rows = self._connection.execute(
+            select(owner, func.sum(tasks.cpus), func.sum(tasks.gpu_share))
+            .join(tuning_jobs, tuning_jobs.c.id == tasks.job_id)
+            .where(tasks.status.in_([str(status) for status in OPEN_TASKS]), owner.is_not(None))
+            .group_by(owner)
+        )
+        return {controller: (cpus, gpus) for controller, cpus, gpus in rows}
+
+    def controllers_with(self, *, reason: str) -> set[str]:
+        """Controllers that drive a running job whose reason begins so."""
+        jobs = tuning_jobs.c
+        rows = self._connection.execute(
+            select(jobs.lease_owner).where(
+                jobs.status == str(JobStatus.RUNNING),
+                jobs.lease_owner.is_not(None),
+                jobs.reason.startswith(reason, autoescape=True),
+            )
+        )
+        return {row.lease_owner for row in rows}
 
 
 def _values(pool: Pool) -> dict[str, object]:
