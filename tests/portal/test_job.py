@@ -88,6 +88,21 @@ def test_the_overview_tells_what_was_found_and_what_went_wrong(opened, portal):
     expect(page.locator("#trials tbody tr")).to_have_count(2)
 
 
+def test_what_a_running_trial_measures_is_seen_before_it_ends(opened, portal):
+    job = submitted(portal)
+    run = job.add_trial(0)
+    run.claim()
+    table, overview = opened(job.job_id, "/trials").locator("#trial-0"), opened(job.job_id).locator("#running-0")
+    for step, value in ((1, 0.125), (2, 0.25)):
+        run.report((step, "val_accuracy", value))
+        for row in (table, overview):
+            expect(row).to_contain_text(f"so far {value}")
+    run.finish(0.25)
+    expect(table).to_contain_text("completed")
+    expect(table).not_to_contain_text("so far")
+    expect(overview).to_have_count(0)
+
+
 def test_a_page_follows_its_job_until_it_is_deleted(opened, portal, watch):
     watch.allow("status of 404")  # a chart may ask for what has just gone
     job = submitted(portal)

@@ -49,6 +49,7 @@ export function toTrials(box) {
 export function axisFor(parameter, extra = {}) {
   if (parameter.kind !== "categorical") {
     const log = parameter.kind === "log";
+    const marks = parameter.marks === "powers of 2" ? marksOf(parameter, 8) : null;
     const [low, high] = [parameter.low, parameter.high].map((value) => (log ? Math.log10(value) : value));
     const room = (high - low) * 0.03 || 0.5;
     return {
@@ -57,6 +58,8 @@ export function axisFor(parameter, extra = {}) {
       range: [low - room, high + room],
       exponentformat: "power",
       ...(log && high - low >= 2 ? { dtick: Math.ceil((high - low) / 6) } : {}),
+      ...(parameter.marks === "whole" && !log && high - low <= 8 ? { dtick: 1 } : {}),
+      ...(marks ? { tickvals: marks, ticktext: marks.map((value) => number(value)) } : {}),
       ...extra,
     };
   }
@@ -69,6 +72,33 @@ export function axisFor(parameter, extra = {}) {
     range: [-0.5, parameter.levels.length - 0.5],
     ...extra,
   };
+}
+
+// Round values along a numeric parameter, about `most` of them, its ends among them.
+export function marksOf({ kind, low, high, marks }, most) {
+  if (low === high) return [low];
+  const log = kind === "log";
+  const base = marks === "powers of 2" ? 2 : 10;
+  const of = (value) => (log ? Math.log(value) / Math.log(base) : value);
+  const back = (place) => (log ? base ** place : place);
+  const [from, to] = [of(low), of(high)];
+  let step = roundStep((to - from) / most);
+  // Between powers there is nothing round, and between whole numbers nothing at all.
+  if (log || marks === "whole") step = Math.max(1, Math.round(step));
+  // Over a few decades twos and fives are round enough.
+  const factors = log && base === 10 && to - from < 3 ? [1, 2, 5] : [1];
+  const first = Math.floor(from / step);
+  const places = Array.from({ length: 2 * most + 2 }, (_, i) => (first + i) * step);
+  const between = places.flatMap((place) => factors.map((factor) => factor * back(place)));
+  const apart = (value, end) => Math.abs(of(value) - of(end)) > (to - from) / (2 * most);
+  const inside = between.filter((value) => value > low && value < high && apart(value, low) && apart(value, high));
+  return [low, ...inside, high].map((value) => Number(value.toPrecision(12)));
+}
+
+// 1, 2 or 5 times a power of ten, at least `least`.
+export function roundStep(least) {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= least * 0.999999);
 }
 
 // A value of a parameter for people; categories come as places among their levels.

@@ -1,13 +1,14 @@
 // Parallel coordinates: a canvas for the lines, however many, and above it an SVG with an axis for each parameter and the
 // objective. Dragging along an axis keeps the trials that pass there; they are listed below.
 import { element, number } from "../core.js";
-import { canvasOf, cut, make, shown, stateOf, trialAddress, watchWidth } from "./common.js";
+import { canvasOf, cut, make, marksOf, shown, stateOf, trialAddress, watchWidth } from "./common.js";
 
 const TOP = 44;
 const BOTTOM = 22;
 const LISTED = 12;
 const ROOM = 92; // of one axis, in pixels: more of them scroll
 const KEY_STEP = 0.05;
+const MARKS = 6; // along an axis
 
 const of = (figure) => stateOf(figure, { brushes: {}, objective: null, watched: false });
 
@@ -80,10 +81,7 @@ function ticksOf(parameter, place) {
     const step = Math.max(1, Math.ceil(parameter.levels.length / 12));
     return parameter.levels.map((level, i) => [place(i), String(level)]).filter((_, i) => i % step === 0);
   }
-  const { low, high, kind } = parameter;
-  if (low === high) return [[0.5, number(low)]];
-  const values = kind === "log" ? [0, 0.25, 0.5, 0.75, 1].map((u) => Math.exp(Math.log(low) * (1 - u) + Math.log(high) * u)) : [0, 0.25, 0.5, 0.75, 1].map((u) => low * (1 - u) + high * u);
-  return values.map((value) => [place(value), number(value, 3)]);
+  return marksOf(parameter, MARKS).map((value) => [place(value), number(value, 3)]);
 }
 
 // Sixteen steps from the worst to the best: lines of one colour are drawn in one go.
