@@ -193,6 +193,8 @@ async function paint(figure) {
     box.setAttribute("role", "group"); // no image: the buttons in its corner can be reached
     if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
     await library.react(box, drawn.traces, layoutFor(drawn.layout || {}, c), { ...CONFIG, ...(drawn.config || {}) });
+    // Pieces of no length show as dots; set here and not by a stylesheet, so that a picture that is saved has them too.
+    for (const layer of box.querySelectorAll(".shapelayer")) layer.style.strokeLinecap = "round";
     if (!state.bound && state.module.bound) {
       state.bound = true;
       state.module.bound(box, figure);

@@ -160,8 +160,43 @@ export function make(name, attributes = {}, text = "") {
   return node;
 }
 
-// Places of at most `most` of `count` points: those that `keep` wants first, the others evenly. Each point is an element
-// of the page: a thousand are drawn in a tenth of a second.
+// Many points as one element: a shape of plotly's layout whose pieces have no length, with round ends (charts.js). Of
+// markers each would be an element of its own, and a thousand take a tenth of a second.
+export function dots(x, y, at, { size, ...style }) {
+  const spots = at.filter((i) => typeof x[i] === "number" && typeof y[i] === "number").map((i) => `${x[i]},${y[i]}`);
+  return { type: "path", path: spots.map((spot) => `M${spot}L${spot}`).join("") || "M0,0", layer: "between", ...style, line: { color: style.color, width: size } };
+}
+
+// What is told of such points, and where a click on them leads: a trace that draws nothing.
+export function told(x, y, trials, text) {
+  return { type: "scatter", mode: "none", showlegend: false, x, y, customdata: trials, text, hovertemplate: "%{text}<extra></extra>" };
+}
+
+// An entry of the legend for such points; its group shows and hides them.
+export function entry(name, marker, legendgroup = name) {
+  return { type: "scatter", mode: "markers", name, legendgroup, x: [null], y: [null], marker, hoverinfo: "skip" };
+}
+
+// Of an axis whose values are all the same: plotly would show from one below to one above, which is far for an accuracy.
+export function around(values) {
+  const numbers = values.filter((value) => typeof value === "number");
+  const [first] = numbers;
+  if (!numbers.length || numbers.some((value) => value !== first)) return {};
+  const room = Math.abs(first) * 0.1 || 1;
+  return { range: [first - room, first + room] };
+}
+
+// The colour at a place from 0 to 1 along a scale.
+export function mixed(scale, at) {
+  const next = scale.findIndex(([place]) => place >= at);
+  if (next <= 0) return scale[0][1];
+  const [[from, a], [to, b]] = [scale[next - 1], scale[next]];
+  const share = (at - from) / (to - from);
+  const part = (k) => Math.round(parseInt(a.slice(k, k + 2), 16) * (1 - share) + parseInt(b.slice(k, k + 2), 16) * share);
+  return `rgb(${part(1)},${part(3)},${part(5)})`;
+}
+
+// Places of at most `most` of `count` points: those that `keep` wants first, the others evenly.
 export function thinned(count, most, keep = () => false) {
   const all = Array.from({ length: count }, (_, i) => i);
   if (count <= most) return all;

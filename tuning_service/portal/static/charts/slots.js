@@ -14,6 +14,7 @@ export function draw(data, { colours: c, figure, redraw }) {
   const state = stateOf(figure, { watched: false });
   const plot = figure.querySelector(".plot");
   plot.setAttribute("role", "group");
+  figure.classList.add("low"); // as tall as it has rows
   if (!state.watched) {
     state.watched = true;
     watchWidth(figure, redraw);
