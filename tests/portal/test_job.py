@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.portal import seed
 from tests.portal.browser import PHONE, Pages, check_accessibility
 from tests.portal.conftest import Portal
 from tests.rest_service import Driver, archive, job_file
@@ -253,6 +254,30 @@ def test_brushing_an_axis_keeps_the_trials_that_pass_there(opened, portal):
     page.mouse.up()
     expect(parallel.get_by_role("status")).to_contain_text("of 40 trials pass")
     check_accessibility(page)
+
+
+def test_charts_of_a_thousand_trials_are_few_elements_and_each_point_leads_to_its_trial(opened, portal):
+    batch = {"batch_size": {"type": "int", "min": 16, "max": 256, "scale": "pow2"}}
+    job_id = portal.seed_job(1000, spec={"space": {**seed.SPEC["space"], **batch}})
+    page = opened(job_id, "/parameters?parameter=batch_size")
+    for chart in ("parallel", "slice", "contour"):
+        drawn(page, chart)
+        figure = page.locator(f"#chart-{chart}")
+        assert figure.locator(".plot *").count() < 400
+        assert figure.locator(":scope > *").first.evaluate("element => element.tagName") == "FIGCAPTION"
+    marks = page.get_by_role("slider", name="Range of batch_size").locator(".tick")
+    assert [mark.evaluate("mark => mark.firstChild.data") for mark in marks.all()] == ["16", "32", "64", "128", "256"]
+    plot = page.locator("#chart-slice .nsewdrag").bounding_box()
+    expect(page.locator("#chart-slice .xtick text")).to_have_text(["16", "32", "64", "128", "256"])
+    # Somewhere among so many there is a point at hand.
+    page.mouse.move(plot["x"] + plot["width"] * 0.49, plot["y"] + plot["height"] * 0.1)
+    page.mouse.move(plot["x"] + plot["width"] * 0.5, plot["y"] + plot["height"] * 0.1, steps=3)
+    label = page.locator("#chart-slice .hoverlayer .nums")
+    expect(label).to_contain_text(re.compile(r"Trial \d+.*batch_size 64"))
+    number = re.search(r"Trial (\d+)", label.text_content()).group(1)
+    with page.expect_navigation(url=f"**/jobs/{job_id}/trials/{number}"):
+        page.mouse.down()
+        page.mouse.up()
 
 
 def test_axes_of_the_contour_change_places_rather_than_show_the_same(opened, portal):
