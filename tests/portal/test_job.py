@@ -267,7 +267,9 @@ def test_charts_of_a_thousand_trials_are_few_elements_and_each_point_leads_to_it
         assert figure.locator(":scope > *").first.evaluate("element => element.tagName") == "FIGCAPTION"
     marks = page.get_by_role("slider", name="Range of batch_size").locator(".tick")
     assert [mark.evaluate("mark => mark.firstChild.data") for mark in marks.all()] == ["16", "32", "64", "128", "256"]
+    page.locator("#slice").scroll_into_view_if_needed()
     plot = page.locator("#chart-slice .nsewdrag").bounding_box()
+    expect(page.get_by_role("button", name="Share")).to_have_count(0)  # charts are nobody's business elsewhere
     expect(page.locator("#chart-slice .xtick text")).to_have_text(["16", "32", "64", "128", "256"])
     # Somewhere among so many there is a point at hand.
     page.mouse.move(plot["x"] + plot["width"] * 0.49, plot["y"] + plot["height"] * 0.1)

@@ -173,8 +173,8 @@ export function told(x, y, trials, text) {
 }
 
 // An entry of the legend for such points; its group shows and hides them.
-export function entry(name, marker, legendgroup = name) {
-  return { type: "scatter", mode: "markers", name, legendgroup, x: [null], y: [null], marker, hoverinfo: "skip" };
+export function entry(name, marker) {
+  return { type: "scatter", mode: "markers", name, legendgroup: name, x: [null], y: [null], marker, hoverinfo: "skip" };
 }
 
 // Of an axis whose values are all the same: plotly would show from one below to one above, which is far for an accuracy.

@@ -43,7 +43,7 @@ export function draw(data, { colours: c, number, figure, redraw }) {
   ];
   const size = count > 500 ? 4 : 6;
   const those = (values) => beaten.map((i) => values[i]);
-  const behind = beaten.length ? [entry(BEATEN, { color: c.grey, size }), { ...told(those(x.values), those(y.values), those(data.number), beaten.map(text)), legendgroup: BEATEN }] : [];
+  const behind = beaten.length ? [{ ...entry(BEATEN, { color: c.grey, size, opacity: 0.6 }), ...ends(x.values, y.values, beaten) }, { ...told(those(x.values), those(y.values), those(data.number), beaten.map(text)), legendgroup: BEATEN }] : [];
   return {
     traces: [...behind, ...traces.filter((trace) => trace.x.length)],
     note: left(beaten.length + marked.length, count),
@@ -56,6 +56,13 @@ export function draw(data, { colours: c, number, figure, redraw }) {
       margin: { t: 34 },
     },
   };
+}
+
+// The outermost points along x, as markers: plotly leaves room for those beside its axes.
+function ends(x, y, at) {
+  const order = [...at].sort((a, b) => x[a] - x[b]);
+  const outer = [order[0], order.at(-1)];
+  return { x: outer.map((i) => x[i]), y: outer.map((i) => y[i]) };
 }
 
 const better = (objective) => (objective.goal === "minimize" ? "less is better" : "more is better");
