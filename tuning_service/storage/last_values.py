@@ -9,7 +9,7 @@ from tuning_service.storage.tables import tuning_tasks
 
 # The newest measurements of an execution: whatever of it is printed often has its last value among them.
 _NEWEST = 100
-# How far back a metric is looked for that is not: a validation after thousands of steps. Two milliseconds at most.
+# How far back a metric is looked for that is not: a validation after thousands of steps. Some milliseconds at most.
 _FARTHEST = 20_000
 
 
@@ -17,8 +17,9 @@ def _among(newest: int, query: str) -> TextClause:
     """`query` over `bounds`: each execution, and the step from which on it has so many measurements."""
     bounds = f"""
 WITH bounds AS MATERIALIZED (
-  SELECT t.id AS task_id, (SELECT min(n.step) FROM (
-    SELECT s.step FROM measurements s WHERE s.task_id = t.id ORDER BY s.step DESC LIMIT {newest}) AS n) AS low
+  SELECT t.id AS task_id, coalesce(
+    (SELECT s.step FROM measurements s WHERE s.task_id = t.id ORDER BY s.step DESC LIMIT 1 OFFSET {newest - 1}),
+    (SELECT s.step FROM measurements s WHERE s.task_id = t.id ORDER BY s.step LIMIT 1)) AS low
   FROM tuning_tasks t WHERE t.id IN :tasks)
 """  # noqa: S608  # a number of ours
     return text(bounds + query).bindparams(bindparam("tasks", expanding=True))
