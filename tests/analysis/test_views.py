@@ -43,6 +43,17 @@ def test_parallel_columns_have_levels_and_holes() -> None:
     assert "one value are left out (1)" in answer["note"]
 
 
+def test_axes_say_where_marks_belong() -> None:
+    space = {
+        "batch": {"type": "int", "min": 16, "max": 512, "scale": "pow2"},
+        "depth": {"type": "int", "min": 1, "max": 8},
+        "rate": {"type": "float", "min": 0.0, "max": 1.0},
+    }
+    answer = parallel(a_table(a_row(0, 0.5, params={"batch": 64, "depth": 2, "rate": 0.5}), space=space))
+    found = {p["name"]: (p["kind"], p.get("marks")) for p in answer["parameters"]}
+    assert found == {"batch": ("log", "powers of 2"), "depth": ("linear", "whole"), "rate": ("linear", None)}
+
+
 def test_of_many_trials_the_best_and_the_newest_are_shown() -> None:
     table, _ = wide(10_000, parameters=10)
     answer = parallel(table)

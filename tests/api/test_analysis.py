@@ -76,6 +76,23 @@ def test_a_running_trials_curve_grows(service: Service, driver: Driver) -> None:
         assert ask(http, driver, "curves", trials="0", x="time")["curves"][0]["y"] == [0.1, 0.2]
 
 
+def test_a_running_trial_tells_what_it_has_measured_so_far(service: Service, driver: Driver) -> None:
+    run = driver.add_trial(0)
+    run.claim()
+    trials = f"/v1/tuning-jobs/{driver.job_id}/trials"
+    with service.http() as http:
+        assert http.get(f"{trials}/0").json()["metrics"] == {}
+        run.report((1, "val_accuracy", 0.25), (1, "loss", float("nan")))
+        run.report((2, "val_accuracy", 0.5))
+        so_far = {"val_accuracy": 0.5, "loss": "nan"}
+        alone, listed = http.get(f"{trials}/0").json(), http.get(trials).json()["items"][0]
+        assert (alone["metrics"], listed["metrics"]) == (so_far, so_far)
+        assert (alone["status"], alone["value"], alone["values"]) == ("running", None, {})
+        assert http.get(f"{trials}.csv").text.splitlines()[0].count("metrics.") == 2
+        run.finish(0.5)
+        assert http.get(f"{trials}/0").json()["metrics"] == {"val_accuracy": 0.5}  # what the controller concluded
+
+
 def test_a_long_curve_is_reduced_when_its_training_ends(service: Service, driver: Driver) -> None:
     values = [step / 3000 for step in range(3000)]
     values[1234] = 7.0  # a spike

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.portal import seed
 from tests.portal.browser import PHONE, Pages, check_accessibility
 from tests.portal.conftest import Portal
 from tests.rest_service import Driver, archive, job_file
@@ -86,6 +87,21 @@ def test_the_overview_tells_what_was_found_and_what_went_wrong(opened, portal):
     check_accessibility(page)
     failures.get_by_role("link", name="All failed trials").click()
     expect(page.locator("#trials tbody tr")).to_have_count(2)
+
+
+def test_what_a_running_trial_measures_is_seen_before_it_ends(opened, portal):
+    job = submitted(portal)
+    run = job.add_trial(0)
+    run.claim()
+    table, overview = opened(job.job_id, "/trials").locator("#trial-0"), opened(job.job_id).locator("#running-0")
+    for step, value in ((1, 0.125), (2, 0.25)):
+        run.report((step, "val_accuracy", value))
+        for row in (table, overview):
+            expect(row).to_contain_text(f"so far {value}")
+    run.finish(0.25)
+    expect(table).to_contain_text("completed")
+    expect(table).not_to_contain_text("so far")
+    expect(overview).to_have_count(0)
 
 
 def test_a_page_follows_its_job_until_it_is_deleted(opened, portal, watch):
@@ -238,6 +254,32 @@ def test_brushing_an_axis_keeps_the_trials_that_pass_there(opened, portal):
     page.mouse.up()
     expect(parallel.get_by_role("status")).to_contain_text("of 40 trials pass")
     check_accessibility(page)
+
+
+def test_charts_of_a_thousand_trials_are_few_elements_and_each_point_leads_to_its_trial(opened, portal):
+    batch = {"batch_size": {"type": "int", "min": 16, "max": 256, "scale": "pow2"}}
+    job_id = portal.seed_job(1000, spec={"space": {**seed.SPEC["space"], **batch}})
+    page = opened(job_id, "/parameters?parameter=batch_size")
+    for chart in ("parallel", "slice", "contour"):
+        drawn(page, chart)
+        figure = page.locator(f"#chart-{chart}")
+        assert figure.locator(".plot *").count() < 400
+        assert figure.locator(":scope > *").first.evaluate("element => element.tagName") == "FIGCAPTION"
+    marks = page.get_by_role("slider", name="Range of batch_size").locator(".tick")
+    assert [mark.evaluate("mark => mark.firstChild.data") for mark in marks.all()] == ["16", "32", "64", "128", "256"]
+    page.locator("#slice").scroll_into_view_if_needed()
+    plot = page.locator("#chart-slice .nsewdrag").bounding_box()
+    expect(page.get_by_role("button", name="Share")).to_have_count(0)  # charts are nobody's business elsewhere
+    expect(page.locator("#chart-slice .xtick text")).to_have_text(["16", "32", "64", "128", "256"])
+    # Somewhere among so many there is a point at hand.
+    x, y = plot["x"] + plot["width"] * 0.5, plot["y"] + plot["height"] * 0.1
+    page.mouse.move(x - 5, y)
+    page.mouse.move(x, y, steps=3)
+    label = page.locator("#chart-slice .hoverlayer .nums")
+    expect(label).to_contain_text(re.compile(r"Trial \d+.*batch_size 64"))
+    number = re.search(r"Trial (\d+)", label.text_content()).group(1)
+    page.mouse.click(x, y, delay=100)
+    expect(page).to_have_url(re.compile(rf"/jobs/{job_id}/trials/{number}$"))
 
 
 def test_axes_of_the_contour_change_places_rather_than_show_the_same(opened, portal):

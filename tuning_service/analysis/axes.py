@@ -26,7 +26,8 @@ LINEAR, LOG, CATEGORICAL = "linear", "log", "categorical"
 class ChartAxis:
     """One parameter. `levels` are the values of a categorical axis in their order; such values are places among them.
 
-    `ordered`: neighbours on a categorical axis are alike.
+    `ordered`: neighbours on a categorical axis are alike. `whole`: all values of a numeric one are whole numbers; with
+    `powers`, powers of two.
     """
 
     name: str
@@ -35,13 +36,22 @@ class ChartAxis:
     high: float
     levels: tuple[ParamValue, ...] = ()
     ordered: bool = True
+    whole: bool = False
+    powers: bool = False
 
     @classmethod
     def of(cls, parameter: Parameter) -> "ChartAxis":
         """The axis of `parameter`."""
         if isinstance(parameter, (FloatParameter, IntParameter)):
             kind = LINEAR if parameter.scale == "linear" else LOG
-            return cls(name=parameter.name, kind=kind, low=float(parameter.min), high=float(parameter.max))
+            return cls(
+                name=parameter.name,
+                kind=kind,
+                low=float(parameter.min),
+                high=float(parameter.max),
+                whole=isinstance(parameter, IntParameter),
+                powers=parameter.scale == "pow2",
+            )
         levels = parameter.values
         ordered = isinstance(parameter, OrdinalParameter)
         high = float(len(levels) - 1)
@@ -78,7 +88,9 @@ class ChartAxis:
         shown: dict[str, Any] = {"name": self.name, "kind": self.kind}
         if self.kind == CATEGORICAL:
             return shown | {"levels": list(self.levels)}
-        return shown | {"low": self.low, "high": self.high}
+        shown |= {"low": self.low, "high": self.high}
+        # Where marks along the axis belong.
+        return shown | ({"marks": "powers of 2"} if self.powers else {"marks": "whole"} if self.whole else {})
 
 
 def axes_of(space: Space) -> list[ChartAxis]:

@@ -190,7 +190,9 @@ class _TrialBase(Out):
         description="What counts of each objective and each constraint's metric", examples=[{"val_accuracy": 0.983}]
     )
     feasible: bool = Field(description="false: it violates a metric constraint")
-    metrics: dict[str, Number] = Field(description="Last value of each", examples=[{"val_accuracy": 0.983}])
+    metrics: dict[str, Number] = Field(
+        description="Last value of each; of a running trial so far", examples=[{"val_accuracy": 0.983}]
+    )
     reason: str = Field(description="Why it failed or was stopped")
     fault: FaultKind = Field(
         description="Of a failed trial: whose fault it was; infeasible: its configuration cannot be trained at all"

@@ -39,7 +39,7 @@ class AnalysisMgr:
         self._clock = clock
         self._keeper = keeper or CurveKeeper(store)
         self._snapshots = Snapshots(64 * _MIB)
-        self._curves = JobCurves(store, self._keeper, 64 * _MIB)
+        self._curves = JobCurves(store, 64 * _MIB)
         self._sparklines = Sparklines(16 * _MIB)
         self._answers: ByteCache[Answer] = ByteCache(48 * _MIB)
         self._forests: ByteCache[tuple[int, Answer]] = ByteCache(4 * _MIB)
@@ -140,9 +140,11 @@ class AnalysisMgr:
         tasks = newest(snapshot.tasks, numbers)
 
         def compute() -> Answer:
-            found = self._curves.of(principal, tasks, name, points=points)
+            found, unreduced = self._curves.of(principal, tasks, name, points=points)
             made = curves.curves(table, selection, found, points=points, along=along, smooth=smooth)
-            return {"metric": name, "metrics": self._metrics(principal, job), **made}
+            answer = {"metric": name, "metrics": self._metrics(principal, job), **made}
+            self._keeper.wanted(unreduced, name)  # last, so that it takes no time from the answer
+            return answer
 
         question = f"How did {name} develop during training, and do the best trials differ early?"
         if any(task.status in OPEN_TASKS for task in tasks):

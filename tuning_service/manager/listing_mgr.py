@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.job import JobSpec
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import JobStatus, TrialStatus
 from tuning_service.domain.trial import Trial
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.progress import views_of, with_pool_trouble
+from tuning_service.manager.so_far import with_last_values
 from tuning_service.manager.views import JobView
 from tuning_service.storage.job_list import JOB_ORDERS, JobQuery, Position
 from tuning_service.storage.store import Store
@@ -80,11 +82,12 @@ class ListingMgr:
         """A page with a number of a job's trials. Raises NotFound."""
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
-            scope.job(job_id)
+            spec = scope.job(job_id).spec
             found = scope.trials(job_id, order=order, after=None, limit=limit, statuses=statuses, offset=offset)
+            shown = with_last_values(scope, spec, [trial for trial, _ in found])
             counts = scope.trial_counts([job_id])[job_id]
         total = sum(count for status, count in counts.items() if not statuses or status in statuses)
-        return TrialPage(trials=[trial for trial, _ in found], total=total)
+        return TrialPage(trials=shown, total=total)
 
     def trials_csv(self, principal: Principal, job_id: str) -> Iterator[str]:
         """All trials as comma-separated values, by number, in pieces: what is in memory does not depend on how many.
@@ -94,15 +97,14 @@ class ListingMgr:
         """
         with self._store.read() as unit:
             spec = unit.for_tenant(principal).job(job_id).spec
-        metrics = sorted({name for page in self._pages(principal, job_id) for t in page for name in t.metrics})
-        return self._csv(principal, job_id, spec.required_metrics, [p.name for p in spec.space], metrics)
+        metrics = sorted({name for page in self._pages(principal, job_id, spec) for t in page for name in t.metrics})
+        return self._csv(principal, job_id, spec, metrics)
 
-    def _csv(
-        self, principal: Principal, job_id: str, values: Sequence[str], params: Sequence[str], metrics: Sequence[str]
-    ) -> Iterator[str]:
+    def _csv(self, principal: Principal, job_id: str, spec: JobSpec, metrics: Sequence[str]) -> Iterator[str]:
+        values, params = spec.required_metrics, [p.name for p in spec.space]
         names = [*(f"values.{n}" for n in values), *(f"params.{n}" for n in params), *(f"metrics.{n}" for n in metrics)]
         yield _lines([["number", "status", "value", *names, "reason", "started", "ended", "elapsed"]])
-        for page in self._pages(principal, job_id):
+        for page in self._pages(principal, job_id, spec):
             yield _lines(
                 [
                     [
@@ -116,15 +118,16 @@ class ListingMgr:
                 ]
             )
 
-    def _pages(self, principal: Principal, job_id: str) -> Iterator[list[Trial]]:
+    def _pages(self, principal: Principal, job_id: str, spec: JobSpec) -> Iterator[list[Trial]]:
         """All trials by number, each page in a transaction of its own, so that a slow reader holds none."""
         after: list[float] | None = None
         while True:
             with self._store.read() as unit:
                 scope = unit.for_tenant(principal)
                 found = scope.trials(job_id, order=TrialOrder(), after=after, limit=_ROWS)
-            if found:
-                yield [trial for trial, _ in found]
+                shown = with_last_values(scope, spec, [trial for trial, _ in found])
+            if shown:
+                yield shown
             if len(found) < _ROWS:
                 return
             after = found[-1][1]

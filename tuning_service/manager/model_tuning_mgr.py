@@ -20,6 +20,7 @@ from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.pool_mgr import check_pool
 from tuning_service.manager.progress import views_of, with_pool_trouble
 from tuning_service.manager.quotas import check_jobs, check_storage
+from tuning_service.manager.so_far import with_last_values
 from tuning_service.manager.steering_mgr import check_resumable
 from tuning_service.manager.submission import checked, inspected_texts
 from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece, TrialView
@@ -223,14 +224,17 @@ class ModelTuningMgr:
         """Trials with their sort keys; `after` is the key of the last one seen. Raises NotFound."""
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
-            scope.job(job_id)
-            return scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses)
+            spec = scope.job(job_id).spec
+            found = scope.trials(job_id, order=order, after=after, limit=limit, statuses=statuses)
+            shown = with_last_values(scope, spec, [trial for trial, _ in found])
+        return [(trial, key) for trial, (_, key) in zip(shown, found, strict=True)]
 
     def trial(self, principal: Principal, job_id: str, number: int) -> TrialView:
         """Raises NotFound."""
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
-            trial = scope.trial(job_id, number)
+            spec = scope.job(job_id).spec
+            (trial,) = with_last_values(scope, spec, [scope.trial(job_id, number)])
             tasks = scope.tasks(trial.id)
         return TrialView(trial=trial, tasks=with_log_tails(tasks, self._artifacts))
 

@@ -20,7 +20,8 @@ def number(value: Any, digits: int = 5) -> str:
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if not math.isfinite(value):
         return {"nan": "NaN", "inf": "∞", "-inf": f"{MINUS}∞"}[str(value)]
-    return f"{value:.{digits}g}".replace("-", MINUS)
+    text = f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+")
+    return text.replace("-", MINUS)
 
 
 def exact(value: Any) -> Markup:

@@ -14,6 +14,7 @@ from tuning_service.domain.state import OPEN_TRIALS, JobTarget, TrialStatus
 from tuning_service.domain.trial import NOT_ITS_OWN, Measurement, Observation, QueuedPoint, Trial, TuningTask
 from tuning_service.storage.job_list import JobListRows
 from tuning_service.storage.job_overview import JobOverviewRows
+from tuning_service.storage.last_values import LastValueRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.rows import (
     AnyRow,
@@ -82,6 +83,7 @@ class TenantScope:
         self.usage = UsageRows(connection, tenant_id)
         self.listing = JobListRows(connection, tenant_id)
         self.overview = JobOverviewRows(connection, tenant_id)
+        self.last_values = LastValueRows(connection, tenant_id)
 
     def lock(self) -> Tenant:
         """The tenant, whose quotas nobody else draws on until the transaction ends."""

@@ -7,13 +7,16 @@ from typing import Any
 
 from tuning_service.domain.job import JobSpec, TuningJob
 from tuning_service.domain.parameters import FixedParameter, FloatParameter, IntParameter, Parameter, ParamValue
+from tuning_service.domain.state import TrialStatus
 from tuning_service.domain.trial import QueuedPoint, Trial
+from tuning_service.manager.model_tuning_mgr import TrialOrder
 from tuning_service.portal.pages.job_head import job_page
 from tuning_service.portal.view import Page, View
 from tuning_service.portal.words import number
 
 _BEST = 5
 _POINTS_SHOWN = 10
+_RUNNING_SHOWN = 8
 _EDGE = 0.02  # of a range: so near its end, the best may lie beyond
 _VALUES_SHOWN = 12
 
@@ -43,6 +46,8 @@ def overview(view: View) -> Page:
         "settings": settings(spec, best.trials[0]) if best.trials else (),
         "has_defaults": spec.space.default_point is not None,
         "failures": managers.overview.failures(principal, job_id) if shown.progress.failed else (),
+        "running": _running(view, job_id) if shown.progress.running else (),
+        "now": managers.tuning.now(),
         "points": _waiting_points(view, shown.job),
         "points_shown": _POINTS_SHOWN,
         "metric": metric,
@@ -76,7 +81,7 @@ def _setting(parameter: Parameter, value: ParamValue | None) -> Setting:
     return Setting(
         name=parameter.name,
         value=value,
-        default=None if isinstance(parameter, FixedParameter) else parameter.default,
+        default=default_of(parameter),
         range=range_text(parameter),
         place=place,
         edge=edge,
@@ -95,6 +100,11 @@ def _place(parameter: Parameter, value: ParamValue) -> float | None:
     return min(1.0, max(0.0, (at / 2 - low / 2) / (high / 2 - low / 2)))
 
 
+def default_of(parameter: Parameter) -> ParamValue | None:
+    """None where the job file gives none."""
+    return None if isinstance(parameter, FixedParameter) else parameter.default
+
+
 def range_text(parameter: Parameter) -> str:
     """What a parameter may be, in one line."""
     if isinstance(parameter, FixedParameter):
@@ -111,6 +121,14 @@ def range_text(parameter: Parameter) -> str:
 def shown_value(value: Any) -> str:
     """A parameter's value as a job file writes it."""
     return str(value).lower() if isinstance(value, bool) else number(value)
+
+
+def _running(view: View, job_id: str) -> Sequence[Trial]:
+    """Those that began first: of them there is the most to tell."""
+    found = view.managers.listing.trials(
+        view.principal, job_id, order=TrialOrder(), limit=_RUNNING_SHOWN, statuses=[TrialStatus.RUNNING]
+    )
+    return found.trials
 
 
 def _waiting_points(view: View, job: TuningJob) -> Sequence[QueuedPoint]:

@@ -10,6 +10,7 @@ from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.state import OPEN_TASKS, OPEN_TRIALS, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 from tuning_service.manager.model_tuning_mgr import JobView, TrialView
+from tuning_service.portal.pages.job import default_of, range_text
 from tuning_service.portal.view import Page, View
 
 _AT_ONCE = 8  # metrics that are shown without opening the list of all
@@ -118,27 +119,17 @@ def _beat(tasks: Sequence[TuningTask]) -> str:
 
 def _rows(job: JobView, params: Mapping[str, ParamValue], best: Mapping[str, ParamValue]) -> list[dict[str, Any]]:
     """One row for each parameter of the space, those that are not active too."""
-    described = job.job.spec.space.to_dict()
     return [
         {
-            "name": name,
-            "value": params.get(name),
-            "best": best.get(name),
-            "default": entry.get("default"),
-            "range": _range(entry),
-            "differs": params.get(name) != best.get(name),
+            "name": parameter.name,
+            "value": params.get(parameter.name),
+            "best": best.get(parameter.name),
+            "default": default_of(parameter),
+            "range": range_text(parameter),
+            "differs": params.get(parameter.name) != best.get(parameter.name),
         }
-        for name, entry in described.items()
+        for parameter in job.job.spec.space
     ]
-
-
-def _range(entry: Mapping[str, Any]) -> str:
-    if "values" in entry:
-        return ", ".join(map(str, entry["values"]))
-    if "min" in entry:
-        scale = f", {entry['scale']}" if entry.get("scale", "linear") != "linear" else ""
-        return f"{entry['min']} to {entry['max']}{scale}"
-    return str(entry.get("value", entry.get("type", "")))
 
 
 PAGES = (("/jobs/{job_id}/trials/{number}", trial),)

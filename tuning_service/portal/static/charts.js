@@ -67,7 +67,8 @@ function layoutFor(layout, c) {
   return base;
 }
 
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+// Nothing leaves for elsewhere: plotly would offer to share a chart by its makers' servers.
+const CONFIG = { displaylogo: false, responsive: true, plotlyServerURL: "", modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "sendChartToCloud"] };
 
 export function startCharts() {
   const seen = new IntersectionObserver((entries) => {
@@ -161,6 +162,7 @@ function message(figure, text, failed = false) {
   globalThis.Plotly?.purge(box);
   box.replaceChildren();
   for (const name of ["role", "aria-label"]) box.removeAttribute(name);
+  figure.classList.add("nothing");
   const note = document.createElement("p");
   note.className = "empty";
   note.textContent = text;
@@ -173,6 +175,17 @@ function message(figure, text, failed = false) {
   }
 }
 
+// Shapes that stand for a trace (charts/common.js) go and come with its group in the legend: plotly marks them so, but
+// draws those again that have no entry of their own only when it is told.
+function shapesFollow(box, library) {
+  const hidden = new Set(box.data.filter((trace) => trace.visible === "legendonly").map((trace) => trace.legendgroup));
+  const changes = {};
+  (box.layout.shapes ?? []).forEach((shape, place) => {
+    if (shape.legendgroup) changes[`shapes[${place}].visible`] = !hidden.has(shape.legendgroup);
+  });
+  if (Object.keys(changes).length) library.relayout(box, changes);
+}
+
 async function paint(figure) {
   const state = stateOf(figure);
   const box = figure.querySelector(".plot");
@@ -182,6 +195,7 @@ async function paint(figure) {
   const redraw = () => paint(figure);
   const drawn = state.module.draw(state.data, { colours: c, number, narrow, figure, set: (query) => set(figure, query), redraw });
   figure.querySelector(".note").textContent = [state.data.note, drawn?.note].filter(Boolean).join(" ");
+  if (drawn !== null) figure.classList.remove("nothing");
   if (drawn === null) {
     message(figure, state.data.note || "Nothing to show yet.");
     figure.querySelector(".note").textContent = "";
@@ -193,9 +207,12 @@ async function paint(figure) {
     box.setAttribute("role", "group"); // no image: the buttons in its corner can be reached
     if (!box.hasAttribute("aria-label")) box.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
     await library.react(box, drawn.traces, layoutFor(drawn.layout || {}, c), { ...CONFIG, ...(drawn.config || {}) });
-    if (!state.bound && state.module.bound) {
+    // Pieces of no length show as dots; set here and not by a stylesheet, so that a picture that is saved has them too.
+    for (const layer of box.querySelectorAll(".shapelayer")) layer.style.strokeLinecap = "round";
+    if (!state.bound) {
       state.bound = true;
-      state.module.bound(box, figure);
+      for (const event of ["plotly_restyle", "plotly_update"]) box.on(event, () => shapesFollow(box, library));
+      state.module.bound?.(box, figure);
     }
   }
   performance.measure(`portal:draw:${figure.dataset.chart}`, { start: began });

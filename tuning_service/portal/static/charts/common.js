@@ -49,6 +49,7 @@ export function toTrials(box) {
 export function axisFor(parameter, extra = {}) {
   if (parameter.kind !== "categorical") {
     const log = parameter.kind === "log";
+    const marks = parameter.marks === "powers of 2" ? marksOf(parameter, 8) : null;
     const [low, high] = [parameter.low, parameter.high].map((value) => (log ? Math.log10(value) : value));
     const room = (high - low) * 0.03 || 0.5;
     return {
@@ -57,6 +58,8 @@ export function axisFor(parameter, extra = {}) {
       range: [low - room, high + room],
       exponentformat: "power",
       ...(log && high - low >= 2 ? { dtick: Math.ceil((high - low) / 6) } : {}),
+      ...(parameter.marks === "whole" && !log && high - low <= 8 ? { dtick: 1 } : {}),
+      ...(marks ? { tickvals: marks, ticktext: marks.map((value) => number(value)) } : {}),
       ...extra,
     };
   }
@@ -69,6 +72,33 @@ export function axisFor(parameter, extra = {}) {
     range: [-0.5, parameter.levels.length - 0.5],
     ...extra,
   };
+}
+
+// Round values along a numeric parameter, about `most` of them, its ends among them.
+export function marksOf({ kind, low, high, marks }, most) {
+  if (low === high) return [low];
+  const log = kind === "log";
+  const base = marks === "powers of 2" ? 2 : 10;
+  const of = (value) => (log ? Math.log(value) / Math.log(base) : value);
+  const back = (place) => (log ? base ** place : place);
+  const [from, to] = [of(low), of(high)];
+  let step = roundStep((to - from) / most);
+  // Between powers there is nothing round, and between whole numbers nothing at all.
+  if (log || marks === "whole") step = Math.max(1, Math.round(step));
+  // Over a few decades twos and fives are round enough.
+  const factors = log && base === 10 && to - from < 3 ? [1, 2, 5] : [1];
+  const first = Math.floor(from / step);
+  const places = Array.from({ length: 2 * most + 2 }, (_, i) => (first + i) * step);
+  const between = places.flatMap((place) => factors.map((factor) => factor * back(place)));
+  const apart = (value, end) => Math.abs(of(value) - of(end)) > (to - from) / (2 * most);
+  const inside = between.filter((value) => value > low && value < high && apart(value, low) && apart(value, high));
+  return [low, ...inside, high].map((value) => Number(value.toPrecision(12)));
+}
+
+// 1, 2 or 5 times a power of ten, at least `least`.
+export function roundStep(least) {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= least * 0.999999);
 }
 
 // A value of a parameter for people; categories come as places among their levels.
@@ -130,8 +160,43 @@ export function make(name, attributes = {}, text = "") {
   return node;
 }
 
-// Places of at most `most` of `count` points: those that `keep` wants first, the others evenly. Each point is an element
-// of the page: a thousand are drawn in a tenth of a second.
+// Many points as one element: a shape of plotly's layout whose pieces have no length, with round ends (charts.js). Of
+// markers each would be an element of its own, and a thousand take a tenth of a second.
+export function dots(x, y, at, { size, ...style }) {
+  const spots = at.filter((i) => typeof x[i] === "number" && typeof y[i] === "number").map((i) => `${x[i]},${y[i]}`);
+  return { type: "path", path: spots.map((spot) => `M${spot}L${spot}`).join("") || "M0,0", layer: "between", ...style, line: { color: style.color, width: size } };
+}
+
+// What is told of such points, and where a click on them leads: a trace that draws nothing.
+export function told(x, y, trials, text) {
+  return { type: "scatter", mode: "none", showlegend: false, x, y, customdata: trials, text, hovertemplate: "%{text}<extra></extra>" };
+}
+
+// An entry of the legend for such points; its group shows and hides them.
+export function entry(name, marker) {
+  return { type: "scatter", mode: "markers", name, legendgroup: name, x: [null], y: [null], marker, hoverinfo: "skip" };
+}
+
+// Of an axis whose values are all the same: plotly would show from one below to one above, which is far for an accuracy.
+export function around(values) {
+  const numbers = values.filter((value) => typeof value === "number");
+  const [first] = numbers;
+  if (!numbers.length || numbers.some((value) => value !== first)) return {};
+  const room = Math.abs(first) * 0.1 || 1;
+  return { range: [first - room, first + room] };
+}
+
+// The colour at a place from 0 to 1 along a scale.
+export function mixed(scale, at) {
+  const next = scale.findIndex(([place]) => place >= at);
+  if (next <= 0) return scale[0][1];
+  const [[from, a], [to, b]] = [scale[next - 1], scale[next]];
+  const share = (at - from) / (to - from);
+  const part = (k) => Math.round(parseInt(a.slice(k, k + 2), 16) * (1 - share) + parseInt(b.slice(k, k + 2), 16) * share);
+  return `rgb(${part(1)},${part(3)},${part(5)})`;
+}
+
+// Places of at most `most` of `count` points: those that `keep` wants first, the others evenly.
 export function thinned(count, most, keep = () => false) {
   const all = Array.from({ length: count }, (_, i) => i);
   if (count <= most) return all;

@@ -1,7 +1,5 @@
 // The objective over two parameters: trials as points, and what is expected between them.
-import { axisFor, left, plain, shown, thinnedByValue, toTrials } from "./common.js";
-
-const MOST = 500;
+import { axisFor, dots, plain, shown, told, toTrials } from "./common.js";
 
 export function draw(data, { colours: c, number, narrow }) {
   const { columns, x, y } = data;
@@ -23,25 +21,17 @@ export function draw(data, { colours: c, number, narrow }) {
     colorbar: { title: { text: plain(data.objective), side: "top" }, thickness: 10, outlinewidth: 0 },
     ...(listed ? {} : { contours: { coloring: "heatmap", showlines: true }, line: { width: 0.6, color: c.ground }, ncontours: 12 }),
   };
-  const drawn = thinnedByValue(columns.value, data.goal, MOST);
-  const of = (values) => drawn.map((i) => values[i]);
-  const points = {
-    type: "scatter",
-    mode: "markers",
-    showlegend: false,
-    x: of(columns.x),
-    y: of(columns.y),
-    customdata: of(columns.number),
-    text: drawn.map(
-      (i) => `Trial ${columns.number[i]}<br>${plain(x.name)} ${plain(shown(x, columns.x[i]))}<br>${plain(y.name)} ${plain(shown(y, columns.y[i]))}<br>${plain(data.objective)} ${number(columns.value[i], 7)}`,
-    ),
-    hovertemplate: "%{text}<extra></extra>",
-    marker: { size: drawn.length > 200 ? 4 : 5.5, color: c.text, line: { color: c.card, width: 0.8 }, opacity: 0.75 },
-  };
+  const places = columns.number.map((_, i) => i);
+  const text = places.map(
+    (i) => `Trial ${columns.number[i]}<br>${plain(x.name)} ${plain(shown(x, columns.x[i]))}<br>${plain(y.name)} ${plain(shown(y, columns.y[i]))}<br>${plain(data.objective)} ${number(columns.value[i], 7)}`,
+  );
+  const points = told(columns.x, columns.y, columns.number, text);
+  const size = places.length > 200 ? 4 : 5.5;
+  // Each has a rim, to be seen on any ground.
+  const spots = [[c.card, size + 1.6], [c.text, size]].map(([color, width]) => dots(columns.x, columns.y, places, { color, size: width, opacity: 0.75, layer: "above" }));
   return {
     traces: data.z.some((row) => row.some((value) => value !== null)) ? [surface, points] : [points],
-    note: left(drawn.length, columns.number.length),
-    layout: { hovermode: "closest", xaxis: axisFor(x), yaxis: axisFor(y), height: narrow ? 340 : 420 },
+    layout: { hovermode: "closest", shapes: spots, xaxis: axisFor(x), yaxis: axisFor(y), height: narrow ? 340 : 420 },
   };
 }
 

@@ -1,9 +1,10 @@
-// Learning curves: the best ones in colours, all others as one faint line with gaps, which is one element to draw.
-import { checkbox, plain, select, stateOf, timeUnit, toTrials } from "./common.js";
+// Learning curves: the best ones in colours, all others as a few faint shapes, since plotly makes an element of every line.
+import { checkbox, entry, plain, select, stateOf, timeUnit, toTrials } from "./common.js";
 
 const COLOURED = 6;
 const LAYERS = 8;
 const AGAIN_MS = 3000;
+const OTHERS = "Other trials";
 const of = (figure) => stateOf(figure, { log: false, again: 5 });
 const finite = (value) => (typeof value === "number" ? value : null);
 
@@ -44,8 +45,9 @@ export function draw(data, { colours: c, number, narrow, figure, set }) {
   const byTime = data.x === "time";
   const most = byTime ? data.curves.reduce((all, curve) => Math.max(all, curve.x.at(-1) ?? 0), 0) : 0;
   const [unit, unitName] = byTime ? timeUnit(most) : [1, ""];
-  // In a few lines, not in one: where they lie over each other, it gets darker.
-  const others = Array.from({ length: LAYERS }, () => ({ x: [], y: [], customdata: [] }));
+  // In a few shapes, not in one: where they lie over each other, it gets darker.
+  const layers = Array.from({ length: LAYERS }, () => ({ path: "", spots: "" }));
+  const others = { x: [], y: [], customdata: [] };
   const best = [];
   let positive = true;
   data.curves.forEach((curve, place) => {
@@ -56,33 +58,28 @@ export function draw(data, { colours: c, number, narrow, figure, set }) {
       best.push({ ...curve, x, y });
       return;
     }
-    const layer = others[place % LAYERS];
-    for (let i = 0; i < x.length; i += 1) {
-      layer.x.push(x[i]);
-      layer.y.push(y[i]);
-      layer.customdata.push(curve.trial);
-    }
-    layer.x.push(null);
-    layer.y.push(null);
-    layer.customdata.push(null);
+    const layer = layers[place % LAYERS];
+    y.forEach((value, i) => {
+      if (value === null) return;
+      const spot = `${x[i]},${value}`;
+      const begins = i === 0 || y[i - 1] === null;
+      layer.path += `${begins ? "M" : "L"}${spot}`;
+      if (begins && (i + 1 === y.length || y[i + 1] === null)) layer.spots += `M${spot}L${spot}`;
+      others.x.push(x[i]);
+      others.y.push(value);
+      others.customdata.push(curve.trial);
+    });
   });
   const hover = byTime ? "Trial %{customdata}<br>%{y}<extra></extra>" : "Trial %{customdata}<br>step %{x}: %{y}<extra></extra>";
-  const single = data.curves.every((curve) => curve.x.length < 2);
-  const traces = others
-    .filter((layer) => layer.x.length)
-    .map((layer, place) => ({
-      type: "scatter",
-      mode: single ? "markers" : "lines",
-      name: "Other trials",
-      legendgroup: "others",
-      showlegend: place === 0,
-      ...layer,
-      line: { color: c.grey, width: 1 },
-      marker: { color: c.grey, size: 5 },
-      opacity: Math.max(0.3, Math.min(0.8, 40 / data.curves.length)),
-      connectgaps: false,
-      hovertemplate: hover,
-    }));
+  const opacity = Math.max(0.3, Math.min(0.8, 40 / data.curves.length));
+  const shape = (path, width) => ({ type: "path", path, layer: "between", opacity, legendgroup: OTHERS, fillcolor: "rgba(0,0,0,0)", line: { color: c.grey, width } });
+  const shapes = layers.flatMap(({ path, spots }) => [...(path ? [shape(path, 1)] : []), ...(spots ? [shape(spots, 5)] : [])]);
+  const traces = shapes.length
+    ? [
+        { ...entry(OTHERS, { color: c.grey, size: 5 }), mode: "lines", line: { color: c.grey, width: 1 } },
+        { type: "scatter", mode: "none", showlegend: false, legendgroup: OTHERS, ...others, hovertemplate: hover },
+      ]
+    : [];
   if (own !== null) best.sort((first, second) => (second.trial === own) - (first.trial === own));
   best.forEach((curve, place) => {
     const name = own === null ? `Trial ${curve.trial}` : curve.trial === own ? `This trial, ${own}` : `The best, trial ${curve.trial}`;
@@ -105,6 +102,7 @@ export function draw(data, { colours: c, number, narrow, figure, set }) {
     note: told(data, number),
     layout: {
       hovermode: "closest",
+      shapes,
       showlegend: !narrow || best.length < 6,
       xaxis: { title: { text: byTime ? `Time, ${unitName}` : "Step" } },
       yaxis: { title: { text: plain(data.metric ?? "") }, type: log ? "log" : "linear", exponentformat: "power" },

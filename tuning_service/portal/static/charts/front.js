@@ -1,7 +1,8 @@
 // The Pareto front: two objectives at a time.
-import { left, plain, select, stateOf, thinned, toTrials } from "./common.js";
+import { dots, entry, left, plain, select, stateOf, thinned, told, toTrials } from "./common.js";
 
-const MOST = 1200;
+const MOST_MARKS = 500;
+const BEATEN = "Beaten by another";
 const of = (figure) => stateOf(figure, { x: 0, y: 1, made: false });
 
 export function draw(data, { colours: c, number, figure, redraw }) {
@@ -14,9 +15,12 @@ export function draw(data, { colours: c, number, figure, redraw }) {
     axes(figure, objectives, state, redraw);
   }
   const [x, y] = [objectives[state.x], objectives[state.y]];
-  const all = thinned(count, MOST, (i) => data.on_front[i]);
+  const all = data.number.map((_, i) => i);
+  const beaten = all.filter((i) => !data.on_front[i] && data.feasible[i]);
+  const marks = all.filter((i) => data.on_front[i] || !data.feasible[i]);
+  const marked = thinned(marks.length, MOST_MARKS, (k) => data.on_front[marks[k]]).map((k) => marks[k]);
   const text = (i) => `Trial ${data.number[i]}${objectives.map((o) => `<br>${plain(o.name)} ${o.values[i]}`).join("")}`;
-  const front = all.filter((i) => data.on_front[i]).sort((a, b) => x.values[a] - x.values[b]);
+  const front = marked.filter((i) => data.on_front[i]).sort((a, b) => x.values[a] - x.values[b]);
   const points = (name, at, marker, extra = {}) => ({
     type: "scatter",
     mode: "markers",
@@ -30,25 +34,35 @@ export function draw(data, { colours: c, number, figure, redraw }) {
     ...extra,
   });
   const traces = [
-    points("Beaten by another", all.filter((i) => !data.on_front[i] && data.feasible[i]), { color: c.grey, size: count > 500 ? 4 : 6, opacity: 0.6 }),
-    points("Violates a constraint", all.filter((i) => !data.on_front[i] && !data.feasible[i]), { color: c.pink, symbol: "triangle-down-open", size: 6 }),
+    points("Violates a constraint", marked.filter((i) => !data.on_front[i]), { color: c.pink, symbol: "triangle-down-open", size: 6 }),
     points(`Pareto front (${number(data.front_size)})`, front, { color: c.orange, symbol: "diamond", size: 9, line: { color: c.card, width: 1 } }, {
       // With more than two objectives the front is no line in this picture.
       mode: objectives.length === 2 ? "lines+markers" : "markers",
       line: { color: c.orange, width: 1.5, shape: (x.goal === "minimize") === (y.goal === "minimize") ? "hv" : "vh" },
     }),
   ];
+  const size = count > 500 ? 4 : 6;
+  const those = (values) => beaten.map((i) => values[i]);
+  const behind = beaten.length ? [{ ...entry(BEATEN, { color: c.grey, size, opacity: 0.6 }), ...ends(x.values, y.values, beaten) }, { ...told(those(x.values), those(y.values), those(data.number), beaten.map(text)), legendgroup: BEATEN }] : [];
   return {
-    traces: traces.filter((trace) => trace.x.length),
-    note: left(all.length, count),
+    traces: [...behind, ...traces.filter((trace) => trace.x.length)],
+    note: left(beaten.length + marked.length, count),
     layout: {
       hovermode: "closest",
+      shapes: beaten.length ? [dots(x.values, y.values, beaten, { color: c.grey, size, opacity: 0.6, legendgroup: BEATEN })] : [],
       xaxis: { title: { text: `${plain(x.name)} (${better(x)})` }, exponentformat: "power" },
       yaxis: { title: { text: `${plain(y.name)} (${better(y)})` }, exponentformat: "power" },
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       margin: { t: 34 },
     },
   };
+}
+
+// The outermost points along x, as markers: plotly leaves room for those beside its axes.
+function ends(x, y, at) {
+  const order = [...at].sort((a, b) => x[a] - x[b]);
+  const outer = [order[0], order.at(-1)];
+  return { x: outer.map((i) => x[i]), y: outer.map((i) => y[i]) };
 }
 
 const better = (objective) => (objective.goal === "minimize" ? "less is better" : "more is better");

@@ -1,13 +1,15 @@
 // Parallel coordinates: a canvas for the lines, however many, and above it an SVG with an axis for each parameter and the
 // objective. Dragging along an axis keeps the trials that pass there; they are listed below.
 import { element, number } from "../core.js";
-import { canvasOf, cut, make, shown, stateOf, trialAddress, watchWidth } from "./common.js";
+import { canvasOf, cut, make, marksOf, mixed, shown, stateOf, trialAddress, watchWidth } from "./common.js";
 
 const TOP = 44;
-const BOTTOM = 22;
+const BOTTOM = 36;
+const ASIDE = 18; // from the bottom: where lines pass that have no place on an axis
 const LISTED = 12;
 const ROOM = 92; // of one axis, in pixels: more of them scroll
 const KEY_STEP = 0.05;
+const MARKS = 6; // along an axis
 
 const of = (figure) => stateOf(figure, { brushes: {}, objective: null, watched: false });
 
@@ -80,10 +82,7 @@ function ticksOf(parameter, place) {
     const step = Math.max(1, Math.ceil(parameter.levels.length / 12));
     return parameter.levels.map((level, i) => [place(i), String(level)]).filter((_, i) => i % step === 0);
   }
-  const { low, high, kind } = parameter;
-  if (low === high) return [[0.5, number(low)]];
-  const values = kind === "log" ? [0, 0.25, 0.5, 0.75, 1].map((u) => Math.exp(Math.log(low) * (1 - u) + Math.log(high) * u)) : [0, 0.25, 0.5, 0.75, 1].map((u) => low * (1 - u) + high * u);
-  return values.map((value) => [place(value), number(value, 3)]);
+  return marksOf(parameter, MARKS).map((value) => [place(value), number(value, 3)]);
 }
 
 // Sixteen steps from the worst to the best: lines of one colour are drawn in one go.
@@ -96,22 +95,13 @@ function coloursOf(data, c) {
   order.sort((a, b) => sign * (objective.values[a] - objective.values[b]));
   const steps = new Int8Array(data.number.length).fill(-1);
   order.forEach((i, rank) => {
-    steps[i] = Math.min(STEPS - 1, Math.floor((rank * STEPS) / order.length));
+    steps[i] = Math.ceil(((rank + 1) * STEPS) / order.length) - 1; // the best has the last, however few there are
   });
   const shades = Array.from({ length: STEPS }, (_, i) => mixed(c.scale, i / (STEPS - 1)));
   return { steps, shades };
 }
 
-function mixed(scale, at) {
-  const next = scale.findIndex(([place]) => place >= at);
-  if (next <= 0) return scale[0][1];
-  const [[from, a], [to, b]] = [scale[next - 1], scale[next]];
-  const share = (at - from) / (to - from);
-  const part = (k) => Math.round(parseInt(a.slice(k, k + 2), 16) * (1 - share) + parseInt(b.slice(k, k + 2), 16) * share);
-  return `rgb(${part(1)},${part(3)},${part(5)})`;
-}
-
-const yOf = (scene, place) => (place < 0 ? scene.height - 6 : TOP + (1 - place) * (scene.height - TOP - BOTTOM));
+const yOf = (scene, place) => (place < 0 ? scene.height - ASIDE : TOP + (1 - place) * (scene.height - TOP - BOTTOM));
 
 function passes(scene) {
   const wanted = scene.axes.filter((axis) => scene.state.brushes[axis.name]);
@@ -167,7 +157,7 @@ function list(scene, kept, brushed, count) {
   const head = element('<p class="buttons"><span role="status"></span></p>');
   head.firstChild.textContent = brushed
     ? `${number(count)} of ${number(data.number.length)} trials pass${count === 1 ? "es" : ""}${count ? ":" : ". Widen a range."}`
-    : `Drag along an axis to keep the trials that pass there. The ${scene.dark ? "brighter" : "darker"} a line, the better the trial; red ones have no value.`;
+    : `Drag along an axis to keep the trials that pass there. The ${scene.dark ? "brighter" : "darker"} a line, the better the trial${scene.colours.steps.includes(-1) ? "; red ones have no value" : ""}.`;
   if (brushed) {
     const reset = element('<button type="button">Show all trials again</button>');
     reset.addEventListener("click", () => {
@@ -230,7 +220,7 @@ function axisElement(axis, scene, room) {
     label.append(make("title", {}, text));
     group.append(label);
   }
-  if (axis.at.some((place) => place < 0)) group.append(make("text", { y: height - 2, "text-anchor": "middle", fill: c.muted, "font-size": 11 }, axis.goal ? "none" : "inactive"));
+  if (axis.at.some((place) => place < 0)) group.append(make("text", { y: height - 3, "text-anchor": "middle", fill: c.muted, "font-size": 11 }, axis.goal ? "none" : "inactive"));
   axis.brush = make("rect", { x: -9, width: 18, rx: 3, fill: c.accent, "fill-opacity": 0.3, stroke: c.accent });
   group.append(axis.brush, make("rect", { x: -16, y: TOP - 6, width: 32, height: bottom - TOP + 12, fill: "transparent", class: "grip" }));
   showBrush(axis, scene, group);

@@ -1,6 +1,6 @@
 // Who ran where and when: a row for each host or GPU, a bar for each execution, on a canvas, however many.
 import { element, number } from "../core.js";
-import { canvasOf, cut, duration, make, stateOf, timeUnit, trialAddress, watchWidth } from "./common.js";
+import { canvasOf, cut, duration, make, roundStep, stateOf, timeUnit, trialAddress, watchWidth } from "./common.js";
 
 const ROW = 20;
 const TOP = 6;
@@ -14,6 +14,7 @@ export function draw(data, { colours: c, figure, redraw }) {
   const state = stateOf(figure, { watched: false });
   const plot = figure.querySelector(".plot");
   plot.setAttribute("role", "group");
+  figure.classList.add("low"); // as tall as it has rows
   if (!state.watched) {
     state.watched = true;
     watchWidth(figure, redraw);
@@ -130,9 +131,7 @@ function cross(context, x, y, width, height, colour) {
 function grid(scene, bottom) {
   const { context, c, end, width, left, texts } = scene;
   const [unit] = timeUnit(end);
-  const raw = end / unit / Math.max(2, Math.floor((width - left) / 90));
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= raw);
+  const step = roundStep(end / unit / Math.max(2, Math.floor((width - left) / 90)));
   for (let value = 0; value <= (end / unit) * 1.0001; value += step) {
     const x = Math.round(xOf(scene, value * unit)) + 0.5;
     context.strokeStyle = c.line;
