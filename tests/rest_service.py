@@ -137,8 +137,8 @@ class Service:
         )
         self.desk_of_artifacts = ArtifactDesk(self.store, artifacts, limit_bytes=ARTIFACT_LIMIT)
         self.not_ready: list[str] = []
-        cache = PluginCache(folder / "plugin-cache", install_s=120)
-        limits = PluginLimits(answer_s=20, memory_bytes=2**31)
+        cache = self._cache = PluginCache(folder / "plugin-cache", install_s=120)
+        limits = self._limits = PluginLimits(answer_s=20, memory_bytes=2**31)
         self.plugins = PluginMgr(self.store, artifacts, cache, limits=limits, install_s=120)
         self.pools = PoolMgr(self.store)
         self.sessions = SessionMgr(self.store)
@@ -154,7 +154,7 @@ class Service:
             pools=self.pools,
             sessions=self.sessions,
             users=self.users,
-            plugin_checks=PluginCheckMgr(self.plugins, artifacts, cache, limits=limits),
+            plugin_checks=self.another_checker(),
             previews=PreviewMgr(self.store, artifacts, environments=ENVIRONMENTS),
             programs=ProgramMgr(self.store, artifacts),
             log_search=LogSearchMgr(self.store, artifacts),
@@ -180,6 +180,10 @@ class Service:
         self.key = self.keys["vision/member"]
         self.token = ticket_token(self.store)
         self.url = ""
+
+    def another_checker(self, **options: Any) -> PluginCheckMgr:
+        """Of plug-ins, as another manager on the same database has one."""
+        return PluginCheckMgr(self.store, self.plugins, self.artifacts, self._cache, limits=self._limits, **options)
 
     def _is_ready(self) -> str:
         if self.not_ready:
