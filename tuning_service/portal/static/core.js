@@ -319,6 +319,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.getElementById("sign-out")?.addEventListener("click", signOut);
 startTheme();
+document.querySelector('nav [aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone not all fit
 localTimes();
 document.addEventListener("portal:updated", () => localTimes());
 startCharts();
