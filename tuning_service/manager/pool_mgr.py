@@ -169,7 +169,8 @@ class PoolMgr:
         principal.require(Role.OPERATOR)
         with self._store.write() as unit:
             described = _with_tenant_ids(unit, described)
-            pool = _checked(dataclasses.replace(unit.pools.get(name), **described))
+            # What stays is not complained of: the first pool has no master until its controller says which.
+            pool = _checked(dataclasses.replace(unit.pools.get(name), **described), changed=described)
             unit.pools.change(pool)
             controllers = unit.pools.controllers(name)
             cordons = unit.cordons.of_pool(name)
@@ -209,8 +210,8 @@ def _with_tenant_ids(unit: Unit, described: dict[str, Any]) -> dict[str, Any]:
     return described | {"tenants": tuple(dict.fromkeys(known[name] for name in named))}
 
 
-def _checked(pool: Pool) -> Pool:
-    problems = pool_problems(pool)
+def _checked(pool: Pool, changed: Collection[str] | None = None) -> Pool:
+    problems = [problem for problem in pool_problems(pool) if changed is None or problem.field in changed]
     if problems:
         raise InvalidRequest(*problems)
     return pool

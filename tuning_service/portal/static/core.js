@@ -198,10 +198,11 @@ export function showProblems(form, problem) {
   const rest = [];
   let first = null;
   for (const { field, message, remedy } of problem.errors || []) {
-    const last = field.replace(/(\.\d+)+$/, "").split(".").at(-1); // of an item of a list: the list
+    const parts = field.replace(/(\.\d+)+$/, "").split("."); // of an item of a list: the list
     const input =
       form.querySelector(`[data-field="${CSS.escape(field)}"], [name="${CSS.escape(field)}"]`) ||
-      form.querySelector(`[name="${CSS.escape(last)}"]`);
+      form.querySelector(`[name="${CSS.escape(parts.at(-1))}"]`) ||
+      form.querySelector(`[name="${CSS.escape(parts[0])}"]`); // an entry of what is written as JSON
     if (!input) {
       rest.push(`${field}: ${message} ${remedy || ""}`);
       continue;
