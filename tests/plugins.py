@@ -52,8 +52,11 @@ def plugin_files(statements="pass", *, name="mine", version="1.0.0", rest="", to
 
 
 def waiting_files(gate: Path):
-    """A plug-in that answers while the file `gate` is there, and waits for it otherwise."""
-    return plugin_files(f"while not os.path.exists({str(gate)!r}): time.sleep(0.02)")
+    """A plug-in that answers when the file `gate` is there; wrongly, when that holds anything."""
+    return plugin_files(f"""
+        while not os.path.exists({str(gate)!r}): time.sleep(0.02)
+        if os.path.getsize({str(gate)!r}): return []
+    """)
 
 
 def write(folder: Path, files) -> Path:

@@ -93,7 +93,7 @@ def test_a_pool_from_its_making_to_its_end(page, portal, watch):
     expect(problem(dialog, "host")).to_have_text("Is empty. Fill it in.")
     dialog.locator("[name=host]").fill("spark://node7")
     sent(dialog, "Leave out")
-    expect(problem(dialog, "host")).to_contain_text("holds a slash")
+    expect(problem(dialog, "host")).to_have_text("Holds a slash. Leave it out.")
     dialog.locator("[name=host]").fill("node7.cluster")
     dialog.locator("[name=reason]").fill("its disk is <b>replaced</b>")
     dialog.locator("[name=minutes]").fill("-5")

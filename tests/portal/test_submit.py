@@ -526,22 +526,19 @@ def test_a_job_does_not_start_with_another_program_than_the_one_that_was_meant(
     assert len(jobs(portal)) == before
 
 
-def test_archives_that_are_traps_are_refused(pages: Pages, portal: Portal, watch: Any) -> None:
+def test_an_archive_that_leads_out_of_its_folder_is_refused(pages: Pages, portal: Portal, watch: Any) -> None:
     watch.allow("status of 422")
     page = opened(pages, portal)
     state = page.locator("#upload-state")
-
-    def upload(name: str, data: bytes) -> None:
-        page.locator("#archive").set_input_files({"name": name, "mimeType": "application/zip", "buffer": data})
 
     for path in ("../train.py", "/etc/train.py", "a/../../train.py"):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as file:
             file.writestr(path, "x")
-        upload("out.zip", buffer.getvalue())
+        page.locator("#archive").set_input_files(
+            {"name": "out.zip", "mimeType": "application/zip", "buffer": buffer.getvalue()}
+        )
         expect(state).to_contain_text(path)
-    upload("many.tar.gz", archive({f"{i}": b"" for i in range(10_001)}))
-    expect(state).to_contain_text("10000")
     expect(state).to_have_class(re.compile("field-error"))
     expect(field(page, "program")).to_have_value("")
 

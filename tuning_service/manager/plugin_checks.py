@@ -106,7 +106,7 @@ class PluginCheckMgr:
     def _check(self, plugin: Plugin) -> PluginCheck:
         run = uuid.uuid4().hex
         with self._store.write() as unit:
-            if not unit.plugin_checks.begin(plugin.id, run, self._clock()):
+            if not unit.plugin_checks.claim(plugin.id, run, self._clock()):
                 raise TryAgain("This plug-in is being checked already.", retry_after_s=5)
         results = None
         try:

@@ -38,7 +38,7 @@ class PluginCheckRows:
         rows = self._connection.execute(select(plugin_checks).where(plugin_checks.c.plugin_id.in_(list(plugin_ids))))
         return {row.plugin_id: _check_from(row) for row in rows}
 
-    def begin(self, plugin_id: str, run: str, now: float) -> bool:
+    def claim(self, plugin_id: str, run: str, now: float) -> bool:
         """`run` checks the plug-in from now on; False when another run does."""
         began = {"run": run, "began_at": now, "seen_at": now}
         if insert_if_new(self._connection, plugin_checks, {"plugin_id": plugin_id, **began}):
