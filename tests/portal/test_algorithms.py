@@ -1,6 +1,7 @@
 """Plug-ins brought through the browser: uploaded, installed, checked, deleted."""
 
 import re
+import time
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -50,11 +51,15 @@ def test_a_plugin_is_uploaded_checked_and_deleted(page, portal):
 def test_a_check_that_runs_is_seen_by_who_comes_later(pages, portal, tmp_path):
     gate = tmp_path / "gate"
     gate.touch()
-    portal.service.plugins.upload(portal.service.principal(), zipped(waiting_files(gate)))
+    plugin = portal.service.plugins.upload(portal.service.principal(), zipped(waiting_files(gate)))
     page = portal.sign_in(pages.open(portal.url))
     page.goto("/algorithms")
     button = row(page, "1.0.0").get_by_role("button", name="Check mine 1.0.0")
     expect(button).to_be_enabled()
+    with portal.service.store.write() as unit:
+        unit.plugin_checks.claim(plugin.id, "of a manager that died", time.time() - 60)
+    page.reload()
+    expect(row(page, "1.0.0").locator("td").nth(6)).to_contain_text("The service ended while it was checked.")
     gate.unlink()
     button.click()
     expect(button).to_have_text("Checking…")
