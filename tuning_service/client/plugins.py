@@ -82,7 +82,7 @@ class PluginCalls(ABC):
         return self._dict("POST", f"{_plugin(name, version)}/check", timeout=timeout_s)
 
     def plugin_check(self, name: str, version: str) -> JsonDict:
-        """What the last check said."""
+        """What the last check said, and whether one runs."""
         return self._dict("GET", f"{_plugin(name, version)}/check")
 
     def delete_plugin(self, name: str, version: str) -> None:
