@@ -51,6 +51,14 @@ def plugin_files(statements="pass", *, name="mine", version="1.0.0", rest="", to
     return {"plugin.toml": manifest_text(name, version, rest), "mine.py": module_text(statements, top)}
 
 
+def waiting_files(gate: Path):
+    """A plug-in that answers when the file `gate` is there; wrongly, when that holds anything."""
+    return plugin_files(f"""
+        while not os.path.exists({str(gate)!r}): time.sleep(0.02)
+        if os.path.getsize({str(gate)!r}): return []
+    """)
+
+
 def write(folder: Path, files) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():

@@ -33,6 +33,7 @@ from tuning_service.domain.principal import User
 from tuning_service.domain.state import JobStatus, Role, TaskStatus, TrialStatus
 from tuning_service.domain.trial import Measurement, Outcome, Trial, TuningTask
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.plugin_checks import PluginCheckMgr
 from tuning_service.manager.presence import Presence
 from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.runner.protocol import Claim, Report
@@ -40,7 +41,7 @@ from tuning_service.settings import Settings
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.control import Lease
 from tuning_service.storage.store import Store
-from tuning_service.wiring import managers_of
+from tuning_service.wiring import managers_of, plugin_cache, plugin_limits
 
 TRAIN = b"print('val_accuracy=0.5')\n"
 MAX_UPLOAD = 200_000
@@ -109,7 +110,7 @@ class Service:
     """One service with tenants 'vision' (the usual one) and 'speech' (somebody else)."""
 
     def __init__(self, folder: Path, max_upload_bytes: int = MAX_UPLOAD) -> None:
-        settings = Settings(
+        settings = self._settings = Settings(
             data_dir=str(folder),
             environments=ENVIRONMENTS,
             artifact_limit_bytes=ARTIFACT_LIMIT,
@@ -140,6 +141,11 @@ class Service:
         self.key = self.keys["vision/member"]
         self.token = TaskTokens(self.store).of
         self.url = ""
+
+    def another_checker(self, **options: Any) -> PluginCheckMgr:
+        """Of plug-ins, as another manager on the same database has one."""
+        cache, limits = plugin_cache(self._settings), plugin_limits(self._settings)
+        return PluginCheckMgr(self.store, self.plugins, self.artifacts, cache, limits=limits, **options)
 
     def _is_ready(self) -> str:
         if self.not_ready:

@@ -68,7 +68,7 @@ def managers_of(settings: Settings, store: Store, clock: Clock, notify: Callable
         users=UserMgr(store, clock),
         pools=PoolMgr(store, clock),
         plugins=plugins,
-        plugin_checks=PluginCheckMgr(plugins, artifacts, cache, limits=limits, clock=clock),
+        plugin_checks=PluginCheckMgr(store, plugins, artifacts, cache, limits=limits, clock=clock),
         previews=PreviewMgr(store, artifacts, environments=settings.environments),
         programs=ProgramMgr(
             store,

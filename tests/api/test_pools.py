@@ -243,3 +243,10 @@ def test_a_controller_of_another_version_is_shown_with_its_version_and_its_clock
         [controller] = operator.get("/v1/pools/default").json()["controllers"]
     assert (controller["version"], controller["skew_s"], controller["connected"]) == ("0.0.9", 3600.0, True)
     assert submitted(service).status_code == 201
+
+
+def test_the_first_pool_is_looked_after_before_its_controller_has_said_which_cluster_it_is(service: Service) -> None:
+    assert change(service, "default", drained=True, price=2.5)["drained"] is True
+    with service.http(service.operator_key) as operator:
+        refused = operator.patch("/v1/pools/default", json={"slots": 0, "master": ""}).json()
+    assert [problem["field"] for problem in refused["errors"]] == ["master", "slots"]

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from sqlalchemy import event
 
 from tests.samples import a_spec, a_task, a_trial, stored_job
 from tuning_service.domain.job import Goal
@@ -40,8 +41,31 @@ def test_lists_are_filtered_sorted_and_paged(store, alice, bob):
     assert listed(store, alice, JobQuery(order="cost")) == ["x_2", "c", "A%1", "x_1"]
     assert listed(store, alice, JobQuery(search="X_")) == ["x_2", "x_1"]
     assert listed(store, alice, JobQuery(search="a%")) == ["A%1"]
+    assert listed(store, alice, JobQuery(search="JOB_")) == ["x_2", "c", "A%1", "x_1"]
     assert listed(store, alice, JobQuery(framework="command", algorithm="random", pool="default")) == ["c"]
     assert listed(store, alice, JobQuery(statuses=[JobStatus.FAILED])) == []
+
+
+def test_a_search_reads_no_specs(store, alice):
+    stored_job(store, alice)
+    is_sqlite = store.engine.dialect.name == "sqlite"
+    asked = []
+    event.listen(store.engine, "before_cursor_execute", lambda _c, _u, text, values, *_: asked.append((text, values)))
+    with store.read() as unit:
+        unit.for_tenant(alice).listing.counts(JobQuery(search="größe"))
+        unit.for_tenant(alice).listing.jobs(JobQuery(search="größe"), limit=50)
+    plans = []
+    with store.engine.connect() as connection:
+        if not is_sqlite:
+            connection.exec_driver_sql("SET enable_seqscan = off")
+            connection.exec_driver_sql("SET enable_bitmapscan = off")
+        for text, values in [each for each in asked if "ESCAPE" in each[0]]:
+            way = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+            rows = connection.exec_driver_sql(f"{way} {text}", values).all()
+            plans.append(" ".join(str(row) for row in rows))
+    assert len(plans) == 2
+    sign = "USING COVERING INDEX ix_tuning_jobs_list" if is_sqlite else "Index Only Scan"
+    assert all(sign in plan and "ix_tuning_jobs_list" in plan for plan in plans), plans
 
 
 @pytest.mark.parametrize(("goal", "number"), [(Goal.MINIMIZE, 1), (Goal.MAXIMIZE, 2)])

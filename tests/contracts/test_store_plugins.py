@@ -92,3 +92,51 @@ def test_it_is_kept_while_a_job_of_its_tenants_uses_that_version(store, alice, b
         unit.plugins_of(alice.tenant_id).delete(mine)
     with store.read() as unit:
         assert [p.name for p in unit.plugins_of(alice.tenant_id).visible()] == ["common"]
+
+
+def check_of(store, plugin):
+    with store.read() as unit:
+        return unit.plugin_checks.of([plugin.id]).get(plugin.id)
+
+
+def test_a_plugin_is_checked_by_one_and_keeps_its_last_result(store, alice):
+    plugin = a_plugin(alice.tenant_id)
+    with store.write() as unit:
+        unit.for_tenant(alice).plugins.add(plugin)
+    assert check_of(store, plugin) is None
+    with store.write() as unit:
+        assert unit.plugin_checks.claim(plugin.id, "first", 100.0)
+        assert not unit.plugin_checks.claim(plugin.id, "second", 101.0)
+    assert check_of(store, plugin).is_running(101.0)
+    lines = [{"name": "größe", "ok": False, "detail": "日本"}]
+    with store.write() as unit:
+        unit.plugin_checks.end(plugin.id, "first", 110.0, lines)
+    done = check_of(store, plugin)
+    assert (done.ended_at, list(done.results), done.is_running(110.0)) == (110.0, lines, False)
+    # One that fails to come to a result leaves the last one.
+    with store.write() as unit:
+        assert unit.plugin_checks.claim(plugin.id, "third", 120.0)
+        unit.plugin_checks.end(plugin.id, "third", 121.0, None)
+    assert check_of(store, plugin) == done
+    with store.write() as unit:
+        unit.plugin_checks.claim(plugin.id, "fourth", 122.0)
+        unit.for_tenant(alice).plugins.delete(plugin)
+        unit.plugin_checks.end(plugin.id, "fourth", 123.0, lines)
+    assert check_of(store, plugin) is None
+
+
+def test_a_check_whose_process_died_makes_room_for_another(store, alice):
+    plugin = a_plugin(alice.tenant_id)
+    with store.write() as unit:
+        unit.for_tenant(alice).plugins.add(plugin)
+        unit.plugin_checks.claim(plugin.id, "dead", 100.0)
+        unit.plugin_checks.goes_on(plugin.id, "dead", 110.0)
+    assert check_of(store, plugin).is_running(125.0)
+    assert not check_of(store, plugin).is_running(200.0)
+    with store.write() as unit:
+        assert unit.plugin_checks.claim(plugin.id, "second", 200.0)
+        # It had only been slow: what it says late is not taken for the other's.
+        unit.plugin_checks.goes_on(plugin.id, "dead", 900.0)
+        unit.plugin_checks.end(plugin.id, "dead", 900.0, [])
+    running = check_of(store, plugin)
+    assert (running.began_at, running.seen_at, running.ended_at) == (200.0, 200.0, None)

@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.portal.install_browser import HELP, find_browser
 
@@ -103,6 +112,17 @@ class Pages:
         for context in self._contexts:
             context.close()
         self._contexts.clear()
+
+
+def held_back(page: Page, address: str) -> list[Route]:
+    """Requests for `address` come here, and wait until the test lets them go on."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(address, hold)
+    return held
 
 
 def check_accessibility(page: Page, *, within: str | None = None) -> None:

@@ -1,10 +1,11 @@
 """Plug-ins brought through the browser: uploaded, installed, checked, deleted."""
 
 import re
+import time
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.plugins import plugin_files, zipped
+from tests.plugins import plugin_files, waiting_files, zipped
 from tests.portal.browser import PHONE, check_accessibility
 
 
@@ -45,6 +46,36 @@ def test_a_plugin_is_uploaded_checked_and_deleted(page, portal):
     page.get_by_role("dialog", name="Delete mine 1.0.0?").get_by_role("button", name="Delete").click()
     expect(page.locator("#plugins")).to_contain_text("None yet.")
     expect(page.locator("#algorithm-mine")).to_have_count(0)
+
+
+def test_a_check_that_runs_is_seen_by_who_comes_later(pages, portal, tmp_path):
+    gate = tmp_path / "gate"
+    gate.touch()
+    plugin = portal.service.plugins.upload(portal.service.principal(), zipped(waiting_files(gate)))
+    page = portal.sign_in(pages.open(portal.url))
+    page.goto("/algorithms")
+    button = row(page, "1.0.0").get_by_role("button", name="Check mine 1.0.0")
+    expect(button).to_be_enabled()
+    with portal.service.store.write() as unit:
+        unit.plugin_checks.claim(plugin.id, "of a manager that died", time.time() - 60)
+    page.reload()
+    expect(row(page, "1.0.0").locator("td").nth(6)).to_contain_text("The service ended while it was checked.")
+    gate.unlink()
+    button.click()
+    expect(button).to_have_text("Checking…")
+    colleague = portal.sign_in(pages.open(portal.url), "vision/viewer")
+    colleague.goto("/algorithms")
+    page.reload()
+    expect(button).to_be_disabled()
+    for each in (page, colleague):
+        expect(row(each, "1.0.0").locator("td").nth(6)).to_contain_text("checking")
+    check_accessibility(page)
+    gate.write_text("wrongly")
+    for each in (page, colleague):
+        expect(row(each, "1.0.0").locator("td").nth(6)).to_contain_text("0 of 1 right")
+        expect(row(each, "1.0.0").locator("td").nth(6)).not_to_contain_text("checking")
+    expect(row(page, "1.0.0").locator(".check li").first).to_be_visible()
+    expect(button).to_be_enabled()
 
 
 def test_why_a_plugin_cannot_be_used_is_told(page, portal, watch):

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.portal.browser import PHONE, check_accessibility
+from tests.portal.browser import PHONE, check_accessibility, held_back
 from tests.rest_service import Driver
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.listing_mgr import ListingMgr
@@ -49,6 +49,33 @@ def test_a_wrong_key_is_refused_with_a_reason_and_may_be_mended(page, portal, wa
     expect(page).to_have_url(f"{portal.url}/sign-in")
     fill_key(page, portal.service.key)
     expect(page).to_have_url(f"{portal.url}/jobs")
+
+
+def test_a_password_never_comes_into_an_address(page, portal):
+    held = held_back(page, "**/sign_in.js")
+    page.goto("/sign-in", wait_until="commit")
+    expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
+    page.get_by_label("Tenant").fill("vision")
+    page.get_by_label("Name", exact=True).fill("ada")
+    page.get_by_role("textbox", name="Password").fill("secret")
+    page.keyboard.press("Enter")
+    held[0].continue_()
+    expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
+    expect(page.get_by_role("textbox", name="Password")).to_be_focused()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("ada")
+    expect(page).to_have_url(f"{portal.url}/sign-in")
+    assert page.locator("#sign-in").get_attribute("method") == "post"
+
+
+def test_a_page_goes_on_with_the_session_that_another_has_begun(page, portal, watch):
+    watch.allow("status of 403")
+    driver = Driver(portal.service, portal.seed_job(1, status=JobStatus.RUNNING))
+    driver.set_status(JobStatus.RUNNING)
+    portal.sign_in(page).goto(f"/jobs/{driver.job_id}")
+    portal.sign_in(page)  # as in another tab: a new cookie, with another token
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop the job").click()
+    expect(page.locator(".job-head")).to_contain_text("stopping")
 
 
 def test_sign_in_needs_no_mouse(page, portal):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.portal.browser import PHONE, Pages, check_accessibility
+from tests.portal.browser import PHONE, Pages, check_accessibility, held_back
 from tests.portal.conftest import Portal
 from tests.rest_service import MAX_UPLOAD, PASSWORD, Driver, Service, a_user, archive, job_file
 from tuning_service.domain.state import JobStatus, Role
@@ -139,8 +139,8 @@ def test_every_kind_of_parameter_and_choice_reaches_the_job(pages: Pages, portal
     page.get_by_text("environment, log patterns").click()
     field(page, "seed").fill("5")
     expect_yaml(page, "dashes", "seed: 5", "gamma: 0.5")
-    expect(page.locator("#samples tbody tr")).to_have_count(6)
-    expect(page.locator("#samples thead")).to_contain_text("momentum")
+    expect(page.locator("#samples tbody tr:first-child td")).to_have_count(5)
+    expect(page.locator("#samples tbody")).to_contain_text("momentum")
     expect(page.locator(".field-error.found")).to_have_count(0)
     check_accessibility(page)
 
@@ -304,6 +304,83 @@ def test_a_text_that_cannot_be_read_is_not_lost(pages: Pages, portal: Portal) ->
     expect(page.locator("#yaml")).to_have_value(broken)
 
 
+def test_what_is_changed_in_the_form_while_the_text_is_wrong_is_kept(pages: Pages, portal: Portal) -> None:
+    page = opened(pages, portal, f"/new?from={submitted(portal)}")
+    expect_yaml(page, "momentum")
+    text = document(page)
+    page.locator("#yaml").fill(text.replace("  lr: {", "  lr: {{"))
+    expect(page.locator("#yaml-state")).to_contain_text("Cannot be read")
+    with page.expect_response("**/preview"):
+        field(page, "budget.trials").fill("7")
+    page.reload()
+    expect(page.locator("#yaml-state")).to_contain_text("Cannot be read")
+    page.locator("#yaml").fill(text.replace("max: 0.3", "max: 0.2"))
+    expect(page.get_by_role("group", name="Parameter lr").locator("[data-key=max]")).to_have_value("0.2")
+    expect(page.locator("#notice")).to_contain_text("changed in the form meanwhile was kept")
+    expect(field(page, "budget.trials")).to_have_value("7")
+    expect_yaml(page, "max: 0.2", "trials: 7")
+
+
+def test_two_jobs_are_filled_in_at_once(pages: Pages, portal: Portal) -> None:
+    job_id = submitted(portal)
+    page = opened(pages, portal, f"/new?from={job_id}")
+    field(page, "name").fill("first")
+    expect_yaml(page, "name: first")
+    other = page.context.new_page()
+    other.goto(f"/new?from={job_id}")
+    expect(field(other, "name")).to_have_value("first")  # as it was left in this browser
+    field(other, "name").fill("second")
+    expect_yaml(other, "name: second")
+    page.reload()
+    expect(field(page, "name")).to_have_value("first")
+    started(page, portal)
+    other.reload()
+    expect(field(other, "name")).to_have_value("second")
+    other.close()  # and is not lost with its page
+    page.goto(f"/new?from={job_id}")
+    expect(field(page, "name")).to_have_value("second")
+
+
+def test_nothing_can_be_entered_before_it_is_kept(pages: Pages, portal: Portal) -> None:
+    page = portal.sign_in(pages.open(portal.url))
+    held = held_back(page, "**/submit.js")
+    page.goto("/new", wait_until="commit")
+    choice = page.get_by_label("Start from")
+    expect(choice).to_be_disabled()
+    expect(page.get_by_role("button", name="Clear")).to_be_disabled()
+    field(page, "name").evaluate("input => input.focus()")
+    expect(field(page, "name")).not_to_be_focused()  # so that nothing can be written
+    held[0].continue_()
+    choice.select_option(value="example:digits_pytorch")
+    expect(field(page, "name")).to_have_value("digits-pytorch")
+
+
+def test_the_last_choice_counts(pages: Pages, portal: Portal) -> None:
+    page = opened(pages, portal)
+    held = held_back(page, "**/v1/examples/digits_pytorch")
+    choice = page.get_by_label("Start from")
+    with page.expect_request("**/v1/examples/digits_pytorch"):
+        choice.select_option(value="example:digits_pytorch")
+    choice.select_option(value="example:digits_caffe")
+    expect(field(page, "framework")).to_have_value("caffe")
+    with page.expect_response("**/v1/examples/digits_pytorch"):
+        held[0].continue_()
+    field(page, "name").fill("goes on")
+    expect_yaml(page, "goes on", "framework: caffe")
+
+
+def test_nothing_beside_the_form_is_cut(pages: Pages, portal: Portal) -> None:
+    space = {f"p{i:02}_{'x' * 60}": {"type": "float", "min": 1e-7, "max": 1} for i in range(20)}
+    job_id = submitted(portal, space=space, name="数字 " + "long-name-" * 19)
+    page = opened(pages, portal, f"/new?from={job_id}")
+    expect(page.locator("#samples tbody tr")).to_have_count(20)
+    for width in (1280, 1000, 375):
+        page.set_viewport_size({"width": width, "height": 900})
+        for part in ("#samples", "#yaml", "aside[aria-label='Job file and preview']"):
+            assert page.locator(part).evaluate("part => part.scrollWidth <= part.clientWidth"), (part, width)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width
+
+
 def test_it_starts_from_an_example(pages: Pages, portal: Portal) -> None:
     page = opened(pages, portal)
     field(page, "name").fill("mine")
@@ -418,6 +495,54 @@ def test_what_is_no_program_is_refused_beside_the_upload(
     expect(state).not_to_have_class(re.compile("field-error"))
 
 
+def test_a_job_does_not_start_with_another_program_than_the_one_that_was_meant(
+    pages: Pages, portal: Portal, watch: Any
+) -> None:
+    watch.allow("status of 422|ERR_FAILED")
+    page = opened(pages, portal, f"/new?from={submitted(portal)}")
+    expect_yaml(page, "momentum")
+    before = len(jobs(portal))
+    held = held_back(page, "**/v1/programs")
+    for number in (1, 2):
+        with page.expect_request("**/v1/programs"):
+            page.locator("#archive").set_input_files(
+                {
+                    "name": f"{number}.tar.gz",
+                    "mimeType": "application/gzip",
+                    "buffer": archive({f"{number}.py": b"print(1)"}),
+                }
+            )
+    held[1].continue_()
+    expect(page.locator("#upload-state")).to_have_text("Uploaded 2.tar.gz: 1 file.")
+    with page.expect_response("**/v1/programs"):
+        held[0].continue_()  # arrives late
+    expect(page.locator("#program-files li")).to_have_text("2.py")
+    with page.expect_request("**/v1/programs"):
+        page.locator("#archive").set_input_files({"name": "3.zip", "mimeType": "application/zip", "buffer": b"none"})
+    page.get_by_role("button", name="Start the job").click()
+    held[2].continue_()
+    expect(page.locator("#upload-state")).to_have_class(re.compile("field-error"))
+    expect(page.get_by_role("button", name="Start the job")).to_be_visible()
+    assert len(jobs(portal)) == before
+
+
+def test_an_archive_that_leads_out_of_its_folder_is_refused(pages: Pages, portal: Portal, watch: Any) -> None:
+    watch.allow("status of 422")
+    page = opened(pages, portal)
+    state = page.locator("#upload-state")
+
+    for path in ("../train.py", "/etc/train.py", "a/../../train.py"):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as file:
+            file.writestr(path, "x")
+        page.locator("#archive").set_input_files(
+            {"name": "out.zip", "mimeType": "application/zip", "buffer": buffer.getvalue()}
+        )
+        expect(state).to_contain_text(path)
+    expect(state).to_have_class(re.compile("field-error"))
+    expect(field(page, "program")).to_have_value("")
+
+
 def test_placeholders_of_templates_are_offered_as_parameters(pages: Pages, portal: Portal) -> None:
     page = opened(pages, portal)
     page.locator("#folder").set_input_files(CAFFE)
@@ -433,7 +558,7 @@ def test_placeholders_of_templates_are_offered_as_parameters(pages: Pages, porta
     expect(offers).to_be_hidden()
     field(page, "name").fill("caffe")
     page.locator(".objective [data-key=metric]").fill("accuracy")
-    expect(page.locator("#samples tbody tr")).to_have_count(6)
+    expect(page.locator("#samples tbody tr:first-child td")).to_have_count(5)
     expect(page.locator("#needed")).to_have_text("")
     check_accessibility(page)
     assert "SOLVER_TYPE" in started(page, portal)["space"]
@@ -445,6 +570,7 @@ def test_what_was_entered_outlives_reload_sign_out_and_others(pages: Pages, port
     field(page, "name").fill("half")
     parameter(page, min="0,1")  # without a name, and wrong
     page.reload()
+    ready(page)
     expect(field(page, "name")).to_have_value("half")
     expect(page.locator(".parameter [data-key=min]")).to_have_value("0,1")
     expect(page.locator("#notice")).to_contain_text("What you had entered here before is back.")
@@ -471,7 +597,7 @@ def test_what_was_entered_outlives_reload_sign_out_and_others(pages: Pages, port
 def test_a_session_that_ends_costs_nothing_of_what_was_entered(pages: Pages, portal: Portal, watch: Any) -> None:
     watch.allow("status of 401")
     page = opened(pages, portal, f"/new?from={submitted(portal)}")
-    expect(page.locator("#samples tbody tr")).to_have_count(6)
+    expect(page.locator("#samples tbody tr:first-child td")).to_have_count(5)
     page.context.clear_cookies()
     field(page, "name").fill("after the end")
     dialog = page.get_by_role("dialog", name="Your session has expired")
@@ -486,6 +612,26 @@ def test_a_session_that_ends_costs_nothing_of_what_was_entered(pages: Pages, por
     dialog.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile("/jobs/job_"))
     assert [job["name"] for job in jobs(portal)[:2]] == ["after the end", "digits"]
+
+
+def test_nothing_is_sent_for_another_tenant(pages: Pages, portal: Portal, watch: Any) -> None:
+    watch.allow("status of 40[134]")
+    page = opened(pages, portal, f"/new?from={submitted(portal)}")
+    expect_yaml(page, "momentum")
+    portal.sign_in(page, "speech/member")  # in another tab
+    page.get_by_role("button", name="Start the job").click()
+    expect(page.locator("#rest")).to_contain_text("signed in to another tenant")
+    with portal.service.http(portal.service.keys["speech/member"]) as http:
+        assert http.get("/v1/tuning-jobs").json()["items"] == []
+    # Nor is the form left to who signs in again as somebody of another tenant.
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Start the job").click()
+    dialog = page.get_by_role("dialog", name="Your session has expired")
+    dialog.get_by_label("API key").fill(portal.service.keys["speech/member"])
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#notice")).to_contain_text("Nothing was filled in")
+    expect(field(page, "name")).to_have_value("")
+    expect(page.get_by_role("button", name="Start the job")).to_be_enabled()
 
 
 def test_two_clicks_and_a_lost_answer_make_one_job(pages: Pages, portal: Portal, watch: Any) -> None:
@@ -530,7 +676,7 @@ def test_sixty_parameters_stay_quick(pages: Pages, portal: Portal) -> None:
     expect(page.locator(".parameter")).to_have_count(60)
     previews: list[str] = []
     page.on("request", lambda request: previews.append(request.url) if request.url.endswith("/preview") else None)
-    expect(page.locator("#samples tbody tr")).to_have_count(6)
+    expect(page.locator("#samples tbody tr:first-child td")).to_have_count(5)
     previews.clear()
     name = page.locator(".parameter [data-key=name]").first
     name.press_sequentially("_and_more")
@@ -543,7 +689,7 @@ def test_sixty_parameters_stay_quick(pages: Pages, portal: Portal) -> None:
 def test_it_fits_a_phone_and_needs_no_mouse(pages: Pages, portal: Portal) -> None:
     job_id = submitted(portal, name="Ziffern 数字 أرقام " + "long-name-" * 17)
     page = opened(pages, portal, f"/new?from={job_id}", **PHONE, color_scheme="dark")
-    expect(page.locator("#samples tbody tr")).to_have_count(6)
+    expect(page.locator("#samples tbody tr:first-child td")).to_have_count(5)
     assert page.evaluate("() => document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
     check_accessibility(page)
     page.get_by_role("button", name="Add a parameter").focus()

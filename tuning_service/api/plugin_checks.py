@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tuning_service.api.deps import PluginChecks, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.schemas import Out, moment
+from tuning_service.api.schemas import Out, moment_or_none
 from tuning_service.manager.plugin_checks import PluginCheck
 
 router = APIRouter(prefix="/v1/plugins/{name}/{version}/check", tags=["plug-ins"])
@@ -20,23 +20,33 @@ class CheckResultOut(Out):
 
 
 class PluginCheckOut(Out):
-    at: datetime
-    passed: bool = Field(description="All of them are right")
+    at: datetime | None = Field(description="When the last result came; null before the first one")
+    passed: bool = Field(description="There is a result, and all of it is right")
     results: list[CheckResultOut]
+    running_since: datetime | None = Field(description="A check runs since then, on any manager; null: none does")
+    interrupted: bool = Field(description="A later check ended without a result, with the manager that ran it")
 
     @classmethod
     def of(cls, check: PluginCheck) -> "PluginCheckOut":
-        results = [CheckResultOut(name=r.name, ok=r.ok, detail=r.detail) for r in check.results]
-        return cls(at=moment(check.at), passed=check.passed, results=results)
+        return cls(
+            at=moment_or_none(check.at),
+            passed=check.passed,
+            results=[CheckResultOut(name=r.name, ok=r.ok, detail=r.detail) for r in check.results],
+            running_since=moment_or_none(check.running_since),
+            interrupted=check.interrupted,
+        )
 
 
 @router.post("", responses=responses(403, 404, 409))
 def check_plugin(name: str, version: str, who: Who, checks: PluginChecks) -> PluginCheckOut:
-    """Run the suite that the service's own algorithms pass over a version that is ready; for seconds or minutes."""
+    """Run the suite that the service's own algorithms pass over a version that is ready; for seconds or minutes.
+
+    It goes on when the connection is lost; GET tells of it.
+    """
     return PluginCheckOut.of(checks.check(who, name, version))
 
 
 @router.get("", responses=responses(404))
 def get_check(name: str, version: str, who: Who, checks: PluginChecks) -> PluginCheckOut:
-    """Get the last result; 404 before the first check."""
+    """Get the last result, and whether a check runs; 404 before the first check."""
     return PluginCheckOut.of(checks.last(who, name, version))

@@ -66,7 +66,7 @@ class PluginCalls(Calls):
         return self._dict("POST", f"{_plugin(name, version)}/check", timeout=timeout_s)
 
     def plugin_check(self, name: str, version: str) -> JsonDict:
-        """What the last check said."""
+        """What the last check said, and whether one runs."""
         return self._dict("GET", f"{_plugin(name, version)}/check")
 
     def delete_plugin(self, name: str, version: str) -> None:

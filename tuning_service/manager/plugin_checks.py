@@ -1,9 +1,11 @@
 """PluginCheckMgr: the suite that the service's own algorithms pass, run over a stored plug-in."""
 
-import json
+import logging
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict, GiveUp, NotFound, TryAgain
@@ -18,28 +20,38 @@ from tuning_service.search.plugins.check import CheckResult, conformance, try_ou
 from tuning_service.search.plugins.limits import PluginLimits
 from tuning_service.search.plugins.manifest import Manifest
 from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.plugin_checks import WORD_S, StoredCheck
+from tuning_service.storage.store import Store
 
+_log = logging.getLogger(__name__)
 _MOST_DETAIL = 4000
+_MOST_RESULTS = 200  # the suite has a tenth of that; what a plug-in's process says is not to be trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginCheck:
-    """What came of it, in the order of the checks."""
+    """What came of the last one that had a result, in the order of the checks, and whether one runs now."""
 
-    at: float
-    results: Sequence[CheckResult]
+    at: float | None = None  # None: there is no result yet
+    results: Sequence[CheckResult] = field(default_factory=tuple)
+    running_since: float | None = None
+    interrupted: bool = False  # a later one ended without a result, with the process that it ran in
 
     @property
     def passed(self) -> bool:
-        """All of them."""
-        return all(result.ok for result in self.results)
+        """There is a result, and all of it is right."""
+        return self.at is not None and all(result.ok for result in self.results)
 
 
 class PluginCheckMgr:
-    """One check at a time in this process. The last result stays with the plug-in. Safe from any thread."""
+    """One check at a time in this process, and one of a plug-in in all. The last result stays with the plug-in.
+
+    Safe from any thread.
+    """
 
     def __init__(
         self,
+        store: Store,
         plugins: PluginMgr,
         artifacts: ArtifactStore,
         cache: PluginCache,
@@ -47,6 +59,7 @@ class PluginCheckMgr:
         limits: PluginLimits,
         clock: Clock = system_clock,
     ) -> None:
+        self._store = store
         self._plugins = plugins
         self._artifacts = artifacts
         self._cache = cache
@@ -57,10 +70,12 @@ class PluginCheckMgr:
     def check(self, principal: Principal, name: str, version: str) -> PluginCheck:
         """Its result, after seconds, or minutes for a slow algorithm: as long as the deployment lets one answer take.
 
+        It goes on when nobody waits for it any more; `last` tells of it, on each manager.
+
         Raises:
             NotFound
             Conflict: it is not installed.
-            TryAgain: another one is being checked.
+            TryAgain: it is being checked already, or this process checks another one.
         """
         principal.require(Role.MEMBER)
         plugin = self._plugins.plugin(principal, name, version)
@@ -69,17 +84,61 @@ class PluginCheckMgr:
         if not self._busy.acquire(blocking=False):
             raise TryAgain("Another plug-in is being checked.", retry_after_s=5)
         try:
-            done = PluginCheck(at=self._clock(), results=self._results(plugin))
+            return self._check(plugin)
         finally:
             self._busy.release()
-        self._artifacts.put_plugin_check(plugin.tenant_id, plugin.digest, json.dumps(asdict(done)).encode())
-        return done
 
     def last(self, principal: Principal, name: str, version: str) -> PluginCheck:
-        """Of the last time. Raises NotFound, also when it was never checked."""
+        """Of the last time, and of now. Raises NotFound, also when it was never checked."""
         plugin = self._plugins.plugin(principal, name, version)
-        data = json.loads(self._artifacts.plugin_check(plugin.tenant_id, plugin.digest))
-        return PluginCheck(at=data["at"], results=[CheckResult(**result) for result in data["results"]])
+        found = self.of([plugin])
+        if not found:
+            raise NotFound("This plug-in was not checked yet.")
+        return found[plugin.id]
+
+    def of(self, plugins: Sequence[Plugin]) -> Mapping[str, PluginCheck]:
+        """The same of several, by the ids of those that were ever checked."""
+        with self._store.read() as unit:
+            found = unit.plugin_checks.of([plugin.id for plugin in plugins])
+        now = self._clock()
+        return {plugin_id: _shown(stored, now) for plugin_id, stored in found.items()}
+
+    def _check(self, plugin: Plugin) -> PluginCheck:
+        run = uuid.uuid4().hex
+        with self._store.write() as unit:
+            if not unit.plugin_checks.claim(plugin.id, run, self._clock()):
+                raise TryAgain("This plug-in is being checked already.", retry_after_s=5)
+        results = None
+        try:
+            with self._heard_of(plugin.id, run):
+                results = self._results(plugin)
+        finally:
+            now = self._clock()
+            with self._store.write() as unit:
+                stored = None if results is None else [asdict(result) for result in results]
+                unit.plugin_checks.end(plugin.id, run, now, stored)
+        return PluginCheck(at=now, results=results)
+
+    @contextmanager
+    def _heard_of(self, plugin_id: str, run: str) -> Iterator[None]:
+        """While the block lasts, others know that this process is at it."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(WORD_S):
+                try:
+                    with self._store.write() as unit:
+                        unit.plugin_checks.goes_on(plugin_id, run, self._clock())
+                except Exception:  # noqa: BLE001  # the database may be away; the next word may get through
+                    _log.warning("a check of a plug-in could not be kept known", exc_info=True)
+
+        word = threading.Thread(target=keep, name="plugin-check", daemon=True)
+        word.start()
+        try:
+            yield
+        finally:
+            over.set()
+            word.join()
 
     def _results(self, plugin: Plugin) -> list[CheckResult]:
         manifest = Manifest.from_json(plugin.manifest)
@@ -96,7 +155,17 @@ class PluginCheckMgr:
             return [CheckResult(name="loads and suggests", ok=False, detail=detail)]
         # The suite is written for today's interface.
         more = conformance(prepared, self._limits) if manifest.interface == "hpt" else ()
-        return [CheckResult(name="loads and suggests", ok=True), *map(_shortened, more)]
+        return [CheckResult(name="loads and suggests", ok=True), *map(_shortened, more[:_MOST_RESULTS])]
+
+
+def _shown(stored: StoredCheck, now: float) -> PluginCheck:
+    running = stored.is_running(now)
+    return PluginCheck(
+        at=stored.ended_at,
+        results=[CheckResult(**result) for result in stored.results],
+        running_since=stored.began_at if running else None,
+        interrupted=stored.began_at is not None and not running,
+    )
 
 
 def _shortened(result: CheckResult) -> CheckResult:

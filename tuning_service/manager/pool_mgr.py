@@ -185,7 +185,8 @@ class PoolMgr:
             before = unit.pools.lock(name)
             if "conf" in described:
                 described["conf"] = _with_hidden(described["conf"], before.conf)
-            pool = _checked(dataclasses.replace(before, **described))
+            # What stays is not complained of: the first pool has no master until its controller says which.
+            pool = _checked(dataclasses.replace(before, **described), changed=described)
             unit.pools.change(pool)
             controllers = unit.pools.controllers(name)
             cordons = unit.cordons.of_pool(name)
@@ -230,8 +231,8 @@ def _with_hidden(conf: Mapping[str, str], before: Mapping[str, str]) -> dict[str
     return {name: before.get(name, value) if value == HIDDEN else value for name, value in conf.items()}
 
 
-def _checked(pool: Pool) -> Pool:
-    problems = pool_problems(pool)
+def _checked(pool: Pool, changed: Collection[str] | None = None) -> Pool:
+    problems = [problem for problem in pool_problems(pool) if changed is None or problem.field.split(".")[0] in changed]
     if problems:
         raise InvalidRequest(*problems)
     return pool

@@ -15,7 +15,6 @@ from tuning_service.domain.errors import GiveUp, NotFound, TryAgain
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _NO_ROOM_LEFT = "The service has no room to store this."
 _REFUSED = "The service's artifact store takes no files at present."
-_CHECK = ".check.json"
 _PIECE = 2**20
 _PART = ".part"  # ends the names of files that are being written
 
@@ -79,21 +78,8 @@ class ArtifactStore:
         return data
 
     def delete_plugin(self, owner: str | None, digest: str) -> None:
-        """Forget the archive, and what a check made of it; unknown ones too."""
+        """Forget the archive; unknown ones too."""
         self._delete(self._plugin(owner, digest))
-        self._delete(self._plugin(owner, digest) + _CHECK)
-
-    def put_plugin_check(self, owner: str | None, digest: str, data: bytes) -> None:
-        """Keep the result of a check, in the place of an earlier one."""
-        self._put(self._plugin(owner, digest) + _CHECK, data)
-
-    def plugin_check(self, owner: str | None, digest: str) -> bytes:
-        """The last one kept. Raises NotFound."""
-        try:
-            data: bytes = self._fs.cat_file(self._plugin(owner, digest) + _CHECK)
-        except FileNotFoundError as error:
-            raise NotFound("This plug-in was not checked yet.") from error
-        return data
 
     def put_log(self, tenant_id: str, job_id: str, task_id: str, offset: int, text: bytes) -> None:
         """Keep a piece of a task's log that belongs at byte `offset`."""

@@ -12,7 +12,8 @@ from tuning_service.domain.errors import Conflict
 from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.state import OPEN_JOBS
 from tuning_service.storage.rows import AnyRow
-from tuning_service.storage.tables import plugins, tuning_jobs
+from tuning_service.storage.tables import tuning_jobs
+from tuning_service.storage.tables_plugins import plugins
 from tuning_service.storage.writes import insert_if_new
 
 

@@ -16,6 +16,7 @@ from tuning_service.storage.engine import open_engine
 from tuning_service.storage.idempotency import IdempotencyRows
 from tuning_service.storage.managers import ManagerRows
 from tuning_service.storage.outlines import CurveRows, OutlineRows
+from tuning_service.storage.plugin_checks import PluginCheckRows
 from tuning_service.storage.plugins import PluginRows
 from tuning_service.storage.pools import PoolRows
 from tuning_service.storage.resources import ResourceRows
@@ -58,6 +59,11 @@ class Unit:
     def plugins_of(self, tenant_id: str | None) -> PluginRows:
         """Plug-ins as that tenant sees them, for controllers; None: the operator's own."""
         return PluginRows(self._connection, tenant_id)
+
+    @property
+    def plugin_checks(self) -> PluginCheckRows:
+        """What checks made of plug-ins, over all tenants."""
+        return PluginCheckRows(self._connection)
 
     @property
     def managers(self) -> ManagerRows:

@@ -171,24 +171,6 @@ programs = Table(
     Column("created_at", Double, nullable=False),
 )
 
-# Of NULL tenants: the operator's.
-plugins = Table(
-    "plugins",
-    metadata,
-    _id(primary_key=True),  # made from owner, name and version, see plugins.py
-    Column("tenant_id", String(40), ForeignKey("tenants.id", ondelete="CASCADE")),
-    Column("name", String(64), nullable=False),
-    Column("version", String(40), nullable=False),
-    Column("interface", String(16), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("bytes", Integer, nullable=False),
-    Column("manifest", Json, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Index("ix_plugins_tenant_id_name", "tenant_id", "name"),
-)
-
 tuning_jobs = Table(
     "tuning_jobs",
     metadata,
@@ -224,7 +206,11 @@ tuning_jobs = Table(
     Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Double, nullable=False, server_default=text("0")),
     Index("ix_tuning_jobs_tenant_id_id", "tenant_id", "id"),
-    Index("ix_tuning_jobs_list", "tenant_id", "created_at", "id", "status", "framework", "algorithm", "pool"),
+    # All that a list is filtered and searched by: what is not shown is found without reading its spec.
+    Index(
+        "ix_tuning_jobs_list",
+        *("tenant_id", "created_at", "id", "status", "framework", "algorithm", "pool", "name", "owner_name"),
+    ),
     Index("ix_tuning_jobs_tenant_id_program", "tenant_id", "program"),
     Index("ix_tuning_jobs_status", "status"),
 )

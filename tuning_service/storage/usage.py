@@ -11,7 +11,8 @@ from tuning_service.domain.principal import Tenant, Usage
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS
 from tuning_service.domain.trial import TuningTask
 from tuning_service.storage.rows import tenant_from
-from tuning_service.storage.tables import job_usage, plugins, programs, tenants, tuning_jobs, tuning_tasks, usage
+from tuning_service.storage.tables import job_usage, programs, tenants, tuning_jobs, tuning_tasks, usage
+from tuning_service.storage.tables_plugins import plugins
 
 HOUR_S = 3600.0
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]

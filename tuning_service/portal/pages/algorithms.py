@@ -5,16 +5,15 @@ from typing import Any
 import orjson
 
 from tuning_service.api.schemas import AlgorithmOut
-from tuning_service.domain.errors import NotFound
-from tuning_service.domain.plugin import Plugin, PluginStatus
+from tuning_service.domain.plugin import PluginStatus
 from tuning_service.manager.catalogue import algorithm_catalogue
-from tuning_service.manager.plugin_checks import PluginCheck
 from tuning_service.portal.view import Page, View
 
 
 def algorithms(view: View) -> Page:
     """All of them, and the way to bring one's own."""
     plugins = [] if view.is_operator else view.managers.plugins.plugins(view.principal)
+    checks = view.managers.plugin_checks.of([p for p in plugins if p.status is PluginStatus.READY])
     items = [AlgorithmOut(**item).model_dump() for item in algorithm_catalogue(plugins)]
     found = [{**item, "rows": _options(item["options"])} for item in items]
     return Page(
@@ -23,17 +22,8 @@ def algorithms(view: View) -> Page:
         here="algorithms",
         live="" if view.is_operator else "poll",
         scripts=("forms.js", "algorithms.js"),
-        context={"algorithms": found, "plugins": [(plugin, _last_check(view, plugin)) for plugin in plugins]},
+        context={"algorithms": found, "plugins": [(plugin, checks.get(plugin.id)) for plugin in plugins]},
     )
-
-
-def _last_check(view: View, plugin: Plugin) -> PluginCheck | None:
-    if plugin.status is not PluginStatus.READY:
-        return None
-    try:
-        return view.managers.plugin_checks.last(view.principal, plugin.name, plugin.version)
-    except NotFound:
-        return None
 
 
 def _options(schema: dict[str, Any]) -> list[dict[str, str]]:

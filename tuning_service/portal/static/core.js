@@ -35,6 +35,9 @@ export async function api(method, path, body, { signal, again = true, headers: m
     await signInAgain();
     return api(method, path, body, { signal, again: false, headers: more });
   }
+  if (answer.status === 403 && again && csrf && method !== "GET" && (await renewed(csrf))) {
+    return api(method, path, body, { signal, again: false, headers: more });
+  }
   const text = await answer.text();
   let data = null;
   try {
@@ -46,9 +49,25 @@ export async function api(method, path, body, { signal, again = true, headers: m
   return data;
 }
 
+// Whether the browser has another session by now, from another of its pages, with a token of its own.
+async function renewed(csrf) {
+  const session = await api("GET", "/v1/session");
+  if (session.csrf === csrf) return false;
+  if (isForeign(session)) throw new ApiProblem(403, { detail: "This browser is signed in to another tenant by now. Load the page again to go on there." });
+  meta("csrf").content = session.csrf;
+  return true;
+}
+
+// What the page shows is not for whoever has that session.
+const isForeign = ({ principal }) => "tenant" in (meta("csrf")?.dataset ?? {}) && meta("csrf").dataset.tenant !== (principal.tenant ?? "");
+
 // Signs in with {key} or {tenant, name, password}.
 export async function signIn(fields) {
   const session = await api("POST", "/v1/session", fields);
+  if (isForeign(session)) {
+    location.reload();
+    await new Promise(() => {}); // nothing of what was under way goes on
+  }
   meta("csrf")?.setAttribute("content", session.csrf);
   return session;
 }
@@ -179,10 +198,11 @@ export function showProblems(form, problem) {
   const rest = [];
   let first = null;
   for (const { field, message, remedy } of problem.errors || []) {
-    const last = field.replace(/(\.\d+)+$/, "").split(".").at(-1); // of an item of a list: the list
+    const parts = field.replace(/(\.\d+)+$/, "").split("."); // of an item of a list: the list
     const input =
       form.querySelector(`[data-field="${CSS.escape(field)}"], [name="${CSS.escape(field)}"]`) ||
-      form.querySelector(`[name="${CSS.escape(last)}"]`);
+      form.querySelector(`[name="${CSS.escape(parts.at(-1))}"]`) ||
+      form.querySelector(`[name="${CSS.escape(parts[0])}"]`); // an entry of what is written as JSON
     if (!input) {
       rest.push(`${field}: ${message} ${remedy || ""}`);
       continue;
@@ -300,6 +320,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.getElementById("sign-out")?.addEventListener("click", signOut);
 startTheme();
+document.querySelector('nav [aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone not all fit
 localTimes();
 document.addEventListener("portal:updated", localTimes);
 startCharts();

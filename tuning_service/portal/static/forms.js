@@ -96,6 +96,8 @@ async function open(button) {
       let target = path;
       for (const input of form.querySelectorAll("[data-path-part]")) {
         if (!body[input.name]) throw new FieldsWrong([{ field: input.name, message: "is empty.", remedy: "Fill it in." }]);
+        // No address can have one there, however it is written.
+        if (body[input.name].includes("/")) throw new FieldsWrong([{ field: input.name, message: "holds a slash.", remedy: "Leave it out." }]);
         target += encodeURIComponent(body[input.name]);
         delete body[input.name];
       }

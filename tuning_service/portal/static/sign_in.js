@@ -43,4 +43,5 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-form.elements.tenant.focus();
+form.querySelector('[type="submit"]').disabled = false; // before, a browser would send the form by itself
+if (!form.contains(document.activeElement)) form.elements.tenant.focus();

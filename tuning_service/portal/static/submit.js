@@ -1,18 +1,20 @@
 // The form for a new job. One job file is behind it: the form writes it, the text beside it too, and the service says
 // after each change what is wrong where and what it would try. What was entered stays in this browser until it is sent.
-import { api, copied, escaped, number } from "./core.js";
+import { api, copied } from "./core.js";
+import { Draft } from "./submit_draft.js";
 import { JobForm } from "./submit_form.js";
-import { Problems, listed } from "./submit_problems.js";
+import { Problems, jump, listed } from "./submit_problems.js";
 import { Program } from "./submit_program.js";
+import { table } from "./submit_samples.js";
 
-const SAMPLES = 6;
+const SAMPLES = 5;
 const WAIT_MS = 300;
 
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const form = $("job");
 const yaml = $("yaml");
-const DRAFT = `tuning-new-job:${data.who}`; // of each who uses this browser
+const draft = new Draft(`tuning-new-job:${data.who}`); // of each who uses this browser
 const FROM = location.search;
 
 let asking = null;
@@ -20,40 +22,26 @@ let timer = null;
 let problems = []; // what the service said last
 let eager = false; // somebody wanted to start: what is not filled in is wrong, too
 let unreadable = false; // the text beside the form is no YAML at the moment
+let unread = false; // it has changed since the service has seen it
+let alike = {}; // what the form said when the text was last like it
 let untold = false; // something was entered that is not kept yet
 let done = false;
 
 // -- what was entered, kept
 
-function stored() {
-  try {
-    return JSON.parse(localStorage.getItem(DRAFT));
-  } catch {
-    return null;
-  }
-}
-
 function captured() {
-  return { ...job.capture(), text: unreadable ? yaml.value : null, from: FROM };
+  return { ...job.capture(), text: unreadable ? yaml.value : null, alike: unreadable ? alike : null, from: FROM };
 }
 
 function keep() {
   if (done || !untold) return;
   untold = false;
-  try {
-    localStorage.setItem(DRAFT, JSON.stringify(captured()));
-  } catch {
-    // A browser that keeps nothing: the form works without.
-  }
+  draft.keep(captured());
 }
 
 function forget() {
   untold = false;
-  try {
-    localStorage.removeItem(DRAFT);
-  } catch {
-    // As above.
-  }
+  draft.forget();
 }
 
 function restore(kept) {
@@ -61,7 +49,9 @@ function restore(kept) {
   program.chosen();
   if (kept.text === null || kept.text === undefined) return changed();
   yaml.value = kept.text;
-  return textChanged();
+  textChanged();
+  alike = kept.alike || alike;
+  return undefined;
 }
 
 // A line above the form, with what can be done about it.
@@ -101,9 +91,11 @@ async function preview(body, fromText) {
   try {
     answer = await api("POST", "/v1/tuning-jobs/preview", { ...body, samples: SAMPLES }, { signal: mine.signal });
   } catch (problem) {
+    unread ||= fromText;
     if (problem.name !== "AbortError") $("yaml-state").textContent = problem.errors?.length ? problem.errors[0].message : problem.message;
     return;
   }
+  unread ||= fromText && mine.signal.aborted;
   if (mine.signal.aborted) return;
   if (fromText) readText(answer);
   else if (!unreadable && answer.yaml !== null) yaml.value = answer.yaml;
@@ -117,9 +109,25 @@ async function preview(body, fromText) {
 function readText(answer) {
   unreadable = answer.document === null && yaml.value.trim() !== "";
   if (unreadable) return;
-  job.fill(answer.document || {});
+  const file = answer.document || {};
+  const changes = changedMeanwhile();
+  for (const [name, item] of changes) {
+    if (item === undefined) delete file[name];
+    else file[name] = item;
+  }
+  job.fill(file);
   program.chosen();
   program.offer();
+  if (!changes.length) return;
+  tell("The text can be read again. What you had changed in the form meanwhile was kept.");
+  look(); // so that the text says so, too
+}
+
+// What the form says otherwise than when the text was last like it: [name, value] of the job file.
+function changedMeanwhile() {
+  const now = job.read();
+  const names = new Set([...Object.keys(alike), ...Object.keys(now)]);
+  return [...names].filter((name) => JSON.stringify(alike[name]) !== JSON.stringify(now[name])).map((name) => [name, now[name]]);
 }
 
 function showProblems() {
@@ -144,17 +152,7 @@ function showSamples(answer) {
     $("samples").innerHTML = `<p class="muted">${why}</p>`;
     return;
   }
-  const cell = (sample, name) => {
-    if (!(name in sample)) return '<td><span class="muted" title="Not active">–</span></td>';
-    const item = sample[name];
-    return typeof item === "number"
-      ? `<td class="num" title="${item}">${escaped(number(item))}</td>`
-      : `<td><span class="value clip" title="${escaped(item)}">${escaped(item)}</span></td>`;
-  };
-  const isNumber = (name) => samples.some((sample) => typeof sample[name] === "number");
-  $("samples").innerHTML = `<table><thead><tr>${names.map((name) => `<th scope="col" class="clip${isNumber(name) ? " num" : ""}" title="${escaped(name)}">${escaped(name)}</th>`).join("")}</tr></thead><tbody>${samples
-    .map((sample) => `<tr>${names.map((name) => cell(sample, name)).join("")}</tr>`)
-    .join("")}</tbody></table>`;
+  $("samples").innerHTML = table(names, samples);
 }
 
 // Asks the service anew, soon.
@@ -162,7 +160,8 @@ function look() {
   abandon();
   timer = setTimeout(() => {
     program.offer();
-    preview({ file: job.read() }, false);
+    if (unreadable && unread) lookAtText();
+    else preview({ file: job.read() }, false);
   }, WAIT_MS);
 }
 
@@ -171,10 +170,9 @@ function changed() {
   look();
 }
 
-let unread = false; // the text has changed since the service has seen it
-
 function textChanged() {
   abandon();
+  if (!unreadable) alike = job.read();
   untold = true;
   unread = true;
   unreadable = true; // as far as is known: what stands there is kept as it is
@@ -187,22 +185,19 @@ function lookAtText() {
   return preview({ yaml: yaml.value }, true);
 }
 
-function jump(line, column) {
-  const rows = yaml.value.split("\n");
-  const start = rows.slice(0, line - 1).reduce((sum, row) => sum + row.length + 1, 0);
-  yaml.focus();
-  yaml.setSelectionRange(start + Math.min(column - 1, rows[line - 1]?.length ?? 0), start + (rows[line - 1]?.length ?? 0));
-  yaml.scrollTop = (line - 1) * parseFloat(getComputedStyle(yaml).lineHeight) - yaml.clientHeight / 2;
-}
-
 // -- where it starts
 
+let choices = 0;
+
 async function startFrom(choice, label, before) {
+  const mine = (choices += 1);
+  const isLast = () => mine === choices; // somebody may choose again before the answer is there
   const [kind, name] = choice.split(/:(.*)/s);
   const at = encodeURIComponent(name);
   if (kind === "example") {
     const [example, made] = await Promise.all([api("GET", `/v1/examples/${at}`), api("POST", `/v1/examples/${at}/program`)]);
     program.add(made);
+    if (!isLast()) return;
     replace(`Filled in from ${label}.`, () => job.fill({ ...example.file, program: made.digest }), before);
     return;
   }
@@ -213,17 +208,17 @@ async function startFrom(choice, label, before) {
     file.points = [params, ...(file.points || [])];
     label = `${label}; its trial ${data.point} is tried first`;
   }
-  replace(`Filled in from ${label}.`, () => job.fill(file), before);
+  if (isLast()) replace(`Filled in from ${label}.`, () => job.fill(file), before);
 }
 
 async function start() {
-  const draft = stored();
-  if (draft && (draft.from === FROM || !data.from)) {
-    restore(draft);
+  const kept = draft.read();
+  if (kept && (kept.from === FROM || !data.from)) {
+    restore(kept);
     tell("What you had entered here before is back.", "Start anew", empty);
   } else if (data.from) {
     try {
-      await startFrom(`job:${data.from}`, "", draft || undefined);
+      await startFrom(`job:${data.from}`, "", kept || undefined);
     } catch (problem) {
       tell(`${problem.message} Nothing was filled in.`);
     }
@@ -254,7 +249,10 @@ function keyOf(body) {
 async function send() {
   abandon();
   eager = true;
-  if (program.uploading) await program.uploading;
+  if (program.uploading && !(await program.uploading)) {
+    program.state.scrollIntoView({ block: "center" }); // which says why; another program is not what was meant
+    return false;
+  }
   if (unreadable) {
     // It may just have been written, or not be readable at all.
     await lookAtText();
@@ -349,10 +347,10 @@ $("objectives").addEventListener("click", (event) => {
   changed();
 });
 yaml.addEventListener("input", textChanged);
-yaml.addEventListener("blur", () => unread && lookAtText());
+yaml.addEventListener("blur", () => unreadable && unread && lookAtText());
 $("yaml-problems").addEventListener("click", (event) => {
   const { line, column } = event.target.dataset;
-  if (line) jump(Number(line), Number(column));
+  if (line) jump(yaml, Number(line), Number(column));
 });
 $("from-form").addEventListener("click", () => {
   const before = captured();
@@ -375,4 +373,8 @@ addEventListener("pagehide", keep);
 // Come back to from the job's page, as the browser had put it aside: it begins anew.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("visibilitychange", keep);
-start();
+start().finally(() => {
+  // What is entered before would be lost.
+  document.querySelector(".submit").inert = false;
+  for (const control of [$("start-from"), $("clear")]) control.disabled = false;
+});

@@ -106,3 +106,26 @@ export function listed(problems) {
     })
     .join("");
 }
+
+// To a place in the text.
+export function jump(area, line, column) {
+  const rows = area.value.split("\n");
+  const before = rows.slice(0, line - 1).join("\n");
+  const [start, length] = [line > 1 ? before.length + 1 : 0, rows[line - 1]?.length ?? 0];
+  area.focus();
+  area.setSelectionRange(start + Math.min(column - 1, length), start + length);
+  area.scrollTop = heightOf(area, before) - area.clientHeight / 2;
+}
+
+// Of a part of the text, with its long lines wrapped as they are there.
+function heightOf(area, text) {
+  const like = area.cloneNode();
+  like.removeAttribute("id");
+  like.rows = 1;
+  like.style.cssText = `position: absolute; visibility: hidden; min-height: 0; height: 0; width: ${area.offsetWidth}px`;
+  like.value = text;
+  area.after(like);
+  const height = like.scrollHeight;
+  like.remove();
+  return height;
+}

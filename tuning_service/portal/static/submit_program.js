@@ -28,12 +28,14 @@ export class Program {
     this.usual = this.state.textContent;
     this.known = new Map();
     this.shownFor = "";
-    this.uploading = null; // a promise while an upload is under way
+    this.uploading = null; // a promise while an upload is under way: whether it succeeds
+    this.uploads = 0;
     for (const id of ["archive", "folder"]) {
       document.getElementById(id).addEventListener("change", (event) => {
         const files = [...event.target.files];
         event.target.value = ""; // so that the same one may be chosen again
         if (files.length) this.#upload(files, id === "folder");
+        else this.#say("The folder is empty. Choose the one in which the program is.", true);
       });
     }
   }
@@ -50,8 +52,10 @@ export class Program {
   }
 
   #upload(files, isFolder) {
-    const work = this.#send(files, isFolder).catch((problem) => {
-      this.#say(problem.errors?.length ? problem.errors.map((each) => `${each.message[0].toUpperCase()}${each.message.slice(1)} ${each.remedy}`).join(" ") : problem.message, true);
+    const mine = (this.uploads += 1);
+    const isLast = () => mine === this.uploads; // of several at once the one that was begun last counts
+    const work = this.#send(files, isFolder, isLast).catch((problem) => {
+      if (isLast()) this.#say(problem.errors?.length ? problem.errors.map((each) => `${each.message[0].toUpperCase()}${each.message.slice(1)} ${each.remedy}`).join(" ") : problem.message, true);
       return false;
     });
     this.uploading = work;
@@ -60,7 +64,7 @@ export class Program {
     });
   }
 
-  async #send(files, isFolder) {
+  async #send(files, isFolder, isLast) {
     const what = isFolder ? "The folder" : files[0].name;
     const tooLarge = (size) => new Error(`${what} has ${mebibytes(size)}; ${mebibytes(this.mostBytes)} are allowed. Leave out data and checkpoints${isFolder ? ", or list them in a file .tuningignore" : ""}.`);
     let body = files[0];
@@ -73,6 +77,7 @@ export class Program {
     this.#say(`Uploading ${mebibytes(body.size)}…`);
     const made = await api("POST", "/v1/programs", body);
     this.add(made);
+    if (!isLast()) return false;
     this.select.value = made.digest;
     this.#say(`Uploaded ${what === "The folder" ? "the folder" : what}: ${made.files.length} file${made.files.length === 1 ? "" : "s"}.`);
     this.#suggest(made.files);
