@@ -7,6 +7,7 @@ trial; the other rows go in through sqlite3, since Optuna stores one intermediat
 import argparse
 import random
 import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -86,7 +87,9 @@ def main() -> None:
     study.enqueue_trial({"optimizer": "sgd"})
     study.optimize(objective, n_trials=1)
     fill(arguments.file, study._study_id, arguments.trials, arguments.points)  # noqa: SLF001 - the row's id
-    with sqlite3.connect(arguments.file) as base:
+    storage.engine.dispose()
+    # The connection's own `with` would only commit.
+    with closing(sqlite3.connect(arguments.file)) as base, base:
         last = base.execute("SELECT max(study_id) FROM studies").fetchone()[0]
         ids = range(last + 1, last + 1 + arguments.studies)
         base.executemany("INSERT INTO studies (study_id, study_name) VALUES (?, ?)", [(i, f"digits {i}") for i in ids])

@@ -190,7 +190,7 @@ def test_an_upload_over_the_limit_is_refused_while_it_is_read(service: Service) 
 
 def test_broken_json_names_the_place(service: Service) -> None:
     with service.http() as http:
-        answer = http.post("/v1/tuning-jobs", content=b'{"name": "x", }', headers={"Content-Type": "application/json"})
+        answer = http.post("/v1/tuning-jobs", content=b'{"name": "x", 5}', headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert "character 14" in answer.json()["detail"]

@@ -56,7 +56,7 @@ def test_the_peers_study_has_the_same_shape(tmp_path: Path, monkeypatch):
     assert set(study.trials[3].params) - {"momentum"} == {"lr", "optimizer", "batch_size", "dropout"}
     assert len(optuna.get_all_study_names(storage)) == 4
     seed_optuna.fill(str(file), 1, 7, 40)
-    assert len(optuna.load_study(study_name="digits", storage=f"sqlite:///{file}").trials) == 7
+    assert len(optuna.load_study(study_name="digits", storage=storage).trials) == 7
     storage.engine.dispose()
 
 
