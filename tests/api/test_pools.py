@@ -112,6 +112,19 @@ def test_a_pool_with_unfinished_jobs_is_not_deleted(service: Service) -> None:
         assert operator.delete("/v1/pools/h100").status_code == 409
 
 
+def test_a_pool_that_a_controller_serves_is_not_deleted(service: Service) -> None:
+    pool(service, "h100")
+    with service.store.write() as unit:
+        unit.pools.heard_of(a_controller(pool="h100"))
+    with service.http(service.operator_key) as operator:
+        refused = operator.delete("/v1/pools/h100")
+        assert refused.status_code == 409
+        assert "node1 (pid 7); stop it first" in refused.json()["detail"]
+        with service.store.write() as unit:
+            unit.pools.heard_of(a_controller(pool="h100", seen_at=0.0))
+        assert operator.delete("/v1/pools/h100").status_code == 204
+
+
 def test_a_job_whose_pool_is_gone_or_closed_to_its_tenant_is_not_resumed(service: Service) -> None:
     pool(service, "h100")
     job = submitted(service, pool="h100").json()["id"]

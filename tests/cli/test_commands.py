@@ -414,6 +414,8 @@ def test_pools_are_made_changed_drained_shown_and_deleted(service: Service) -> N
         "vision",
     )
     assert (made["conf"], made["slots"]) == ({"spark.executor.memory": "8g"}, 4)
+    for_whom = [line for line in operator.run("pool", "show", "h100").stdout.splitlines() if line.startswith("tenants")]
+    assert for_whom[0].split() == ["tenants", "vision"]
     changed = operator.json("pool", "set", "h100", "--price", "2.5", "--slots", "none", "--tenants", "all")
     assert (changed["price"], changed["slots"], changed["tenants"]) == (2.5, None, None)
     operator.run("pool", "drain", "h100")

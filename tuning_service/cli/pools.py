@@ -43,10 +43,13 @@ def show_pool(name: Name, url: Url = None, key: Key = None, as_json: AsJson = Fa
     """Show a pool, and for operators its controllers."""
     with connect(url, key) as client:
         found = client.pool(name)
-    if as_json:
-        output.print_json(found)
-        return
+        if as_json:
+            output.print_json(found)
+            return
+        names = {tenant["id"]: tenant["name"] for tenant in client.tenants()} if found["tenants"] else {}
     told = {k: v for k, v in found.items() if k not in {"controllers", "conf", "cordons"} and v not in (None, "")}
+    if found["tenants"] is not None:
+        told["tenants"] = ", ".join(names.get(tenant, tenant) for tenant in found["tenants"]) or "none"
     told |= {f"conf {k}": v for k, v in (found["conf"] or {}).items()}
     output.table(("what", "value"), told.items(), "")
     rows = (
@@ -167,7 +170,7 @@ def uncordon_executor(name: Name, host: Host, url: Url = None, key: Key = None) 
 
 @pool.command("delete", epilog="Example: tuning-service pool delete h100")
 def delete_pool(name: Name, url: Url = None, key: Key = None) -> None:
-    """Forget a pool in which no unfinished job is."""
+    """Forget a pool in which no unfinished job is and that no controller serves."""
     with connect(url, key) as client:
         client.delete_pool(name)
     output.say(f"{name} is deleted.")

@@ -89,7 +89,7 @@ class AdministrationCalls(Calls):
         return self._dict("PATCH", f"/v1/pools/{segment(name)}", json=described)
 
     def delete_pool(self, name: str) -> None:
-        """Forget a pool in which no unfinished job is. For operators."""
+        """Forget a pool in which no unfinished job is and that no controller serves. For operators."""
         self._transport.send("DELETE", f"/v1/pools/{segment(name)}")
 
     def cordon(self, pool: str, host: str, reason: str = "", minutes: float | None = None) -> JsonDict:

@@ -193,9 +193,13 @@ class PoolMgr:
         return self._view(pool, controllers, cordons)
 
     def delete(self, principal: Principal, name: str) -> None:
-        """Raises Denied, NotFound, and Conflict while a job in it has not ended."""
-        self.pool(principal, name)
+        """Raises Denied, NotFound, and Conflict while a job in it has not ended or a controller serves it."""
+        serving = self.pool(principal, name).controllers
         principal.require(Role.OPERATOR)
+        if serving:
+            # It would go on with what the pool was, and make it anew at its next start.
+            where = ", ".join(f"{c.host} (pid {c.pid})" for c in serving)
+            raise Conflict(f"The pool {name!r} is served by a controller on {where}; stop it first.")
         with self._store.write() as unit:
             unit.pools.remove(name)
 
