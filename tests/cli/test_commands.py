@@ -340,7 +340,6 @@ def test_administration(service: Service) -> None:
     admin.run("key", "revoke", key["id"])
     Shell(service, key["secret"]).run("list", code=3)
     operator.run("tenant", "create", "audio", code=5)
-    assert "cannot be written as JSON" in operator.run("tenant", "set", "audio", "--weight", "nan", code=2).stderr
     assert "takes a number or 'none'" in operator.run("tenant", "set", "audio", "--max-gpus", "inf", code=2).stderr
 
 

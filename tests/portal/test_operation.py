@@ -154,7 +154,7 @@ def test_tenants_are_made_and_given_quotas(page, portal, watch):
     expect(problem(dialog, "max_jobs")).to_contain_text("no whole number")
     dialog.locator("[name=max_jobs]").fill("20")
     sent(dialog, "Save")
-    expect(problem(dialog, "weight")).to_contain_text("above zero")
+    expect(problem(dialog, "weight")).to_contain_text("at least 0.001")
     dialog.locator("[name=weight]").fill("3")
     dialog.locator("[name=max_storage_bytes]").fill("")
     sent(dialog, "Save")

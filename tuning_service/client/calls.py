@@ -1,12 +1,11 @@
 """What the client's groups of calls share: how they ask, how they page, how they wait for a service that restarts."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
+from tuning_service.client.errors import ServiceUnreachable, TuningApiError
 from tuning_service.client.transport import Transport
 
 JsonDict = dict[str, Any]
@@ -23,18 +22,6 @@ class Calls:
     def _dict(self, method: str, path: str, **options: Any) -> JsonDict:
         answer: JsonDict = self._transport.json(method, path, **options)
         return answer
-
-    def _send_document(self, method: str, path: str, document: Mapping[str, Any], field: str) -> JsonDict:
-        """The answer to a request with a body that a user wrote; `field` is what the user knows the body as.
-
-        Raises:
-            BadJobFile: it holds what JSON has no form for, such as NaN or an array of numpy.
-        """
-        try:
-            content = json.dumps(document, allow_nan=False, default=_plain)
-        except (TypeError, ValueError) as error:
-            raise BadJobFile(field, f"cannot be written as JSON: {error}.", "Use plain numbers and texts.") from error
-        return self._dict(method, path, content=content, headers={"Content-Type": "application/json"})
 
     def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[JsonDict]:
         """Items of all pages, `limit` of them at most."""
@@ -63,12 +50,6 @@ class Calls:
                 if not passing or time.monotonic() + _PAUSE_S > end:
                     raise
                 time.sleep(_PAUSE_S)
-
-
-def _plain(value: object) -> JsonDict:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def given(params: Mapping[str, Any]) -> JsonDict:

@@ -91,7 +91,7 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
         folder = program_folder(document, base, program)
         if folder is not None:
             document["program"] = self.upload_program(folder)
-        return self._send_document("POST", "/v1/tuning-jobs", document, "job")
+        return self._dict("POST", "/v1/tuning-jobs", json=document)
 
     def job(self, job_id: str) -> JsonDict:
         """One job with its progress."""
@@ -142,7 +142,7 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
 
         What a point leaves out has its default, or else the middle of its range. They count within the job's budget.
         """
-        answer = self._send_document("POST", f"{job_path(job_id)}/points", {"points": list(points)}, "points")
+        answer = self._dict("POST", f"{job_path(job_id)}/points", json={"points": list(points)})
         return list(answer["items"])
 
     def points(self, job_id: str) -> list[JsonDict]:

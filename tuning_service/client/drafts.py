@@ -18,7 +18,7 @@ class DraftCalls(Calls):
         wish: JsonDict = {"samples": samples, "yaml" if isinstance(job, str) else "file": job}
         if seed is not None:
             wish["seed"] = seed
-        return self._send_document("POST", "/v1/tuning-jobs/preview", wish, "job")
+        return self._dict("POST", "/v1/tuning-jobs/preview", json=wish)
 
     def job_file(self, job_id: str, form: str = "yaml") -> str:
         """The job file that makes such a job again: yaml, json, python (a script) or curl (a command)."""

@@ -33,7 +33,7 @@ class ServiceUnreachable(TuningApiError):
 
 
 class BadJobFile(TuningApiError):
-    """The job file cannot be read, before anything was sent."""
+    """What was to be sent, a job file mostly, cannot be; nothing was."""
 
     def __init__(self, field: str, message: str, remedy: str) -> None:
         super().__init__(422, {"errors": [{"field": field, "message": message, "remedy": remedy}]})

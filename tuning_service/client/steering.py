@@ -41,7 +41,7 @@ class SteeringCalls(Calls):
         change: JsonDict = {"budget": budget} if budget else {}
         if name is not None:
             change["name"] = name
-        return self._send_document("PATCH", job_path(job_id), change, "budget")
+        return self._dict("PATCH", job_path(job_id), json=change)
 
     def stop_trial(self, job_id: str, number: int) -> JsonDict:
         """Ask one trial to end, for good, while its job goes on; what it measured is kept."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tuning_service.client.errors import ServiceUnreachable, TuningApiError
+from tuning_service.client.errors import BadJobFile, ServiceUnreachable, TuningApiError
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 _LATER = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS})
@@ -102,15 +102,26 @@ def _check(path: str) -> None:
 
 
 def _encoded(body: Any) -> str:
+    """Raises BadJobFile, which names the field, for what JSON has no form for: NaN, or an array of numpy."""
     try:
-        return json.dumps(body, allow_nan=False)
+        return json.dumps(body, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        problem = {
-            "field": "request",
-            "message": f"cannot be written as JSON: {error}.",
-            "remedy": "Use plain numbers.",
-        }
-        raise TuningApiError(422, {"errors": [problem]}) from error
+        field = next((name for name, value in body.items() if not _has_form(value)), "request")
+        raise BadJobFile(field, f"cannot be written as JSON: {error}.", "Use plain numbers and texts.") from error
+
+
+def _has_form(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False, default=_plain)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _plain(value: object) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def error_from(response: httpx.Response) -> TuningApiError:
