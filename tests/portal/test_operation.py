@@ -20,6 +20,9 @@ def opened(page: Page, button: str, title: str) -> Locator:
     return page.get_by_role("dialog", name=title)
 
 
+SERVING = {"pool": "h100", "host": "控制器-1"}
+
+
 def sent(dialog: Locator, yes: str) -> None:
     dialog.get_by_role("button", name=yes, exact=True).click()
 
@@ -31,7 +34,7 @@ def problem(dialog: Locator, field: str) -> Locator:
 def test_a_pool_from_its_making_to_its_end(page, portal, watch):
     watch.allow("status of 4(22|09)")
     with portal.service.store.write() as unit:
-        unit.pools.heard_of(a_controller(pool="h100", host="控制器-1", skew_s=0.25))
+        unit.pools.heard_of(a_controller(**SERVING, skew_s=0.25))
     portal.sign_in(page, "operator").goto("/pools")
     dialog = opened(page, "New pool", "New pool")
     dialog.locator("[name=name]").fill("H 100")
@@ -106,6 +109,11 @@ def test_a_pool_from_its_making_to_its_end(page, portal, watch):
     row.get_by_role("button", name="Uncordon").click()
     expect(row).to_have_count(0)
 
+    card.get_by_role("button", name="Forget").click()
+    sent(page.get_by_role("dialog", name="Forget the pool h100?"), "Forget")
+    expect(page.locator(".toast", has_text="stop it first")).to_be_visible()
+    with portal.service.store.write() as unit:
+        unit.pools.heard_of(a_controller(**SERVING, seen_at=0.0))
     card.get_by_role("button", name="Forget").click()
     sent(page.get_by_role("dialog", name="Forget the pool h100?"), "Forget")
     expect(card).to_have_count(0)
