@@ -37,7 +37,7 @@ from tuning_service.manager.watch_mgr import LookOut, News, WatchMgr
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_POLL_S = 0.25
+_POLL_S = 0.15
 _LEAST_S = 0.02
 _PAUSE_S = 2.0  # after a look that failed
 _REMEMBERED = 200  # versions of a tenant of which it is known which jobs they were about

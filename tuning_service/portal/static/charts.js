@@ -3,6 +3,7 @@
 //
 //   draw(data, { colours, number, narrow, figure, set, redraw }) -> { traces, layout, note }
 //                                     for plotly, or a DOM element of its own
+//   withoutPlotly                     true of those that draw elements of their own
 //   controls(figure, set, redraw)     optional, once: fills figure.querySelector(".controls");
 //                                     set({name: value}) changes the source's query and draws again;
 //                                     redraw() draws again what is there
@@ -102,7 +103,7 @@ export function startCharts() {
 }
 
 function stateOf(figure) {
-  if (!states.has(figure)) states.set(figure, { stale: true, visible: false, query: {}, timer: null, drawnAt: 0 });
+  if (!states.has(figure)) states.set(figure, { stale: true, visible: false, query: {}, timer: null, drawnAt: -GAP_MS });
   return states.get(figure);
 }
 
@@ -145,6 +146,7 @@ async function fetchAndPaint(figure) {
       state.controlled = true;
       state.module.controls?.(figure, (query) => set(figure, query), () => state.data && paint(figure));
     }
+    if (!state.module.withoutPlotly) plotly().catch(() => {}); // on its way while the data come; `paint` tells of a failure
     state.data = figure.dataset.source ? await api("GET", sourceOf(figure), undefined, { signal: state.asking.signal }) : {};
     state.drawnAt = performance.now();
     await paint(figure);

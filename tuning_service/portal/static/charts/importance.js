@@ -3,6 +3,8 @@ import { number } from "../core.js";
 
 const MOST = 30;
 
+export const withoutPlotly = true;
+
 export function draw(data, { figure }) {
   const { parameter: names, importance } = data.columns;
   figure.querySelector(".plot").setAttribute("role", "group");

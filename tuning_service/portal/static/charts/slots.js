@@ -8,6 +8,8 @@ const AXIS = 34;
 const MOST_ROWS = 200;
 const NAMES = { claimed: "running", succeeded: "succeeded", failed: "failed", stopped: "stopped", lost: "lost" };
 
+export const withoutPlotly = true;
+
 export function draw(data, { colours: c, figure, redraw }) {
   const count = data.columns.trial.length;
   if (!count) return null;
