@@ -38,7 +38,7 @@ def objective(trial: optuna.Trial) -> float:
 def fill(path: str, study_id: int, trials: int, points: int) -> None:
     """The study has so many completed trials of so many intermediate values."""
     draw = random.Random(0)
-    base = sqlite3.connect(path)
+    base = sqlite3.connect(path, timeout=60)  # fifty who read hold its writer up for long
     base.execute("PRAGMA synchronous=OFF")
     first = base.execute("SELECT coalesce(max(trial_id), 0) FROM trials").fetchone()[0] + 1
     distributions = dict(base.execute("SELECT param_name, distribution_json FROM trial_params"))

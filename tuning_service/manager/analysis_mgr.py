@@ -41,7 +41,7 @@ class AnalysisMgr:
         self._snapshots = Snapshots(64 * _MIB)
         self._curves = JobCurves(store, 64 * _MIB)
         self._sparklines = Sparklines(16 * _MIB)
-        self._answers: ByteCache[Answer] = ByteCache(48 * _MIB)
+        self._answers: ByteCache[tuple[int, Answer]] = ByteCache(48 * _MIB)
         self._forests: ByteCache[tuple[int, Answer]] = ByteCache(4 * _MIB)
         # One at a time: what takes seconds is then there for all others who ask the same.
         self._slow = threading.Lock()
@@ -52,9 +52,10 @@ class AnalysisMgr:
 
     def history(self, principal: Principal, job_id: str, *, objective: str | None = None) -> Answer:
         """Best so far against trials, time and cost."""
-        _, snapshot = self._look(principal, job_id)
+        job, snapshot = self._look(principal, job_id)
         question = "How did the best value improve with trials, time and money?"
         return self._answer(
+            job,
             snapshot,
             "history",
             (objective,),
@@ -64,15 +65,16 @@ class AnalysisMgr:
 
     def parallel(self, principal: Principal, job_id: str) -> Answer:
         """Parallel coordinates."""
-        _, snapshot = self._look(principal, job_id)
+        job, snapshot = self._look(principal, job_id)
         question = "Which combinations of parameter values do good trials have in common?"
-        return self._answer(snapshot, "parallel", (), question, lambda: views.parallel(snapshot.table))
+        return self._answer(job, snapshot, "parallel", (), question, lambda: views.parallel(snapshot.table))
 
     def slice(self, principal: Principal, job_id: str, parameter: str, *, objective: str | None = None) -> Answer:
         """The objective against one parameter."""
-        _, snapshot = self._look(principal, job_id)
+        job, snapshot = self._look(principal, job_id)
         question = f"How does the objective change with {parameter}?"
         return self._answer(
+            job,
             snapshot,
             "slice",
             (parameter, objective),
@@ -82,17 +84,22 @@ class AnalysisMgr:
 
     def contour(self, principal: Principal, job_id: str, x: str, y: str, *, objective: str | None = None) -> Answer:
         """The objective over two parameters."""
-        _, snapshot = self._look(principal, job_id)
+        job, snapshot = self._look(principal, job_id)
         question = f"How do {x} and {y} act together, and where is it worth looking further?"
         return self._answer(
-            snapshot, "contour", (x, y, objective), question, lambda: contour.contour(snapshot.table, x, y, objective)
+            job,
+            snapshot,
+            "contour",
+            (x, y, objective),
+            question,
+            lambda: contour.contour(snapshot.table, x, y, objective),
         )
 
     def front(self, principal: Principal, job_id: str) -> Answer:
         """All trials by their objectives, with the Pareto front."""
-        _, snapshot = self._look(principal, job_id)
+        job, snapshot = self._look(principal, job_id)
         question = "What does getting better in one objective cost in the others?"
-        return self._answer(snapshot, "front", (), question, lambda: views.front_of(snapshot.table))
+        return self._answer(job, snapshot, "front", (), question, lambda: views.front_of(snapshot.table))
 
     def slots(self, principal: Principal, job_id: str) -> Answer:
         """Who ran where and when."""
@@ -150,7 +157,7 @@ class AnalysisMgr:
         if any(task.status in OPEN_TASKS for task in tasks):
             return {"question": question, **compute()}  # it grows from one moment to the next
         arguments = (name, points, tuple(trials), along, smooth)
-        return self._answer(snapshot, "curves", arguments, question, compute)
+        return self._answer(job, snapshot, "curves", arguments, question, compute)
 
     def compare(self, principal: Principal, job_ids: Sequence[str]) -> Answer:
         """Best so far of several jobs, and the best configuration of each, in the order asked for."""
@@ -179,17 +186,23 @@ class AnalysisMgr:
             return job, self._snapshots.of(unit.outlines_for(principal), job)
 
     def _answer(
-        self, snapshot: Snapshot, name: str, arguments: tuple[Any, ...], question: str, compute: Callable[[], Answer]
+        self,
+        job: TuningJob,
+        snapshot: Snapshot,
+        name: str,
+        arguments: tuple[Any, ...],
+        question: str,
+        compute: Callable[[], Answer],
     ) -> Answer:
-        """As computed for this very snapshot, whose version is of one job alone."""
-        key = (snapshot.version, name, arguments)
+        """As computed for this very snapshot; of each question about a job the newest answer is remembered."""
+        key = (job.tenant_id, job.id, name, arguments)
         known = self._answers.get(key)
-        if known is not None:
-            return known
+        if known is not None and known[0] == snapshot.version:
+            return known[1]
         answer = {"question": question, **compute()}
         if answer.get("total_measurements", 0) is not None:  # else samples, which better curves take the place of
             # Lists of numbers take about four times what they take as text.
-            self._answers.put(key, answer, 4 * len(orjson.dumps(answer)))
+            self._answers.put(key, (snapshot.version, answer), 4 * len(orjson.dumps(answer)))
         return answer
 
     def _metrics(self, principal: Principal, job: TuningJob) -> list[str]:

@@ -52,10 +52,14 @@ class Rendered:
     def _keep(self, key: tuple[str, ...], text: str) -> None:
         with self._lock:
             self._drop(key)
-            self._kept[key] = (time.monotonic(), text)
+            now = time.monotonic()
+            self._kept[key] = (now, text)
             self._bytes += len(text)
-            while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+            while len(self._kept) > 1 and (self._bytes > _MOST_BYTES or self._oldest() < now - _OLDEST_S):
                 self._drop(next(iter(self._kept)))
+
+    def _oldest(self) -> float:
+        return next(iter(self._kept.values()))[0]
 
     def _drop(self, key: tuple[str, ...]) -> None:
         _, text = self._kept.pop(key, (0.0, ""))
