@@ -245,6 +245,10 @@ def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, porta
     page.route(f"**/jobs/{job.job_id}", answer)
     job.add_trial(0).complete(0.75)
     expect(page.locator("#live-state")).to_have_text("Reconnecting…")
+    other = signed_in(pages, portal)
+    other.goto(f"/jobs/{job.job_id}")
+    expect(other.locator("#job-head")).to_contain_text("0.75")
+    page.clock.run_for(500)  # by now all has been told that there is, and what was asked because of it
     first, second = tries.gaps_ms(2)
     assert second > first >= 500
     broken = False
