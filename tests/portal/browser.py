@@ -1,6 +1,7 @@
 """Chromium for tests, and what every page that is opened in it is held to."""
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from playwright.sync_api import (
 )
 
 from tests.portal.install_browser import HELP, find_browser
+from tests.waiting import PATIENCE_S
 
 # Generous: only a test that fails waits so long.
 TIMEOUT_MS = 20_000
@@ -114,14 +116,30 @@ class Pages:
         self._contexts.clear()
 
 
-def held_back(page: Page, address: str) -> list[Route]:
-    """Requests for `address` come here, and wait until the test lets them go on."""
-    held: list[Route] = []
+class Held:
+    """Requests that wait until the test lets them go on, in the order in which they were made."""
 
-    def hold(route: Route) -> None:
-        held.append(route)
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._routes: list[Route] = []
 
-    page.route(address, hold)
+    def hold(self, route: Route) -> None:
+        """As `page.route` calls it."""
+        self._routes.append(route)
+
+    def at(self, place: int) -> Route:
+        """That request, once it was made."""
+        deadline = time.monotonic() + PATIENCE_S
+        while len(self._routes) <= place:
+            assert time.monotonic() < deadline, f"waited in vain for request {place}"
+            self._page.wait_for_timeout(20)  # in which what the browser tells is heard
+        return self._routes[place]
+
+
+def held_back(page: Page, address: str) -> Held:
+    """Requests for `address` come here."""
+    held = Held(page)
+    page.route(address, held.hold)
     return held
 
 

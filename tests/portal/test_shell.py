@@ -59,7 +59,7 @@ def test_a_password_never_comes_into_an_address(page, portal):
     page.get_by_label("Name", exact=True).fill("ada")
     page.get_by_role("textbox", name="Password").fill("secret")
     page.keyboard.press("Enter")
-    held[0].continue_()
+    held.at(0).continue_()
     expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
     expect(page.get_by_role("textbox", name="Password")).to_be_focused()
     expect(page.get_by_label("Name", exact=True)).to_have_value("ada")
@@ -68,7 +68,7 @@ def test_a_password_never_comes_into_an_address(page, portal):
 
 
 def test_a_page_goes_on_with_the_session_that_another_has_begun(page, portal, watch):
-    watch.allow("status of 403")
+    watch.allow("status of 40[13]")
     driver = Driver(portal.service, portal.seed_job(1, status=JobStatus.RUNNING))
     driver.set_status(JobStatus.RUNNING)
     portal.sign_in(page).goto(f"/jobs/{driver.job_id}")

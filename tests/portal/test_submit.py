@@ -350,7 +350,7 @@ def test_nothing_can_be_entered_before_it_is_kept(pages: Pages, portal: Portal) 
     expect(page.get_by_role("button", name="Clear")).to_be_disabled()
     field(page, "name").evaluate("input => input.focus()")
     expect(field(page, "name")).not_to_be_focused()  # so that nothing can be written
-    held[0].continue_()
+    held.at(0).continue_()
     choice.select_option(value="example:digits_pytorch")
     expect(field(page, "name")).to_have_value("digits-pytorch")
 
@@ -364,7 +364,7 @@ def test_the_last_choice_counts(pages: Pages, portal: Portal) -> None:
     choice.select_option(value="example:digits_caffe")
     expect(field(page, "framework")).to_have_value("caffe")
     with page.expect_response("**/v1/examples/digits_pytorch"):
-        held[0].continue_()
+        held.at(0).continue_()
     field(page, "name").fill("goes on")
     expect_yaml(page, "goes on", "framework: caffe")
 
@@ -512,15 +512,15 @@ def test_a_job_does_not_start_with_another_program_than_the_one_that_was_meant(
                     "buffer": archive({f"{number}.py": b"print(1)"}),
                 }
             )
-    held[1].continue_()
+    held.at(1).continue_()
     expect(page.locator("#upload-state")).to_have_text("Uploaded 2.tar.gz: 1 file.")
     with page.expect_response("**/v1/programs"):
-        held[0].continue_()  # arrives late
+        held.at(0).continue_()  # arrives late
     expect(page.locator("#program-files li")).to_have_text("2.py")
     with page.expect_request("**/v1/programs"):
         page.locator("#archive").set_input_files({"name": "3.zip", "mimeType": "application/zip", "buffer": b"none"})
     page.get_by_role("button", name="Start the job").click()
-    held[2].continue_()
+    held.at(2).continue_()
     expect(page.locator("#upload-state")).to_have_class(re.compile("field-error"))
     expect(page.get_by_role("button", name="Start the job")).to_be_visible()
     assert len(jobs(portal)) == before

@@ -64,19 +64,43 @@ const isForeign = ({ principal }) => "tenant" in (meta("csrf")?.dataset ?? {}) &
 // Signs in with {key} or {tenant, name, password}.
 export async function signIn(fields) {
   const session = await api("POST", "/v1/session", fields);
+  await goOnWith(session);
+  return session;
+}
+
+async function goOnWith(session) {
   if (isForeign(session)) {
     location.reload();
     await new Promise(() => {}); // nothing of what was under way goes on
   }
   meta("csrf")?.setAttribute("content", session.csrf);
-  return session;
+}
+
+// False where there is none. One of this browser's other pages may have signed in while a request with the session
+// before was on its way.
+async function anotherSession() {
+  try {
+    await goOnWith(await api("GET", "/v1/session"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 let signingIn = null;
 
 // One dialog, however many calls have found that the session is over; resolved when somebody has signed in.
 export function signInAgain() {
-  signingIn ??= new Promise((resolve) => {
+  signingIn ??= anotherSession()
+    .then((there) => there || askedToSignIn())
+    .finally(() => {
+      signingIn = null;
+    });
+  return signingIn;
+}
+
+function askedToSignIn() {
+  return new Promise((resolve) => {
     const dialog = show(`
       <form method="dialog" novalidate>
         <h2>Your session has expired</h2>
@@ -102,7 +126,6 @@ export function signInAgain() {
       try {
         await signIn(fields);
         dialog.close(); // which gives the focus back to where it was
-        signingIn = null;
         resolve();
       } catch (problem) {
         const error = form.querySelector(".form-error");
@@ -111,7 +134,6 @@ export function signInAgain() {
       }
     });
   });
-  return signingIn;
 }
 
 // An element from text. Values are put in with textContent afterwards, or through `escaped`.
