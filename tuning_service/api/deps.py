@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
+from starlette.datastructures import State
 
 from tuning_service.api import cookies
 from tuning_service.api.metrics import Metrics
@@ -95,20 +96,11 @@ def managers(request: Request) -> Managers:
     return found
 
 
-def _one(chosen: Callable[[Managers], object]) -> Any:
-    """The dependency that hands a route one of the managers."""
+def _of(chosen: Callable[[State], object]) -> Any:
+    """The dependency that hands a route a part of what the application was made with."""
 
     async def give(request: Request) -> object:
-        return chosen(managers(request))
-
-    return Depends(give)
-
-
-def _state(name: str) -> Any:
-    """The dependency that hands a route something else that the application was made with."""
-
-    async def give(request: Request) -> object:
-        return getattr(request.app.state, name)
+        return chosen(request.app.state)
 
     return Depends(give)
 
@@ -118,27 +110,29 @@ async def _welcome(request: Request) -> Welcome:
 
 
 Who = Annotated[Principal, Depends(_principal)]
-Tuning = Annotated[ModelTuningMgr, _one(lambda m: m.tuning)]
-Listing = Annotated[ListingMgr, _one(lambda m: m.listing)]
-Steering = Annotated[SteeringMgr, _one(lambda m: m.steering)]
-Watcher = Annotated[Watch, _state("watch")]
-Reads = Annotated[Readings, _state("readings")]
-Access = Annotated[AccessMgr, _one(lambda m: m.access)]
-Plugins = Annotated[PluginMgr, _one(lambda m: m.plugins)]
-PluginChecks = Annotated[PluginCheckMgr, _one(lambda m: m.plugin_checks)]
-Pools = Annotated[PoolMgr, _one(lambda m: m.pools)]
-Sessions = Annotated[SessionMgr, _one(lambda m: m.sessions)]
-Users = Annotated[UserMgr, _one(lambda m: m.users)]
+Tuning = Annotated[ModelTuningMgr, _of(lambda state: state.managers.tuning)]
+Listing = Annotated[ListingMgr, _of(lambda state: state.managers.listing)]
+Steering = Annotated[SteeringMgr, _of(lambda state: state.managers.steering)]
+Watcher = Annotated[Watch, _of(lambda state: state.watch)]
+Reads = Annotated[Readings, _of(lambda state: state.readings)]
+Access = Annotated[AccessMgr, _of(lambda state: state.managers.access)]
+Plugins = Annotated[PluginMgr, _of(lambda state: state.managers.plugins)]
+PluginChecks = Annotated[PluginCheckMgr, _of(lambda state: state.managers.plugin_checks)]
+Pools = Annotated[PoolMgr, _of(lambda state: state.managers.pools)]
+Sessions = Annotated[SessionMgr, _of(lambda state: state.managers.sessions)]
+Users = Annotated[UserMgr, _of(lambda state: state.managers.users)]
 Reader = Annotated[Welcome, Depends(_welcome)]  # for streams, after `Who`
-Previews = Annotated[PreviewMgr, _one(lambda m: m.previews)]
-Programs = Annotated[ProgramMgr, _one(lambda m: m.programs)]
-LogSearch = Annotated[LogSearchMgr, _one(lambda m: m.log_search)]
-UsageHistory = Annotated[UsageMgr, _one(lambda m: m.usage)]
-Analysis = Annotated[AnalysisMgr, _one(lambda m: m.analysis)]
-Resources = Annotated[ResourceMgr, _one(lambda m: m.resources)]
-Artifacts = Annotated[ArtifactMgr, _one(lambda m: m.artifacts)]
-Counts = Annotated[Metrics, _state("metrics")]
-Stopping = Annotated[threading.Event, _state("stopping")]  # set when the service is about to end: streams end, too
+Previews = Annotated[PreviewMgr, _of(lambda state: state.managers.previews)]
+Programs = Annotated[ProgramMgr, _of(lambda state: state.managers.programs)]
+LogSearch = Annotated[LogSearchMgr, _of(lambda state: state.managers.log_search)]
+UsageHistory = Annotated[UsageMgr, _of(lambda state: state.managers.usage)]
+Analysis = Annotated[AnalysisMgr, _of(lambda state: state.managers.analysis)]
+Resources = Annotated[ResourceMgr, _of(lambda state: state.managers.resources)]
+Artifacts = Annotated[ArtifactMgr, _of(lambda state: state.managers.artifacts)]
+Counts = Annotated[Metrics, _of(lambda state: state.metrics)]
+Stopping = Annotated[
+    threading.Event, _of(lambda state: state.stopping)
+]  # set when the service is to end: streams end, too
 IdempotencyKey = Annotated[
     str | None,
     Header(
