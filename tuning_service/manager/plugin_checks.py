@@ -3,11 +3,10 @@
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from tuning_service.domain.clock import Clock, system_clock
+from tuning_service.domain.clock import Clock, now_and_then, system_clock
 from tuning_service.domain.errors import Conflict, GiveUp, NotFound, TryAgain
 from tuning_service.domain.plugin import Plugin, PluginStatus
 from tuning_service.domain.principal import Principal
@@ -110,7 +109,7 @@ class PluginCheckMgr:
                 raise TryAgain("This plug-in is being checked already.", retry_after_s=5)
         results = None
         try:
-            with self._heard_of(plugin.id, run):
+            with now_and_then(lambda: self._keep_known(plugin.id, run), WORD_S, name="plugin-check"):
                 results = self._results(plugin)
         finally:
             now = self._clock()
@@ -119,26 +118,13 @@ class PluginCheckMgr:
                 unit.plugin_checks.end(plugin.id, run, now, stored)
         return PluginCheck(at=now, results=results)
 
-    @contextmanager
-    def _heard_of(self, plugin_id: str, run: str) -> Iterator[None]:
-        """While the block lasts, others know that this process is at it."""
-        over = threading.Event()
-
-        def keep() -> None:
-            while not over.wait(WORD_S):
-                try:
-                    with self._store.write() as unit:
-                        unit.plugin_checks.goes_on(plugin_id, run, self._clock())
-                except Exception:  # noqa: BLE001  # the database may be away; the next word may get through
-                    _log.warning("a check of a plug-in could not be kept known", exc_info=True)
-
-        word = threading.Thread(target=keep, name="plugin-check", daemon=True)
-        word.start()
+    def _keep_known(self, plugin_id: str, run: str) -> None:
+        """Others know that this process is still at it."""
         try:
-            yield
-        finally:
-            over.set()
-            word.join()
+            with self._store.write() as unit:
+                unit.plugin_checks.goes_on(plugin_id, run, self._clock())
+        except Exception:  # noqa: BLE001  # the database may be away; the next word may get through
+            _log.warning("a check of a plug-in could not be kept known", exc_info=True)
 
     def _results(self, plugin: Plugin) -> list[CheckResult]:
         manifest = Manifest.from_json(plugin.manifest)

@@ -1,12 +1,13 @@
 """The database's clock, which all processes of a deployment share, whatever their machines' clocks say."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import structlog
 from sqlalchemy import Engine, text
+
+from tuning_service.domain.clock import now_and_then
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -56,22 +57,12 @@ class DatabaseClock:
             _log.info("this machine's clock is the database's again")
         self._told = large
 
-    @contextmanager
-    def kept(self, every_s: float = _EVERY_S) -> Iterator[None]:
+    def kept(self, every_s: float = _EVERY_S) -> AbstractContextManager[None]:
         """Look again now and then, in a thread, while the block runs."""
-        ended = threading.Event()
+        return now_and_then(self._look_again, every_s, name="clock")
 
-        def keep() -> None:
-            while not ended.wait(every_s):
-                try:
-                    self.look()
-                except Exception as error:  # noqa: BLE001 - the database may be away; what was known serves on
-                    _log.warning("the database's clock could not be read", detail=str(error))
-
-        thread = threading.Thread(target=keep, name="clock", daemon=True)
-        thread.start()
+    def _look_again(self) -> None:
         try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+            self.look()
+        except Exception as error:  # noqa: BLE001 - the database may be away; what was known serves on
+            _log.warning("the database's clock could not be read", detail=str(error))
