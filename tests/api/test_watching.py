@@ -5,11 +5,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from tests.api.test_streams import parsed, read_events
 from tests.rest_service import Driver, Service
 from tests.waiting import wait_for
+from tuning_service.api.reading import Following
 from tuning_service.api.watching import Watch
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.watch_mgr import WatchMgr
@@ -66,6 +68,32 @@ def test_many_who_follow_a_job_cost_as_one(service: Service, driver: Driver) -> 
     for listener in listeners:
         listener.join(20)
         assert not listener.is_alive()
+
+
+def test_who_follows_a_job_that_is_deleted_reads_no_more_than_is_new(
+    service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so leaves the process to others: what was read a moment ago would be looked at without end."""
+    looks: list[int] = []
+    news = Following.news
+
+    async def counted(self: Following, version: int, *, within_s: float) -> Any:
+        looks.append(version)
+        return await news(self, version, within_s=within_s)
+
+    monkeypatch.setattr(Following, "news", counted)
+    with service.http() as http, service.http() as another:
+        stream = read_events(http, driver.job_id)
+        for found in stream:
+            if found["event"] == "progress":
+                break
+        another.delete(f"/v1/tuning-jobs/{driver.job_id}")
+        driver.set_status(JobStatus.DELETING)
+        while next(stream)["data"].get("status") != "deleting":
+            pass
+        driver.delete()
+        assert [found["event"] for found in stream][-1] == "deleted"
+    assert len(looks) < 20
 
 
 def test_versions_come_for_what_pages_show_and_nothing_is_asked_without_watchers(

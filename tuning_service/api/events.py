@@ -134,7 +134,8 @@ async def _job_texts(
             if watch.is_stopping or not await welcome.lasts():
                 return
             try:
-                reading, fresh = await following.news(seen.version, within_s=_STALE_S)
+                # Over: the job is gone, which what was read a moment ago does not know.
+                reading, fresh = await following.news(seen.version, within_s=0.0 if seen.over else _STALE_S)
             except NotFound:
                 yield _text("deleted", {})
                 return
