@@ -7,11 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, or_, select, update
 
 from tuning_service.domain.pool import DEFAULT_POOL
-from tuning_service.domain.state import OPEN_JOBS, JobStatus, JobTarget
+from tuning_service.domain.state import OPEN_JOBS, JobTarget
 from tuning_service.storage.tables import pools, tuning_jobs
 
-# Ended, and taken up again when they are wanted to run.
-_RESUMABLE = [str(s) for s in (JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED)]
+# An index for each of the two: most jobs have ended, and are wanted to rest.
+_DUE = or_(
+    tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
+    tuning_jobs.c.target.in_([str(JobTarget.RUNNING), str(JobTarget.DELETED)]),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +37,10 @@ class LeaseRows:
 
         Jobs to be deleted whose pool is gone are anybody's.
         """
-        due = or_(
-            tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
-            # Ended jobs have work when their target moved on.
-            tuning_jobs.c.target == str(JobTarget.DELETED),
-            (tuning_jobs.c.target == str(JobTarget.RUNNING)) & tuning_jobs.c.status.in_(_RESUMABLE),
-        )
         rows = self._connection.execute(
             select(tuning_jobs.c.id, tuning_jobs.c.tenant_id, tuning_jobs.c.lease_epoch)
             .where(
-                due,
+                _DUE,
                 or_(
                     tuning_jobs.c.pool == pool,
                     (tuning_jobs.c.target == str(JobTarget.DELETED)) & tuning_jobs.c.pool.not_in(select(pools.c.name)),

@@ -213,6 +213,8 @@ tuning_jobs = Table(
     ),
     Index("ix_tuning_jobs_tenant_id_program", "tenant_id", "program"),
     Index("ix_tuning_jobs_status", "status"),
+    # Jobs that have ended and are wanted otherwise, among thousands that rest.
+    Index("ix_tuning_jobs_target", "target"),
 )
 
 # What a job's executions have used, added up when they end. Not in the job's row: runners would wait there for its

@@ -248,9 +248,11 @@ class TenantScope:
     def trial_counts(self, job_ids: Collection[str]) -> dict[str, dict[TrialStatus, int]]:
         """Per job, how many trials are in each status."""
         counts: dict[str, dict[TrialStatus, int]] = {job_id: {} for job_id in job_ids}
+        # Whose they are is asked of the jobs: so an index alone answers, however many trials there are.
         rows = self._connection.execute(
             select(trials.c.job_id, trials.c.status, func.count())
-            .where(trials.c.job_id.in_(list(job_ids)), trials.c.tenant_id == self._tenant_id)
+            .join(tuning_jobs, tuning_jobs.c.id == trials.c.job_id)
+            .where(tuning_jobs.c.id.in_(list(job_ids)), tuning_jobs.c.tenant_id == self._tenant_id)
             .group_by(trials.c.job_id, trials.c.status)
         )
         for job_id, status, count in rows:
