@@ -77,6 +77,17 @@ def test_stop_resume_and_delete_change_the_target(service: Service, driver: Driv
         assert http.delete(path).status_code == 404
 
 
+
+def test_a_resume_is_taken_back_before_a_controller_saw_it(service: Service, driver: Driver) -> None:
+    path = f"/v1/tuning-jobs/{driver.job_id}"
+    for status in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.COMPLETED):
+        driver.set_status(status)
+        with service.http() as http:
+            http.post(f"{path}/stop")
+            assert http.post(f"{path}/resume").json()["target"] == "running"
+            assert http.post(f"{path}/stop").json()["target"] == "stopped", status
+
+
 def test_trials_are_sorted_filtered_and_paged(service: Service, driver: Driver) -> None:
     values = [0.5, None, 0.9, 0.7]
     for number, value in enumerate(values):

@@ -1,6 +1,6 @@
 """Weights and quotas: what operators set, and what requests run into."""
 
-from tests.rest_service import Driver, Service, archive, job_file, submit, upload
+from tests.rest_service import Driver, Service, archive, job_file, running, submit, upload
 from tuning_service.domain.state import JobStatus
 
 
@@ -85,6 +85,23 @@ def test_a_stopped_job_is_resumed_only_within_the_quota_of_jobs(service: Service
         assert refused.json()["type"].endswith("over-quota")
         change(service, max_jobs=1)
         assert member.post(f"/v1/tuning-jobs/{driver.job_id}/resume").status_code in {200, 202}
+
+
+def test_jobs_that_are_resumed_one_after_the_other_count_before_a_controller_takes_them(
+    service: Service, driver: Driver
+) -> None:
+    another = running(service)
+    for stopped in (driver, another):
+        stopped.set_status(JobStatus.STOPPED)
+    change(service, max_jobs=1)
+    with service.http() as member:
+        for stopped in (driver, another):
+            assert member.post(f"/v1/tuning-jobs/{stopped.job_id}/stop").status_code == 200
+        first, second = (f"/v1/tuning-jobs/{one.job_id}/resume" for one in (driver, another))
+        assert member.post(first).status_code == 200
+        assert member.post(second).json()["type"].endswith("over-quota")
+        assert member.post(first).status_code == 200, "what is resumed already takes no further place"
+        assert member.get("/v1/tenant").json()["usage"]["jobs"] == 1
 
 
 def test_a_quota_of_jobs_is_each_tenants_own(service: Service) -> None:

@@ -3,16 +3,20 @@
 import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from tests.samples import a_tenant, a_trial, stored_job
+from tuning_service.domain.errors import Conflict
 from tuning_service.domain.job import Goal
 from tuning_service.domain.principal import Principal
-from tuning_service.domain.state import Role, TrialStatus
+from tuning_service.domain.state import JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.engine import check_schema, upgrade_schema
 from tuning_service.storage.store import Store
 from tuning_service.storage.tenant_scope import Program
@@ -143,6 +147,36 @@ def test_of_requests_at_once_with_one_key_the_first_alone_is_new(store):
     answers = at_once(reserve)
     assert answers.count(None) == 1
     assert {a.status for a in answers if a} == {0}
+
+
+def test_a_request_whose_key_is_dropped_by_another_at_that_moment_is_told_the_one_or_the_other(store):
+    def reserve_and_drop(_):
+        new = 0
+        for _ in range(ROUNDS):
+            with store.write() as unit:
+                first = unit.idempotency.reserve("t", "k", "h", 1.0) is None
+            if first:
+                new += 1
+                with store.write() as unit:
+                    unit.idempotency.drop("t", "k")
+        return new
+
+    assert sum(at_once(reserve_and_drop)) > 0
+
+
+def test_a_job_that_is_deleted_and_stopped_at_once_is_deleted(store):
+    alice = a_tenant(store, "a")
+    tuning = ModelTuningMgr(store, ArtifactStore("memory://none"), notify=lambda _: None)
+    for _ in range(ROUNDS):
+        job = stored_job(store, alice, status=JobStatus.RUNNING)
+
+        def request(number, job=job):
+            with suppress(Conflict):  # to stop what is being deleted
+                (tuning.delete, tuning.stop)[number](alice, job.id)
+
+        at_once(request, times=2)
+        with store.read() as unit:
+            assert unit.control.targets([job.id]) == {job.id: JobTarget.DELETED}
 
 
 def test_a_secret_that_many_ask_for_first_is_one_secret(store):

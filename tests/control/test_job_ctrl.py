@@ -220,6 +220,22 @@ def test_a_tenants_quota_holds_over_two_controllers(house):
     assert second.submitted
 
 
+def test_what_a_controller_left_behind_that_has_ended_holds_the_quota_and_is_said(house):
+    backend = house.cluster()
+    backend.go_on.clear()
+    bob = a_tenant(house.store, "b", max_parallel=1)
+    with house.store.write() as unit:
+        unit.pools.add(Pool(name="other", master="local[1]", created_at=0.0))
+    first = house.controller(backend, pool="other")
+    house.submit(Budget(trials=1), bob, pool="other")
+    assert backend.claimed.acquire(timeout=PATIENCE_S)
+    first.stop()
+    house.controller(house.cluster())
+    waiting = house.submit(Budget(trials=1), bob)
+    waits = "Waits: the tenant's quota of 1 trials in parallel is in use."
+    wait_for(lambda: house.job(waiting).reason == waits, lambda: house.job(waiting))
+
+
 def test_gpu_hours_that_are_used_up_hold_jobs_with_gpus_back_and_no_others(house):
     backend = house.cluster(slots=4)
     backend.capacity = lambda: Capacity(cpus=4, gpus=4, largest_cpus=4, largest_gpus=4)

@@ -67,8 +67,8 @@ class ArtifactDesk:
     def admit(self, task: TuningTask, artifact: Artifact, *, store: bool) -> None:
         """Return quietly when there is room for the artifact, and with `store` its row is there."""
         with self._store.write() as unit:
-            tenant = unit.quotas.lock(task.tenant_id)
             _open(unit, task.id, lock=store)
+            tenant = unit.quotas.lock(task.tenant_id)
             before = unit.artifacts.find(task.id, artifact.path)
             used, files = unit.artifacts.total(task.id, without=artifact.path)
             if files >= MOST_FILES:

@@ -27,7 +27,7 @@ from tuning_service.manager.views import BestView, FrontView, JobView, LogPiece,
 from tuning_service.manager.warm_start import warm_start
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
-from tuning_service.storage.tenant_scope import Event, TrialOrder
+from tuning_service.storage.tenant_scope import Event, TenantScope, TrialOrder
 
 
 class ModelTuningMgr:
@@ -156,19 +156,16 @@ class ModelTuningMgr:
         principal.require(Role.MEMBER)
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
-            job = scope.job(job_id)
+            job = scope.job(job_id, lock=True)  # of two requests at once the later knows of the earlier
             if job.target is JobTarget.DELETED and target is not JobTarget.DELETED:
                 raise Conflict("This job is being deleted.")
             if target is JobTarget.STOPPED and job.status is JobStatus.COMPLETED and job.target is target:
                 raise Conflict("This job has completed; it can be resumed with a larger budget, or deleted.")
-            if target is JobTarget.RUNNING and job.status is JobStatus.COMPLETED:
-                check_resumable(scope, job)
-            if target is JobTarget.STOPPED and job.status is JobStatus.FAILED:
+            if target is JobTarget.STOPPED and job.status is JobStatus.FAILED and job.target is target:
                 raise Conflict("This job has failed already; it can be resumed or deleted.")
-            if target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
-                check_jobs(scope, scope.lock())
-                check_pool(unit, job)
             if target is not job.target:
+                if target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
+                    _check_resumption(unit, scope, job)
                 scope.set_target(job, target, self._clock())
                 job = scope.job(job_id)
             view = self._views(unit, principal, [job])[0]
@@ -291,6 +288,14 @@ class ModelTuningMgr:
     def now(self) -> float:
         """The time, by the clock that what is stored is dated by."""
         return self._clock()
+
+
+def _check_resumption(unit: Unit, scope: TenantScope, job: TuningJob) -> None:
+    """Return quietly when the job, which has ended and rests, may go on. Raises Conflict, OverQuota."""
+    if job.status is JobStatus.COMPLETED:
+        check_resumable(scope, job)
+    check_jobs(scope, scope.lock())
+    check_pool(unit, job)
 
 
 __all__ = ["Event", "JobView", "ModelTuningMgr", "TrialOrder", "TrialView"]

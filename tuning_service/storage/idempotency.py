@@ -33,10 +33,11 @@ class IdempotencyRows:
         self._connection.execute(delete(table).where((table.c.created_at < now - _KEPT_S) | abandoned))
         first = {"scope": scope, "key": key, "request_hash": request_hash, "status": 0, "body": "", "created_at": now}
         # Tried before it is looked up: of two requests at once, one waits here and then finds the other.
-        if insert_if_new(self._connection, table, first):
-            return None
-        row = self._connection.execute(select(table).where(table.c.scope == scope, table.c.key == key)).one()
-        return StoredAnswer(request_hash=row.request_hash, status=row.status, body=row.body)
+        while not insert_if_new(self._connection, table, first):
+            row = self._connection.execute(select(table).where(table.c.scope == scope, table.c.key == key)).first()
+            if row is not None:  # else the other one was dropped in between, and the key is free
+                return StoredAnswer(request_hash=row.request_hash, status=row.status, body=row.body)
+        return None
 
     def complete(self, scope: str, key: str, status: int, body: str) -> None:
         """Keep the answer."""

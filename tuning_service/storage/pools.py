@@ -96,7 +96,11 @@ class PoolRows:
         rows = self._connection.execute(
             select(owner, func.sum(tasks.cpus), func.sum(tasks.gpu_share))
             .join(tuning_jobs, tuning_jobs.c.id == tasks.job_id)
-            .where(tasks.status.in_([str(status) for status in OPEN_TASKS]), owner.is_not(None))
+            .where(
+                tasks.status.in_([str(status) for status in OPEN_TASKS]),
+                tuning_jobs.c.status.in_([str(status) for status in OPEN_JOBS]),
+                owner.is_not(None),
+            )
             .group_by(owner)
         )
         return {controller: (cpus, gpus) for controller, cpus, gpus in rows}

@@ -4,17 +4,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Insert, Table, func, select
+from sqlalchemy import Connection, Insert, Table, func, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tuning_service.domain.principal import Tenant, Usage
-from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget
 from tuning_service.domain.trial import TuningTask
 from tuning_service.storage.rows import tenant_from
 from tuning_service.storage.tables import job_usage, programs, tenants, tuning_jobs, tuning_tasks, usage
 from tuning_service.storage.tables_plugins import plugins
 
 HOUR_S = 3600.0
+_OPEN_JOBS = [str(s) for s in OPEN_JOBS]
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
 
@@ -148,11 +149,14 @@ class UsageRows:
         return Month(tasks=tasks, cpu_hours=cpu_s / HOUR_S, gpu_hours=gpu_s / HOUR_S, cost=cost)
 
     def jobs(self) -> int:
-        """Jobs that have not ended."""
+        """Jobs that have not ended, those too that were resumed and that no controller has taken up yet."""
+        ids = select(tuning_jobs.c.id)
+        # Two questions, so that an index answers each: most jobs have ended, and rest.
+        wanted = union(
+            ids.where(tuning_jobs.c.status.in_(_OPEN_JOBS)), ids.where(tuning_jobs.c.target == str(JobTarget.RUNNING))
+        )
         count: int = self._connection.execute(
-            select(func.count()).where(
-                tuning_jobs.c.tenant_id == self._tenant_id, tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS])
-            )
+            select(func.count()).where(tuning_jobs.c.id.in_(wanted), tuning_jobs.c.tenant_id == self._tenant_id)
         ).scalar_one()
         return count
 
@@ -191,22 +195,31 @@ class QuotaRows:
         self._connection = connection
 
     def lock(self, tenant_id: str) -> Tenant:
-        """The tenant, whose quotas nobody else draws on until the transaction ends."""
-        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway.
-        return tenant_from(
-            self._connection.execute(select(tenants).where(tenants.c.id == tenant_id).with_for_update()).one()
-        )
+        """The tenant, whose quotas nobody else draws on until the transaction ends.
+
+        Comes last of a transaction's locks: after those of jobs and of tasks.
+        """
+        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway. As a key it may be referred to.
+        locked = select(tenants).where(tenants.c.id == tenant_id).with_for_update(key_share=True)
+        return tenant_from(self._connection.execute(locked).one())
 
     def usage(self, tenant_id: str) -> UsageRows:
         """What that tenant uses."""
         return UsageRows(self._connection, tenant_id)
 
     def used_elsewhere(self, owner: str) -> dict[str, tuple[int, float]]:
-        """By tenant: open tasks of jobs that other controllers than `owner` drive, and the GPUs that those hold."""
+        """By tenant: open tasks of jobs that `owner` does not drive, and the GPUs that those hold.
+
+        Those of jobs that nobody drives at present count, too: what they have launched may still run.
+        """
         rows = self._connection.execute(
             select(tuning_tasks.c.tenant_id, func.count(), func.sum(tuning_tasks.c.gpu_share))
             .join(tuning_jobs, tuning_jobs.c.id == tuning_tasks.c.job_id)
-            .where(tuning_tasks.c.status.in_(_OPEN_TASKS), tuning_jobs.c.lease_owner != owner)
+            .where(
+                tuning_tasks.c.status.in_(_OPEN_TASKS),
+                tuning_jobs.c.status.in_(_OPEN_JOBS),  # others have none; so indexes lead from jobs to tasks
+                tuning_jobs.c.lease_owner.is_distinct_from(owner),
+            )
             .group_by(tuning_tasks.c.tenant_id)
         )
         return {tenant: (count, gpus) for tenant, count, gpus in rows}
