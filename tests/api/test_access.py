@@ -1,5 +1,8 @@
 """Who gets in, and to what."""
 
+import socket
+from urllib.parse import urlsplit
+
 import pytest
 from starlette.routing import Route
 
@@ -229,12 +232,22 @@ def test_a_tasks_token_opens_that_task_alone(service: Service, driver: Driver) -
     first, second = driver.add_trial(0), driver.add_trial(1)
     assert first.claim().status_code == 200
     stolen = service.token(first.task_id)
-    assert second.post("report", {}, token=stolen).status_code == 400  # read before the token is looked at
+    assert second.post("report", {}, token=stolen).status_code == 401
     good = {"measurements": [], "log_offset": 0, "log": "", "outcome": None}
     assert second.post("report", good, token=stolen).status_code == 401
     assert second.post("report", good, token=service.key).status_code == 401
     with service.http(stolen) as http:
         assert http.get("/v1/tuning-jobs").status_code == 401
+
+
+def test_a_stranger_is_refused_before_what_it_sends_is_taken_in(service: Service, driver: Driver) -> None:
+    run = driver.add_trial(0)
+    place = urlsplit(service.url)
+    for what in ("claim", "report"):
+        head = f"POST /v1/tasks/{run.task_id}/{what} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer no\r\n"
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode())  # and no body
+            assert connection.recv(12) == b"HTTP/1.1 401"
 
 
 def test_routes_of_runners_are_plain_ones(service: Service) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.rest_service import Driver, Service, job_file, submit, upload
-from tuning_service.domain.state import JobStatus
+from tuning_service.domain.state import JobStatus, TaskStatus
+from tuning_service.domain.trial import Outcome
 
 
 def pages(http: Any, path: str, **params: Any) -> list[dict[str, Any]]:
@@ -75,7 +76,6 @@ def test_stop_resume_and_delete_change_the_target(service: Service, driver: Driv
         driver.delete()
         assert http.get(path).status_code == 404
         assert http.delete(path).status_code == 404
-
 
 
 def test_a_resume_is_taken_back_before_a_controller_saw_it(service: Service, driver: Driver) -> None:
@@ -185,7 +185,15 @@ def archive_bytes(service: Service, digest: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'"x"', b"{}", b'{"measurements": [[1]], "log_offset": 0, "log": "", "outcome": null}']
+    "body",
+    [
+        *(b"", b"{", b"[]", b'"x"', b"{}"),
+        b'{"measurements": [[1]], "log_offset": 0, "log": "", "outcome": null}',
+        b'{"measurements": [[1, "loss", 0.5, "nan"]], "log_offset": 0, "log": "", "outcome": null}',
+        b'{"measurements": [], "log_offset": 0, "log": "", "outcome": "failed"}',
+        b'{"measurements": [], "log_offset": 0, "log": "", "outcome": '
+        b'{"status": "failed", "fault": "none", "exit_code": []}}',
+    ],
 )
 def test_a_malformed_report_is_refused(service: Service, driver: Driver, body: bytes) -> None:
     run = driver.add_trial(0)
@@ -194,6 +202,18 @@ def test_a_malformed_report_is_refused(service: Service, driver: Driver, body: b
         answer = http.post(f"/v1/tasks/{run.task_id}/report", content=body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "body"
+
+
+def test_an_outcome_is_stored_as_all_databases_take_it(service: Service, driver: Driver) -> None:
+    """Else no controller could draw its conclusions, and the job could not even be deleted."""
+    run = driver.add_trial(0)
+    run.claim()
+    outcome = Outcome(status=TaskStatus.FAILED, failure="\x00odd" * 50, reason="r" * 5000)
+    for decision in ("continue", "stop"):  # the second is known as the same
+        assert run.report(outcome=outcome).json() == {"decision": decision}
+    with service.store.read() as unit:
+        stored = unit.runner.task(run.task_id).outcome
+    assert (stored.failure, len(stored.reason)) == (("odd" * 50)[:40], 1000)
 
 
 def test_a_report_costs_little(service: Service, driver: Driver) -> None:

@@ -4,7 +4,7 @@ Each request carries the token of its task instead of an API key. See `runner/pr
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 import orjson
@@ -20,20 +20,20 @@ from tuning_service.manager.task_desk import TaskDesk
 from tuning_service.runner.protocol import Claim, Park, Report, plan_to_json
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Told = TypeVar("Told", Claim, Report)
 
 
 def runner_routes(desk: TaskDesk, metrics: Metrics) -> list[BaseRoute]:
     """The three routes. They are not in the OpenAPI document, which is for people."""
 
-    def claim(task_id: str, token: str, data: Mapping[str, Any]) -> tuple[int, bytes]:
-        answer = desk.claim(task_id, token, Claim.from_json(data))
+    def claim(task_id: str, token: str, told: Claim) -> tuple[int, bytes]:
+        answer = desk.claim(task_id, token, told)
         if isinstance(answer, Park):
             return 202, orjson.dumps(answer.to_json())
         metrics.claims.inc()
         return 200, orjson.dumps(plan_to_json(answer))
 
-    def report(task_id: str, token: str, data: Mapping[str, Any]) -> tuple[int, bytes]:
-        told = Report.from_json(data)
+    def report(task_id: str, token: str, told: Report) -> tuple[int, bytes]:
         answer = desk.report(task_id, token, told)
         metrics.reports.inc()
         metrics.measurements.inc(len(told.measurements))
@@ -46,22 +46,24 @@ def runner_routes(desk: TaskDesk, metrics: Metrics) -> list[BaseRoute]:
         return Response(data, media_type="application/octet-stream")
 
     return [
-        Route("/v1/tasks/{task_id}/claim", _answering(claim), methods=["POST"]),
-        Route("/v1/tasks/{task_id}/report", _answering(report), methods=["POST"]),
+        Route("/v1/tasks/{task_id}/claim", _answering(desk, Claim.from_json, claim), methods=["POST"]),
+        Route("/v1/tasks/{task_id}/report", _answering(desk, Report.from_json, report), methods=["POST"]),
         Route("/v1/tasks/{task_id}/program", program, methods=["GET"]),
     ]
 
 
-def _answering(work: Callable[[str, str, Mapping[str, Any]], tuple[int, bytes]]) -> Endpoint:
+def _answering(
+    desk: TaskDesk, read: Callable[[Mapping[str, Any]], Told], work: Callable[[str, str, Told], tuple[int, bytes]]
+) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        if not _token(request):
-            raise Unauthenticated("A task's token is needed.")
+        task_id, token = request.path_params["task_id"], _token(request)
+        desk.check_token(task_id, token)  # before its body, which may be large, is taken from a stranger
         body = await request.body()
         try:
-            data = orjson.loads(body)
-            status, answer = await anyio.to_thread.run_sync(work, request.path_params["task_id"], _token(request), data)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            told = read(orjson.loads(body))
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             return malformed(request.scope, f"{type(error).__name__}: {error}.")
+        status, answer = await anyio.to_thread.run_sync(work, task_id, token, told)
         return Response(answer, status_code=status, media_type="application/json")
 
     return endpoint
@@ -69,4 +71,6 @@ def _answering(work: Callable[[str, str, Mapping[str, Any]], tuple[int, bytes]])
 
 def _token(request: Request) -> str:
     token = presented_key(request.headers)
-    return token if token.isascii() else ""
+    if not token or not token.isascii():
+        raise Unauthenticated("A task's token is needed.")
+    return token

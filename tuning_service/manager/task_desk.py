@@ -64,6 +64,10 @@ class TaskDesk:
         self._refusing_since: float | None = None  # since when the artifact store takes no logs
         self._tokens = TaskTokens(store)
 
+    def check_token(self, task_id: str, token: str) -> None:
+        """Return quietly when the token is this task's. All that follow do so, too. Raises Unauthenticated."""
+        self._tokens.check(task_id, token)
+
     def claim(self, task_id: str, token: str, claim: Claim) -> LaunchPlan | Park:
         """What to run, or that the executor is left out.
 
@@ -282,6 +286,6 @@ def _clean_name(metric: str) -> str:
 def _clean_outcome(outcome: Outcome) -> Outcome:
     texts: Mapping[str, Any] = {
         name: storable(getattr(outcome, name))[:limit]
-        for name, limit in (("reason", 1_000), ("explanation", 20_000), ("log_tail", 20_000))
+        for name, limit in (("failure", 40), ("reason", 1_000), ("explanation", 20_000), ("log_tail", 20_000))
     }
     return dataclasses.replace(outcome, **texts)

@@ -12,7 +12,7 @@ write (nan, inf) travel as the strings "nan", "inf", "-inf".
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from tuning_service.domain.resources import MOST_SAMPLES, ResourceSample, ResourceUse
@@ -112,12 +112,12 @@ class Report:
         """
         return cls(
             measurements=tuple(
-                Measurement(step=int(step), metric=str(metric), value=float(value), elapsed_s=float(elapsed))
+                Measurement(step=int(step), metric=str(metric), value=float(value), elapsed_s=_finite(elapsed))
                 for step, metric, value, elapsed in data["measurements"]
             ),
             log_offset=int(data["log_offset"]),
             log=str(data["log"]),
-            outcome=None if data["outcome"] is None else outcome_from_json(data["outcome"]),
+            outcome=None if data["outcome"] is None else _told_outcome(data["outcome"]),
             withdrawn=tuple(map(str, data.get("withdrawn", ()))),
             resources=_use_from_json(data["resources"]) if data.get("resources") else None,
         )
@@ -146,6 +146,21 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     """The outcome that `dataclasses.asdict` wrote, also in a version that knew fewer fields, or more."""
     known = {name: value for name, value in data.items() if name in _OUTCOME}
     return Outcome(**{**known, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
+
+
+def _told_outcome(data: Mapping[str, Any]) -> Outcome:
+    """The outcome in a report, whose fields have their types whoever sends it."""
+    told = outcome_from_json(data)
+    texts = {name: str(getattr(told, name)) for name in ("failure", "reason", "explanation", "log_tail")}
+    exit_code = None if told.exit_code is None else int(told.exit_code)
+    return replace(told, exit_code=exit_code, elapsed_s=_finite(told.elapsed_s), **texts)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no time")
+    return number
 
 
 def _use_to_json(use: ResourceUse) -> dict[str, Any]:
