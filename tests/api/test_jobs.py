@@ -191,8 +191,10 @@ def archive_bytes(service: Service, digest: str) -> bytes:
         b'{"measurements": [[1]], "log_offset": 0, "log": "", "outcome": null}',
         b'{"measurements": [[1, "loss", 0.5, "nan"]], "log_offset": 0, "log": "", "outcome": null}',
         b'{"measurements": [], "log_offset": 0, "log": "", "outcome": "failed"}',
-        b'{"measurements": [], "log_offset": 0, "log": "", "outcome": '
-        b'{"status": "failed", "fault": "none", "exit_code": []}}',
+        (
+            b'{"measurements": [], "log_offset": 0, "log": "", "outcome": '
+            b'{"status": "failed", "fault": "none", "exit_code": []}}'
+        ),
     ],
 )
 def test_a_malformed_report_is_refused(service: Service, driver: Driver, body: bytes) -> None:
