@@ -6,18 +6,23 @@ import time
 from collections import Counter
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from tests.control import clusters
 from tests.control.house import vanish
 from tests.samples import a_tenant
 from tests.waiting import PATIENCE_S, wait_for
-from tuning_service.compute.base import Capacity
+from tuning_service.compute.base import Capacity, HandleStatus
 from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import LeaseLost, NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
 from tuning_service.domain.pool import Pool
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Outcome
+from tuning_service.manager.task_tokens import TaskTokens
+from tuning_service.runner.protocol import Claim, Report
+from tuning_service.storage.control import ControlRows
 
 
 def assert_all_completed_once(house, job, count):
@@ -168,6 +173,49 @@ def test_whoever_lost_the_lease_meanwhile_launches_nothing_more(house):
     ctrl.close()
     assert house.trials(job) == before
     assert len(backend.submitted) == 1
+
+
+@pytest.mark.parametrize("house", ["postgres_store"], indirect=True)
+def test_a_runner_that_reports_its_end_while_the_controller_ends_another_task_gets_in_nobodys_way(house, monkeypatch):
+    """Both change two rows in common, and would wait for each other if they locked them in different orders."""
+    job = house.submit(Budget(trials=2, parallel=2))
+    backend = house.cluster(clusters.NeverStarts)
+    with house.store.write() as unit:
+        [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 10.0)
+    ctrl = TuningJobCtrl(lease, house.tools(backend))
+    wait_for(lambda: ctrl.step(lambda d: (d.wanted, "")) is not None and len(backend.submitted) == 2)
+    token = TaskTokens(house.store).of
+    lost, stopped = (
+        house.desk.claim(task_id, token(task_id), Claim(attempt=0, nonce=task_id, host="here"))
+        for task_id in backend.submitted
+    )
+    backend._status[lost.task_id] = HandleStatus.ENDED
+    with house.store.write() as unit:
+        scope = unit.for_tenant(house.alice)
+        assert scope.request_trial_stop(scope.trial(job.id, int(stopped.context["trial"])), time.time())
+
+    def waits():
+        with house.store.read() as unit:
+            found = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            return unit._connection.execute(found).scalar()
+
+    answers = []
+    last = Report(outcome=Outcome(status=TaskStatus.STOPPED))
+    runner = threading.Thread(target=lambda: answers.append(house.desk.report(stopped.task_id, stopped.token, last)))
+    end_task = ControlRows.end_task
+
+    def ends_meanwhile(rows, task, *told):
+        ended = end_task(rows, task, *told)
+        runner.start()
+        wait_for(waits)
+        return ended
+
+    monkeypatch.setattr(ControlRows, "end_task", ends_meanwhile)
+    wait_for(lambda: ctrl.step(lambda d: (0, "")) is not None and runner.ident)
+    runner.join()
+    ctrl.close()
+    assert len(answers) == 1
+    assert sorted(task.status for task in house.tasks(job)) == ["lost", "stopped"]
 
 
 def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):

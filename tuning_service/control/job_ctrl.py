@@ -275,6 +275,8 @@ class TuningJobCtrl:
             rows = unit.control
             if not rows.fence(self.lease, seen=state.job):
                 raise StaleError  # points or another budget came in between, and may have been counted upon
+            if ended := [c.task.id for c in actions.conclusions if c.outcome is not None]:
+                rows.hold([*ended, *(task.id for task in actions.stop), *self._unmarked])
             place = self._conclude(rows, actions, now)
             for trial in actions.shelve:
                 rows.set_trial(trial, now)

@@ -303,6 +303,14 @@ class ControlRows(LeaseRows):
             update(tuning_tasks).where(tuning_tasks.c.id.in_(list(task_ids))).values(stop_requested=True)
         )
 
+    def hold(self, task_ids: Collection[str]) -> None:
+        """Lock these tasks until the transaction ends: all that it changes, before it ends the first of them.
+
+        A runner that reports its end locks its task, and then what its tenant has used, which an end locks here, too.
+        """
+        chosen = select(tuning_tasks.c.id).where(tuning_tasks.c.id.in_(list(task_ids)))
+        self._connection.execute(chosen.order_by(tuning_tasks.c.id).with_for_update())
+
     def end_task(self, task: TuningTask, outcome: Outcome, now: float) -> bool:
         """End an open task in its runner's place, with what it used; False when the runner's own report came first."""
         ended = self._connection.execute(
