@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.rest_service import ARTIFACT_LIMIT, Driver, Run, Service, running
+from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TaskStatus
 from tuning_service.domain.trial import Outcome
@@ -178,6 +179,19 @@ def test_after_the_outcome_no_more_is_taken_and_the_files_go_with_their_job(run:
     assert download(run, "model.pt").status_code == 404
     with run.driver.service.http() as http:
         assert http.get("/v1/tenant").json()["usage"]["storage_bytes"] < 1000
+
+
+def test_a_file_that_is_sent_again_while_its_execution_ends_stays_as_it_was_stored(run: Run) -> None:
+    """The answer to the first was lost, say."""
+    assert put(run, "model.pt", b"weights").status_code == 200
+    service = run.driver.service
+    again = service.managers.artifact_desk.begin(run.task_id, service.token(run.task_id), "model.pt", 7)
+    again.write(b"weights")
+    assert run.report(outcome=Outcome(status=TaskStatus.STOPPED)).status_code == 200
+    with pytest.raises(GiveUp):
+        again.keep()
+    assert [item["path"] for item in listed(run).json()["items"]] == ["model.pt"]
+    assert download(run, "model.pt").content == b"weights"
 
 
 def test_uploads_have_one_name_in_the_metrics(run: Run) -> None:

@@ -7,13 +7,17 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from sqlalchemy import text
 
-from tests.samples import a_tenant, a_trial, stored_job
+from tests.samples import a_task, a_tenant, a_trial, stored_job
+from tests.waiting import PATIENCE_S, wait_for
+from tuning_service.domain.artifact import Artifact
 from tuning_service.domain.errors import Conflict
 from tuning_service.domain.job import Goal
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TrialStatus
 from tuning_service.manager.access import AccessMgr
+from tuning_service.manager.artifact_desk import ArtifactDesk
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.pool_mgr import PoolMgr
 from tuning_service.storage.artifacts import ArtifactStore
@@ -177,6 +181,37 @@ def test_a_job_that_is_deleted_and_stopped_at_once_is_deleted(store):
         at_once(request, times=2)
         with store.read() as unit:
             assert unit.control.targets([job.id]) == {job.id: JobTarget.DELETED}
+
+
+def test_whoever_draws_on_a_quota_locks_it_last_and_keeps_nobody_from_storing(postgres_store):
+    """A controller that has a task's row, and then wants the quota, while that task's runner sends a file."""
+    store = postgres_store
+    alice = a_tenant(store, "a")
+    trial = a_trial(stored_job(store, alice))
+    task, artifact = a_task(trial), Artifact(path="model.pt", bytes=1, sha256="", created_at=1.0)
+    with store.write() as unit:
+        unit.control.add_trials([trial])
+        unit.control.add_tasks([task])
+    desk = ArtifactDesk(store, ArtifactStore("memory://none"))
+    another = Program(digest="e" * 64, bytes=1, files=(), created_at=1.0)
+
+    def waits():
+        with store.read() as unit:
+            found = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            return unit._connection.execute(found).scalar()
+
+    def upload():
+        with store.write() as unit:
+            unit.for_tenant(alice).add_program(another)
+
+    with ThreadPoolExecutor(2) as pool:
+        with store.write() as unit:
+            unit.runner.task(task.id, lock=True)
+            kept = pool.submit(desk.admit, task, artifact, store=True)
+            wait_for(waits)
+            unit.quotas.lock(alice.tenant_id)
+            pool.submit(upload).result(PATIENCE_S)
+        kept.result(PATIENCE_S)
 
 
 def test_a_secret_that_many_ask_for_first_is_one_secret(store):

@@ -81,6 +81,11 @@ class ArtifactDesk:
             if store:
                 unit.artifacts.put(task.id, artifact)
 
+    def has(self, task: TuningTask, path: str) -> bool:
+        """True when an artifact is stored under this path."""
+        with self._store.read() as unit:
+            return unit.artifacts.find(task.id, path) is not None
+
 
 class Upload:
     """One file on its way in: `write` its pieces, then `keep` it, or `drop` it. Not for two threads at once."""
@@ -119,7 +124,9 @@ class Upload:
         try:
             self._desk.admit(task, stored, store=True)
         except (GiveUp, TooLarge, OverQuota):
-            self._artifacts.delete_artifact(task.tenant_id, task.job_id, task.id, stored.path)
+            # Of what was sent again, because the first answer was lost, the bytes are those of a row that is there.
+            if not self._desk.has(task, stored.path):
+                self._artifacts.delete_artifact(task.tenant_id, task.job_id, task.id, stored.path)
             raise
         _log.info("artifact stored", task=task.id, job=task.job_id, path=stored.path, bytes=stored.bytes)
         return stored
