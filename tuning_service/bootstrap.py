@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ from tuning_service.wiring import managers_of, plugin_cache, plugin_limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+_READY_FILE = "ready-file"  # the name of keys in ready files
+
 
 def serve(settings: Settings, *, ready_file: str | None = None) -> None:
     """The embedded service: interface, controller and Spark driver in this process, until SIGTERM or SIGINT.
@@ -51,8 +53,7 @@ def serve(settings: Settings, *, ready_file: str | None = None) -> None:
         url = settings.service_url or _url(listener)
         controller = _Controller(settings, store, url, alone=True)
         interface = _interface(settings, store, controller.notify, alone=True)
-        key = _first_key(interface.managers.access, store, ready_file)
-        with controller.running():
+        with _first_key(interface.managers.access, store, ready_file) as key, controller.running():
             interface.managers.plugins.start(Path(settings.plugins_dir), alone=True)
             _serve_until_told(interface, listener, ready_file, {"url": url, "operator_key": key})
 
@@ -250,16 +251,23 @@ def _interface(settings: Settings, store: Store, notify: Callable[[str], None], 
     )
 
 
-def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> str | None:
-    """A key for whoever starts the service: written to the ready file, or shown once when there is none yet."""
-    with store.read() as unit:
-        known = unit.tenancy.keys(None)
-    if ready_file is not None:
-        return access.create_operator_key("ready-file")[1]
-    if not known:
-        secret = access.create_operator_key("first")[1]
-        print(f"Operator key, shown this once: {secret}", flush=True)  # noqa: T201
-    return None
+@contextmanager
+def _first_key(access: AccessMgr, store: Store, ready_file: str | None) -> Iterator[str | None]:
+    """A key for whoever starts the service: for the ready file, or shown once when there is none yet."""
+    if ready_file is None:
+        with store.read() as unit:
+            known = unit.tenancy.keys(None)
+        if not known:
+            secret = access.create_operator_key("first")[1]
+            print(f"Operator key, shown this once: {secret}", flush=True)  # noqa: T201
+        yield None
+        return
+    access.revoke_operator_keys(_READY_FILE)  # of those who were killed
+    try:
+        yield access.create_operator_key(_READY_FILE)[1]
+    finally:
+        with suppress(Exception):  # the database may be away: then the next start does it
+            access.revoke_operator_keys(_READY_FILE)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from tests.plugins import plugin_files, zipped
 from tests.rest_service import Driver, Service, a_user, an_expired_key
+from tuning_service import bootstrap
 
 OPEN = {"/healthz", "/readyz"}
 OPEN_PAGES = {"/sign-in", "/static/{release}/{name}"}
@@ -181,6 +182,18 @@ def test_keys_are_made_shown_once_and_revoked(service: Service) -> None:
             revoked = admin.delete(f"/v1/keys/{key['id']}")
             assert revoked.json()["revoked_at"] is not None
             assert http.get("/v1/tuning-jobs").status_code == 401
+
+
+def test_the_key_in_a_ready_file_is_good_for_as_long_as_the_service_runs(service: Service) -> None:
+    _, of_one_that_was_killed = service.access.create_operator_key("ready-file")
+    with bootstrap._first_key(service.access, service.store, "ready.json") as key:
+        assert key is not None
+        with service.http(key) as http, service.http(of_one_that_was_killed) as old:
+            assert http.get("/v1/tenants").status_code == 200
+            assert old.get("/v1/tenants").status_code == 401
+    with service.http(key) as http, service.http(service.operator_key) as other:
+        assert http.get("/v1/tenants").status_code == 401
+        assert other.get("/v1/tenants").status_code == 200
 
 
 def test_a_repeated_key_request_makes_one_key_and_stores_no_secret(service: Service) -> None:

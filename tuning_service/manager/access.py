@@ -52,6 +52,13 @@ class AccessMgr:
         """A key for whoever runs the deployment. For the command line on the machine itself, not for REST."""
         return self._add_key(None, name, Role.OPERATOR, None)
 
+    def revoke_operator_keys(self, name: str) -> None:
+        """All operators' keys of that name are refused from now on. For the process itself, not for REST."""
+        with self._store.write() as unit:
+            for key in unit.tenancy.keys(None):
+                if key.name == name:
+                    unit.tenancy.revoke_key(key.id, self._clock())
+
     def create_tenant(self, principal: Principal, name: str, **quotas: Any) -> Tenant:
         """A new tenant, without keys; `quotas` are fields of `Tenant`, those of `QUOTAS`.
 
