@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.rest_service import Driver, Service, job_file, submit, upload
+from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.state import JobStatus, TaskStatus
 from tuning_service.domain.trial import Outcome
 
@@ -61,6 +62,31 @@ def test_jobs_come_in_pages_newest_first(service: Service) -> None:
         Driver(service, ids[2]).set_status(JobStatus.RUNNING)
         running = http.get("/v1/tuning-jobs", params={"status": ["running", "failed"]}).json()["items"]
         assert [job["id"] for job in running] == [ids[2]]
+
+
+@pytest.mark.parametrize("what", ["job", "points"])
+def test_a_request_is_done_once_also_when_its_process_died_before_it_could_answer(
+    service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path = f"/v1/tuning-jobs/{driver.job_id}/points" if what == "points" else "/v1/tuning-jobs"
+
+    def dies(_job_id: str) -> None:
+        raise TryAgain("Nobody hears this.")
+
+    def stored() -> int:
+        with service.http() as http:
+            return len(http.get(path).json()["items"])
+
+    before = stored()
+    with service.http() as http:
+        http.headers["Idempotency-Key"] = "k"
+        body = {"points": [{"lr": 0.01}]} if what == "points" else job_file(upload(http))
+        with monkeypatch.context() as patch:
+            patch.setattr(service.tuning, "_notify", dies)
+            assert http.post(path, json=body).status_code == 503
+        again = http.post(path, json=body)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert stored() == before + 1
 
 
 def test_stop_resume_and_delete_change_the_target(service: Service, driver: Driver) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response, status
 
 from tuning_service.api.deps import Access, IdempotencyKey, Tuning, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.idempotency import answered_once
+from tuning_service.api.idempotency import Answer, Keep, answered_once
 from tuning_service.api.schemas import KeyIn, KeyOut, NewKeyOut, Page
 from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest
 
@@ -23,7 +23,7 @@ def create_key(
         raise InvalidRequest(FieldProblem(field="expires_at", message="has no time zone.", remedy=remedy))
     made: NewKeyOut | None = None
 
-    def create() -> tuple[int, str]:
+    def create(_keep: Keep) -> Answer:
         nonlocal made
         key, secret = access.create_key(
             who,

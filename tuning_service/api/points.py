@@ -1,12 +1,14 @@
 """/v1/tuning-jobs/{job_id}/points: configurations that are tried next."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response, status
 from pydantic import Field
 
 from tuning_service.api import paging
 from tuning_service.api.deps import IdempotencyKey, Tuning, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.idempotency import answered_once
+from tuning_service.api.idempotency import Answer, Keep, answered_once
 from tuning_service.api.schemas import Out, Page
 from tuning_service.domain.trial import QueuedPoint
 from tuning_service.manager.job_file import PointsFile
@@ -35,9 +37,11 @@ def add_points(
     """Have configurations tried next, before what the algorithm suggests. They count within the budget of trials."""
     points = file.points if file else []
 
-    def add() -> tuple[int, str]:
-        queued = [PointOut.of(point) for point in tuning.add_points(who, job_id, points)]
-        return status.HTTP_201_CREATED, Page[PointOut](items=queued).model_dump_json()
+    def answer(queued: Sequence[QueuedPoint]) -> Answer:
+        return status.HTTP_201_CREATED, Page[PointOut](items=list(map(PointOut.of, queued))).model_dump_json()
+
+    def add(keep: Keep) -> Answer:
+        return answer(tuning.add_points(who, job_id, points, stored=lambda unit, queued: keep(unit, answer(queued))))
 
     request = [f"POST /v1/tuning-jobs/{job_id}/points", points]
     return answered_once(tuning, who, idempotency_key, request, add)

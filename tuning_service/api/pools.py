@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tuning_service.api.deps import IdempotencyKey, Pools, Tuning, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.idempotency import answered_once
+from tuning_service.api.idempotency import Answer, Keep, answered_once
 from tuning_service.api.schemas import Out, Page, moment, moment_or_none
 from tuning_service.domain.pool import Cordon
 from tuning_service.domain.state import Role
@@ -148,7 +148,7 @@ def create_pool(
 ) -> Response:
     """Create a pool; operators only. Start a controller with `--pool NAME` to serve it."""
 
-    def create() -> tuple[int, str]:
+    def create(_keep: Keep) -> Answer:
         made = _out(who, pools.create(who, wish.name, **wish.given()))
         return status.HTTP_201_CREATED, made.model_dump_json()
 

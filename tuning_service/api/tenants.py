@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response, status
 
 from tuning_service.api.deps import Access, IdempotencyKey, Tuning, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.idempotency import answered_once
+from tuning_service.api.idempotency import Answer, Keep, answered_once
 from tuning_service.api.schemas import Page
 from tuning_service.api.tenant_schemas import TenantChange, TenantDetail, TenantIn, TenantOut
 
@@ -19,7 +19,7 @@ def create_tenant(
 ) -> Response:
     """Create a tenant. It has no keys yet: make one with POST /v1/keys."""
 
-    def create() -> tuple[int, str]:
+    def create(_keep: Keep) -> Answer:
         tenant = TenantOut.of(access.create_tenant(who, wish.name, **wish.quotas()))
         return status.HTTP_201_CREATED, tenant.model_dump_json()
 

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from tuning_service.api import paging
 from tuning_service.api.deps import Counts, IdempotencyKey, Listing, Steering, Tuning, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.idempotency import answered_once
+from tuning_service.api.idempotency import Answer, Keep, answered_once
 from tuning_service.api.job_schemas import JobCountsOut
 from tuning_service.api.schemas import JobOut, Page
 from tuning_service.domain.state import JobStatus
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.listing_mgr import JobQuery, Position
 from tuning_service.manager.steering_mgr import JobChange
+from tuning_service.manager.views import JobView
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
 
@@ -44,10 +45,13 @@ def start_job(
 ) -> Response:
     """Start a tuning job. Refused with all that is wrong, and nothing stored, when it could not succeed."""
 
-    def start() -> tuple[int, str]:
-        job = JobOut.of(tuning.start(who, file))
+    def answer(view: JobView) -> Answer:
+        return status.HTTP_201_CREATED, JobOut.of(view).model_dump_json()
+
+    def start(keep: Keep) -> Answer:
+        view = tuning.start(who, file, stored=lambda unit, view: keep(unit, answer(view)))
         counts.jobs_started.inc()
-        return status.HTTP_201_CREATED, job.model_dump_json()
+        return answer(view)
 
     request = ["POST /v1/tuning-jobs", file.model_dump(mode="json")]
     response = answered_once(tuning, who, idempotency_key, request, start)

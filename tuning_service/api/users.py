@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response, status
 
 from tuning_service.api.deps import IdempotencyKey, Tuning, Users, Who
 from tuning_service.api.errors import responses
-from tuning_service.api.idempotency import answered_once
+from tuning_service.api.idempotency import Answer, Keep, answered_once
 from tuning_service.api.schemas import Page
 from tuning_service.api.user_schemas import UserChange, UserIn, UserOut
 
@@ -19,7 +19,7 @@ def create_user(
 ) -> Response:
     """Create a user, who signs in with this name and password."""
 
-    def create() -> tuple[int, str]:
+    def create(_keep: Keep) -> Answer:
         user = users.create(who, name=wish.name, role=wish.role, password=wish.password, tenant=wish.tenant)
         return status.HTTP_201_CREATED, UserOut.of(user).model_dump_json()
 

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from tuning_service.domain.clock import Clock
 from tuning_service.domain.errors import Conflict, TryAgain
 from tuning_service.domain.principal import Principal
-from tuning_service.storage.store import Store
+from tuning_service.storage.store import Store, Unit
+
+Answer = tuple[int, str]  # status, body
+# Keeps the answer in the transaction that does what was asked for: should the process die right after it, a second
+# sending gets that answer all the same.
+Keep = Callable[[Unit, Answer], None]
 
 
 def once(
-    store: Store, clock: Clock, principal: Principal, key: str, request: object, action: Callable[[], tuple[int, str]]
-) -> tuple[int, str]:
+    store: Store, clock: Clock, principal: Principal, key: str, request: object, action: Callable[[Keep], Answer]
+) -> Answer:
     """What `action` answers, or what it answered when the same key came first. Raises as `idempotent` says."""
     scope = principal.tenant.id if principal.tenant else principal.key_id
     digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
@@ -24,12 +29,16 @@ def once(
         if not known.status:
             raise TryAgain("The first request with this Idempotency-Key is still being worked on.")
         return known.status, known.body
+
+    def keep(unit: Unit, answer: Answer) -> None:
+        unit.idempotency.complete(scope, key, *answer)
+
     try:
-        status, body = action()
+        answer = action(keep)
     except BaseException:
         with store.write() as unit:
             unit.idempotency.drop(scope, key)
         raise
     with store.write() as unit:
-        unit.idempotency.complete(scope, key, status, body)
-    return status, body
+        keep(unit, answer)
+    return answer

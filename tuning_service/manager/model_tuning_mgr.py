@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import Conflict
@@ -14,7 +15,7 @@ from tuning_service.domain.trial import Measurement, QueuedPoint, Trial
 from tuning_service.manager.executions import chosen_task
 from tuning_service.manager.fronts import Fronts
 from tuning_service.manager.histories import with_log_tails
-from tuning_service.manager.idempotency import once
+from tuning_service.manager.idempotency import Answer, Keep, once
 from tuning_service.manager.job_file import JobFile
 from tuning_service.manager.points import check_feasible, enqueue, first_queue
 from tuning_service.manager.pool_mgr import check_pool
@@ -28,6 +29,13 @@ from tuning_service.manager.warm_start import warm_start
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.store import Store, Unit
 from tuning_service.storage.tenant_scope import Event, TenantScope, TrialOrder
+
+Made = TypeVar("Made")
+Stored = Callable[[Unit, Made], None]  # is told of what a transaction has made, within it
+
+
+def _nothing(_unit: Unit, _made: object) -> None:
+    """Whoever need not be told."""
 
 
 class ModelTuningMgr:
@@ -58,8 +66,8 @@ class ModelTuningMgr:
 
     # -- jobs
 
-    def start(self, principal: Principal, file: JobFile) -> JobView:
-        """The stored job, which a controller takes up at once.
+    def start(self, principal: Principal, file: JobFile, *, stored: Stored[JobView] = _nothing) -> JobView:
+        """The stored job, which a controller takes up at once. `stored` is told of it before that is committed.
 
         Raises:
             InvalidRequest: with all that is wrong and can be known now; nothing is stored.
@@ -95,12 +103,13 @@ class ModelTuningMgr:
             queue = first_queue(spec)
             scope.add_job(job, warm.observations)
             scope.add_points(job.id, queue)
+            job = dataclasses.replace(job, queued_points=len(queue))
+            front_size = 0 if len(spec.objectives) > 1 else None
+            view = JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
+            view = with_pool_trouble([view], unit.pools.controllers, self._clock())[0]
+            stored(unit, view)
         self._notify(job.id)
-        job = dataclasses.replace(job, queued_points=len(queue))
-        front_size = 0 if len(spec.objectives) > 1 else None
-        view = JobView(job=job, progress=Progress(total=spec.budget.trials, front_size=front_size))
-        with self._store.read() as unit:
-            return with_pool_trouble([view], unit.pools.controllers, self._clock())[0]
+        return view
 
     def job(self, principal: Principal, job_id: str) -> JobView:
         """Raises NotFound."""
@@ -128,11 +137,16 @@ class ModelTuningMgr:
         return self._aim(principal, job_id, JobTarget.DELETED)
 
     def add_points(
-        self, principal: Principal, job_id: str, points: Sequence[Mapping[str, ParamValue]]
+        self,
+        principal: Principal,
+        job_id: str,
+        points: Sequence[Mapping[str, ParamValue]],
+        *,
+        stored: Stored[Sequence[QueuedPoint]] = _nothing,
     ) -> Sequence[QueuedPoint]:
         """The points as they were queued, complete: the next free slots take them, before what the algorithm suggests.
 
-        They count within the job's budget of trials, and may repeat what was tried.
+        They count within the job's budget of trials, and may repeat what was tried. `stored` as of `start`.
 
         Raises:
             NotFound
@@ -142,6 +156,7 @@ class ModelTuningMgr:
         principal.require(Role.MEMBER)
         with self._store.write() as unit:
             queued = enqueue(unit.for_tenant(principal), job_id, points)
+            stored(unit, queued)
         self._notify(job_id)
         return queued
 
@@ -274,9 +289,7 @@ class ModelTuningMgr:
 
     # -- requests that may be sent twice
 
-    def idempotent(
-        self, principal: Principal, key: str, request: object, action: Callable[[], tuple[int, str]]
-    ) -> tuple[int, str]:
+    def idempotent(self, principal: Principal, key: str, request: object, action: Callable[[Keep], Answer]) -> Answer:
         """What `action` answers (status, body), or what it answered when the same key came first, within a day.
 
         Raises:

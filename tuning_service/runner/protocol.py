@@ -151,9 +151,15 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
 def _told_outcome(data: Mapping[str, Any]) -> Outcome:
     """The outcome in a report, whose fields have their types whoever sends it."""
     told = outcome_from_json(data)
-    texts = {name: str(getattr(told, name)) for name in ("failure", "reason", "explanation", "log_tail")}
-    exit_code = None if told.exit_code is None else int(told.exit_code)
-    return replace(told, exit_code=exit_code, elapsed_s=_finite(told.elapsed_s), **texts)
+    return replace(
+        told,
+        failure=str(told.failure),
+        exit_code=None if told.exit_code is None else int(told.exit_code),
+        reason=str(told.reason),
+        explanation=str(told.explanation),
+        log_tail=str(told.log_tail),
+        elapsed_s=_finite(told.elapsed_s),
+    )
 
 
 def _finite(value: Any) -> float:

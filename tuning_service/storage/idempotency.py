@@ -47,6 +47,7 @@ class IdempotencyRows:
         )
 
     def drop(self, scope: str, key: str) -> None:
-        """Nothing came of the request: the same key may be used again."""
+        """Nothing came of the request: the same key may be used again. An answer that was kept stays."""
         table = idempotency_keys
-        self._connection.execute(delete(table).where(table.c.scope == scope, table.c.key == key))
+        mine = table.c.scope == scope, table.c.key == key
+        self._connection.execute(delete(table).where(*mine, table.c.status == 0))
