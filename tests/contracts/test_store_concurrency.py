@@ -20,6 +20,9 @@ from tuning_service.manager.access import AccessMgr
 from tuning_service.manager.artifact_desk import ArtifactDesk
 from tuning_service.manager.model_tuning_mgr import ModelTuningMgr
 from tuning_service.manager.pool_mgr import PoolMgr
+from tuning_service.manager.task_desk import TaskDesk
+from tuning_service.manager.task_tokens import TaskTokens
+from tuning_service.runner.protocol import Claim
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.engine import check_schema, upgrade_schema
 from tuning_service.storage.store import Store
@@ -212,6 +215,22 @@ def test_whoever_draws_on_a_quota_locks_it_last_and_keeps_nobody_from_storing(po
             unit.quotas.lock(alice.tenant_id)
             pool.submit(upload).result(PATIENCE_S)
         kept.result(PATIENCE_S)
+
+
+def test_a_claim_that_is_sent_again_before_it_is_answered_gets_the_same_plan(store):
+    desk = TaskDesk(store, ArtifactStore("memory://none"), notify=lambda _: None)
+    job = stored_job(store, a_tenant(store, "a"), status=JobStatus.RUNNING)
+    for number in range(ROUNDS):
+        trial = a_trial(job, number)
+        task = a_task(trial)
+        with store.write() as unit:
+            unit.control.add_trials([trial])
+            unit.control.add_tasks([task])
+        token = TaskTokens(store).of(task.id)
+        first = desk.claim(task.id, token, Claim(attempt=0, nonce="one", host="a"))
+        takes_over = Claim(attempt=1, nonce="two", host="b")
+        plans = at_once(lambda _, claim=takes_over, of=(task.id, token): desk.claim(*of, claim), times=3)
+        assert len({plan.task_id for plan in plans} - {first.task_id}) == 1
 
 
 def test_a_secret_that_many_ask_for_first_is_one_secret(store):

@@ -433,6 +433,15 @@ def test_withdrawn_metrics_go_before_what_the_report_brings(store, alice):
         assert unit.control.measurements(stranger.id) == [loss[0]]
 
 
+def test_a_sign_of_life_is_not_taken_back_by_a_manager_whose_clock_lags(store, alice):
+    _, _, task = with_task(store, alice)
+    with store.write() as unit:
+        unit.runner.report(task, (), 0, 500.0)
+    with store.write() as unit:
+        unit.runner.report(unit.runner.task(task.id), (), 0, 400.0)
+        assert unit.runner.task(task.id).heartbeat_at == 500.0
+
+
 def test_both_infinities_come_back(store, alice):
     _, _, task = with_task(store, alice)
     points = tuple(Measurement(step=i, metric="m", value=v, elapsed_s=0) for i, v in enumerate([math.inf, -math.inf]))

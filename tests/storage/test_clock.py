@@ -38,6 +38,14 @@ def test_it_goes_on_between_looks_and_says_once_when_the_skew_comes_and_goes(sql
     assert [e["log_level"] for e in logs] == ["warning", "info"]
 
 
+def test_a_machine_that_has_slept_knows_the_time_when_it_wakes(sqlite_store, monkeypatch):
+    before = DatabaseClock(sqlite_store.engine)
+    clock, now = time.clock_gettime, before()
+    slept = {time.CLOCK_BOOTTIME: HOUR}  # the monotonic clock has stood still
+    monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + slept.get(which, 0.0))
+    assert abs(before() - now - HOUR) < 2
+
+
 def test_a_database_that_is_away_for_a_while_leaves_the_time_as_it_was(sqlite_store, monkeypatch):
     clock = DatabaseClock(sqlite_store.engine)
     looked = []

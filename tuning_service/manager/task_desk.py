@@ -83,8 +83,7 @@ class TaskDesk:
         claim = dataclasses.replace(claim, host=storable(claim.host)[:255], nonce=storable(claim.nonce)[:40])
         now = self._clock()
         with self._store.write() as unit:
-            latest = unit.runner.latest_for_handle(task_id)
-            context = unit.runner.context(latest) if latest else None
+            context = _newest(unit.runner, task_id)
             park, plan = None, None
             if context is not None:
                 park = parked(unit, context, claim, now)
@@ -269,6 +268,14 @@ class TaskDesk:
         if report.outcome is not None:
             rows.end(task, _clean_outcome(report.outcome), now)
         return Decision.STOP if task.stop_requested else Decision.CONTINUE
+
+
+def _newest(rows: RunnerRows, handle: str) -> TaskContext | None:
+    """The newest task under the handle, locked. Another claim may have stored it while this one waited for the lock."""
+    context, latest = None, None
+    while latest != (newest := rows.latest_for_handle(handle)):
+        latest, context = newest, rows.context(newest) if newest else None
+    return context
 
 
 _LARGEST_STEP = 2**63 - 1

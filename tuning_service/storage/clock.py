@@ -13,6 +13,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LARGE_SKEW_S = 5.0  # is spoken of
 _EVERY_S = 60.0
+# Goes on while the machine sleeps, where the system has such a clock; the monotonic one stands still then.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _NOW = {
     "postgresql": text("SELECT EXTRACT(EPOCH FROM clock_timestamp())"),
     # In whole milliseconds, of the machine that the file is on.
@@ -23,28 +25,28 @@ _NOW = {
 class DatabaseClock:
     """Seconds since the epoch by the database's clock. Called as a function; safe from any thread.
 
-    Between two looks at the database it goes on by the machine's monotonic clock, so that a step of the machine's own
-    clock is no step here. Leases, heartbeats, quotas and usage of several processes are comparable by it.
+    Between two looks at the database it goes on by a clock of the machine that nobody sets, so that a step of the
+    machine's own clock is no step here. Leases, heartbeats, quotas and usage of several processes are comparable by it.
     """
 
     def __init__(self, engine: Engine, machine: Callable[[], float] = time.time) -> None:
         """Looks at the database once. `machine` is the clock that `skew_s` is about."""
         self._engine = engine
         self._machine = machine
-        self._ahead = 0.0  # of the monotonic clock
+        self._ahead = 0.0  # of the steady clock
         self.skew_s = 0.0  # by how much the machine's clock is ahead of the database's, as of the last look
         self._told = False
         self.look()
 
     def __call__(self) -> float:
-        return time.monotonic() + self._ahead
+        return _steady() + self._ahead
 
     def look(self) -> None:
         """Take the database's time anew; a skew that is large is logged when it turns out, and when it is gone."""
         with self._engine.connect() as connection:
-            before = time.monotonic()
+            before = _steady()
             found = float(connection.execute(_NOW[self._engine.dialect.name]).scalar_one())
-            after = time.monotonic()
+            after = _steady()
         # The answer is from somewhere between the question and now.
         self._ahead = found - (before + after) / 2
         self.skew_s = self._machine() - after - self._ahead
@@ -66,3 +68,7 @@ class DatabaseClock:
             self.look()
         except Exception as error:  # noqa: BLE001 - the database may be away; what was known serves on
             _log.warning("the database's clock could not be read", detail=str(error))
+
+
+def _steady() -> float:
+    return time.clock_gettime(_STEADY)

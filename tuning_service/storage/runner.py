@@ -153,7 +153,9 @@ class RunnerRows:
             told |= _totals(task, resources)
             if resources.samples:
                 ResourceRows(self._connection).add(task.id, resources.samples)
-        self._set(task, heartbeat_at=now, log_bytes=max(log_bytes, task.log_bytes), **told)
+        # A manager that lags behind the others takes nothing back.
+        heartbeat_at = max(now, task.heartbeat_at or now)
+        self._set(task, heartbeat_at=heartbeat_at, log_bytes=max(log_bytes, task.log_bytes), **told)
 
     def end(self, task: TuningTask, outcome: Outcome, now: float, *, unsettled: bool = True) -> None:
         """Store how the execution ended, and what it used; the controller draws the conclusions."""
