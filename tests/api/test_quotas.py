@@ -1,5 +1,8 @@
 """Weights and quotas: what operators set, and what requests run into."""
 
+from pathlib import Path
+
+from tests.plugins import plugin_files, zipped
 from tests.rest_service import Driver, Service, archive, job_file, running, submit, upload
 from tuning_service.domain.state import JobStatus
 
@@ -110,15 +113,17 @@ def test_a_quota_of_jobs_is_each_tenants_own(service: Service) -> None:
         assert submit(member).status_code == 201
 
 
-def test_an_upload_beyond_the_quota_of_storage_is_refused_and_nothing_is_kept(service: Service) -> None:
+def test_an_upload_beyond_the_quota_of_storage_is_refused_and_nothing_is_kept(service: Service, tmp_path: Path) -> None:
     with service.http() as member:
         digest = upload(member)
         used = member.get("/v1/tenant").json()["usage"]["storage_bytes"]
         assert used > 0
         change(service, max_storage_bytes=used)
-        refused = member.post("/v1/programs", content=archive({"train.py": b"print(22)"}))
-        assert refused.status_code == 403
-        assert refused.json()["type"].endswith("over-quota")
+        for path, data in (("programs", archive({"train.py": b"print(22)"})), ("plugins", zipped(plugin_files()))):
+            refused = member.post(f"/v1/{path}", content=data)
+            assert refused.status_code == 403
+            assert refused.json()["type"].endswith("over-quota")
+        assert [file.name for file in (tmp_path / "artifacts").rglob("*") if file.is_file()] == [digest]
         assert [p["digest"] for p in member.get("/v1/programs").json()["items"]] == [digest]
         # And so is a job, whose logs would come on top.
         assert member.post("/v1/tuning-jobs", json=job_file(digest)).json()["type"].endswith("over-quota")

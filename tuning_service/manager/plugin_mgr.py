@@ -33,6 +33,7 @@ from tuning_service.search.plugins.manifest import Manifest
 from tuning_service.storage.artifacts import ArtifactStore
 from tuning_service.storage.plugins import PluginRows, plugin_id
 from tuning_service.storage.store import Store
+from tuning_service.storage.tenant_scope import TenantScope
 
 _log = logging.getLogger(__name__)
 MAX_BYTES = archive.LIMITS.total_bytes  # of an upload
@@ -85,25 +86,45 @@ class PluginMgr:
         plugin = self._made(principal.tenant_id, packed)
         # Bytes before the row: a row without its bytes would be found by a controller, bytes without a row by nobody.
         self._artifacts.put_plugin(plugin.tenant_id, plugin.digest, packed.data)
-        with self._store.write() as unit:
-            rows = unit.for_tenant(principal).plugins
-            self._refuse_operators_name(rows, packed.manifest)
-            if rows.own(plugin.name, plugin.version) is None:
+        try:
+            with self._store.write() as unit:
+                plugin = self._added(unit.for_tenant(principal), plugin, packed.manifest)
+        except TuningError:
+            with self._store.write() as unit:  # what is refused takes no room
                 scope = unit.for_tenant(principal)
-                check_storage(scope, scope.lock(), plugin.bytes)
-            known = None if rows.add(plugin) else rows.own(plugin.name, plugin.version)
-            if known is not None and known.digest != plugin.digest:
-                raise Conflict(
-                    f"{plugin.name} {plugin.version} is stored with other content; raise the version in plugin.toml."
-                )
-            if known is not None and known.status is PluginStatus.FAILED:
-                # What failed may have been a registry that was away.
-                rows.set_status(known, PluginStatus.INSTALLING, "")
-                known = replace(known, status=PluginStatus.INSTALLING, reason="")
-        plugin = known or plugin
+                scope.lock()
+                self._drop_unused(scope.plugins, plugin)
+            raise
+        if not self._artifacts.has_plugin(plugin.tenant_id, plugin.digest):
+            # Deleted between the two steps above; any deletion from here on takes the row along.
+            self._artifacts.put_plugin(plugin.tenant_id, plugin.digest, packed.data)
         if plugin.status is PluginStatus.INSTALLING:
             self._install_soon(plugin)
         return plugin
+
+    def _added(self, scope: TenantScope, plugin: Plugin, manifest: Manifest) -> Plugin:
+        """The row that is there from now on: the plug-in's, or the one of before."""
+        tenant, rows = scope.lock(), scope.plugins
+        self._refuse_operators_name(rows, manifest)
+        known = rows.own(plugin.name, plugin.version)
+        if known is None:
+            check_storage(scope, tenant, plugin.bytes)
+            rows.add(plugin)
+            return plugin
+        if known.digest != plugin.digest:
+            raise Conflict(
+                f"{plugin.name} {plugin.version} is stored with other content; raise the version in plugin.toml."
+            )
+        if known.status is PluginStatus.FAILED:
+            # What failed may have been a registry that was away.
+            rows.set_status(known, PluginStatus.INSTALLING, "")
+            return replace(known, status=PluginStatus.INSTALLING, reason="")
+        return known
+
+    def _drop_unused(self, rows: PluginRows, plugin: Plugin) -> None:
+        """Delete the bytes unless a row has them, in a transaction that has the tenant locked: so none is added."""
+        if not rows.is_used(plugin.digest):
+            self._artifacts.delete_plugin(plugin.tenant_id, plugin.digest)
 
     def plugins(self, principal: Principal, name: str | None = None) -> Sequence[Plugin]:
         """The tenant's and the operator's, by name, oldest first. Raises NotFound for a `name` that there is not."""
@@ -129,16 +150,16 @@ class PluginMgr:
         """
         principal.require(Role.MEMBER)
         with self._store.write() as unit:
-            rows = unit.for_tenant(principal).plugins
+            scope = unit.for_tenant(principal)
+            scope.lock()
+            rows = scope.plugins
             plugin = next((p for p in rows.visible(name) if p.version == version), None)
             if plugin is None:
                 raise NotFound(f"There is no version {version!r} of plug-in {name!r}.")
             if plugin.tenant_id is None:
                 raise Conflict("This plug-in is the operator's, for all tenants.")
             rows.delete(plugin)
-            unused = not rows.is_used(plugin.digest)
-        if unused:
-            self._artifacts.delete_plugin(plugin.tenant_id, plugin.digest)
+            self._drop_unused(rows, plugin)
         self._tidy_soon()
 
     def _refuse_operators_name(self, rows: PluginRows, manifest: Manifest) -> None:

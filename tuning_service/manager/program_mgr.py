@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, NotText, TooLarge
+from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, NotText, OverQuota, TooLarge
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import Role
 from tuning_service.frameworks.placeholders import Placeholder, find_placeholders
@@ -72,15 +72,27 @@ class ProgramMgr:
         )
         # Bytes before the row: a row without its bytes would be found by a runner, bytes without a row by nobody.
         self._artifacts.put_program(principal.tenant_id, program.digest, data)
-        with self._store.write() as unit:
-            scope = unit.for_tenant(principal)
-            if scope.program(program.digest) is None:
-                check_storage(scope, scope.lock(), program.bytes)
-            scope.add_program(program)
+        try:
+            with self._store.write() as unit:
+                scope = unit.for_tenant(principal)
+                if scope.program(program.digest) is None:
+                    check_storage(scope, scope.lock(), program.bytes)
+                scope.add_program(program)
+        except OverQuota:
+            self._drop_unused(principal, program.digest)
+            raise
         if not self._artifacts.has_program(principal.tenant_id, program.digest):
             # Deleted between the two steps above; any deletion from here on takes the row along.
             self._artifacts.put_program(principal.tenant_id, program.digest, data)
         return program
+
+    def _drop_unused(self, principal: Principal, digest: str) -> None:
+        """Delete the bytes unless a row has them: what is refused takes no room."""
+        with self._store.write() as unit:
+            scope = unit.for_tenant(principal)
+            scope.lock()  # so nobody adds one meanwhile
+            if scope.program(digest) is None:
+                self._artifacts.delete_program(principal.tenant_id, digest)
 
     def program(self, principal: Principal, digest: str) -> Program:
         """Raises NotFound."""

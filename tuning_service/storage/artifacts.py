@@ -57,9 +57,7 @@ class ArtifactStore:
 
     def has_program(self, tenant_id: str, digest: str) -> bool:
         """True when the bundle is stored."""
-        path = self._program(tenant_id, digest)
-        self._fs.invalidate_cache(posixpath.dirname(path))
-        return bool(self._fs.exists(path))
+        return self._has(self._program(tenant_id, digest))
 
     def delete_program(self, tenant_id: str, digest: str) -> None:
         """Forget the bundle; unknown ones too."""
@@ -76,6 +74,10 @@ class ArtifactStore:
         except FileNotFoundError as error:
             raise NotFound(f"The plug-in {digest} is not stored any more.") from error
         return data
+
+    def has_plugin(self, owner: str | None, digest: str) -> bool:
+        """True when the archive is stored."""
+        return self._has(self._plugin(owner, digest))
 
     def delete_plugin(self, owner: str | None, digest: str) -> None:
         """Forget the archive; unknown ones too."""
@@ -161,6 +163,10 @@ class ArtifactStore:
             self._fs.pipe_file(path, data)
         except Exception as error:  # each kind of store has errors of its own
             raise _refusal(error) from error
+
+    def _has(self, path: str) -> bool:
+        self._fs.invalidate_cache(posixpath.dirname(path))
+        return bool(self._fs.exists(path))
 
     def _delete(self, path: str) -> None:
         with suppress(FileNotFoundError):
