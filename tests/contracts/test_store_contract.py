@@ -243,6 +243,13 @@ def test_pages_of_trials_are_complete_in_order_and_without_doubles(store, alice,
         assert [t.number for t in seen if t.value == 0.5] == [0, 3, 9]
 
 
+def test_beyond_the_last_place_there_is_nothing_however_far(store, alice):
+    job = stored_job(store, alice)
+    with store.read() as unit:
+        scope = unit.for_tenant(alice)
+        assert scope.events(job.id, after=2**53 - 1, limit=9) == scope.points(job.id, after=2**63 - 1, limit=9) == []
+
+
 def test_trials_are_filtered_by_status_and_found_by_number(store, alice):
     job, trials = with_trials(store, alice, values=[1.0, None, 2.0])
     with store.read() as unit:

@@ -4,7 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from tuning_service.domain.errors import Conflict, NotFound, TryAgain
@@ -228,7 +240,7 @@ class TenantScope:
             select(queued_points)
             .join(tuning_jobs, tuning_jobs.c.id == queued_points.c.job_id)
             .where(queued_points.c.job_id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
-            .where(queued_points.c.position > after)
+            .where(queued_points.c.position > literal(after, BigInteger))  # of a cursor, which may be anything
             .order_by(queued_points.c.position)
             .limit(limit)
         )
@@ -366,7 +378,11 @@ class TenantScope:
         rows = self._connection.execute(
             select(events)
             .join(tuning_jobs, tuning_jobs.c.id == events.c.job_id)
-            .where(events.c.job_id == job_id, events.c.id > after, tuning_jobs.c.tenant_id == self._tenant_id)
+            .where(
+                events.c.job_id == job_id,
+                events.c.id > literal(after, BigInteger),
+                tuning_jobs.c.tenant_id == self._tenant_id,
+            )
             .order_by(events.c.id)
             .limit(limit)
         )
