@@ -1,6 +1,7 @@
 """Jobs and trials over REST."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -230,6 +231,19 @@ def test_a_malformed_report_is_refused(service: Service, driver: Driver, body: b
         answer = http.post(f"/v1/tasks/{run.task_id}/report", content=body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "body"
+
+
+def test_how_long_a_trial_runs_is_reckoned_by_the_databases_clock(
+    service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = driver.add_trial(0)
+    run.claim()
+    path = f"/v1/tuning-jobs/{driver.job_id}/trials"
+    with service.http() as http:
+        began = datetime.fromisoformat(http.get(f"{path}/0").json()["started_at"]).timestamp()
+        monkeypatch.setattr(service.tuning, "_clock", lambda: began + 3600)
+        for found in (http.get(f"{path}/0").json(), http.get(path).json()["items"][0]):
+            assert found["elapsed_s"] == pytest.approx(3600, abs=1)
 
 
 def test_an_outcome_is_stored_as_all_databases_take_it(service: Service, driver: Driver) -> None:

@@ -29,11 +29,11 @@ class BestOut(Out):
     note: str = Field(description="What has to be known of that order, for people", examples=[""])
 
     @classmethod
-    def of(cls, view: BestView) -> "BestOut":
-        trials = [TrialOut.of(trial) for trial in view.trials]
+    def of(cls, view: BestView, now: float) -> "BestOut":
+        trials = [TrialOut.of(trial, now) for trial in view.trials]
         by_model = None
         if view.by_model is not None and view.model_value is not None:
-            by_model = BestByModelOut(trial=TrialOut.of(view.by_model), expected=view.model_value)
+            by_model = BestByModelOut(trial=TrialOut.of(view.by_model, now), expected=view.model_value)
         return cls(by_observation=trials[0] if trials else None, by_model=by_model, trials=trials, note=view.note)
 
 
@@ -42,17 +42,17 @@ class FrontOut(Out):
     total: int = Field(description="How many are on the front", examples=[7])
 
     @classmethod
-    def of(cls, view: FrontView) -> "FrontOut":
-        return cls(trials=[TrialOut.of(trial) for trial in view.trials], total=view.total)
+    def of(cls, view: FrontView, now: float) -> "FrontOut":
+        return cls(trials=[TrialOut.of(trial, now) for trial in view.trials], total=view.total)
 
 
 @router.get("/{job_id}/best", responses=responses(404, 422))
 def best_trials(job_id: str, who: Who, tuning: Tuning, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> BestOut:
     """Get the best completed trials, best first by the first objective; and the best by the algorithm's model."""
-    return BestOut.of(tuning.best(who, job_id, limit))
+    return BestOut.of(tuning.best(who, job_id, limit), tuning.now())
 
 
 @router.get("/{job_id}/front", responses=responses(404, 422))
 def pareto_front(job_id: str, who: Who, tuning: Tuning, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> FrontOut:
     """Get the Pareto front: the trials that meet all metric constraints and that no other beats in everything."""
-    return FrontOut.of(tuning.front(who, job_id, limit))
+    return FrontOut.of(tuning.front(who, job_id, limit), tuning.now())

@@ -1,6 +1,5 @@
 """What the API answers with. Times are ISO 8601 in UTC; numbers that JSON cannot write are "nan", "inf" and "-inf"."""
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -210,8 +209,8 @@ class TrialOut(_TrialBase):
     tasks: int = Field(description="How many executions it has had")
 
     @classmethod
-    def of(cls, trial: Trial) -> "TrialOut":
-        return cls(tasks=trial.tasks, **_trial_fields(trial))
+    def of(cls, trial: Trial, now: float) -> "TrialOut":
+        return cls(tasks=trial.tasks, **_trial_fields(trial, now))
 
 
 class OutcomeOut(Out):
@@ -262,14 +261,14 @@ class TrialDetail(_TrialBase):
     tasks: list[TaskOut] = Field(description="Its executions, oldest first")
 
     @classmethod
-    def of(cls, view: TrialView) -> "TrialDetail":
-        return cls(tasks=[TaskOut.of(task) for task in view.tasks], **_trial_fields(view.trial))
+    def of(cls, view: TrialView, now: float) -> "TrialDetail":
+        return cls(tasks=[TaskOut.of(task) for task in view.tasks], **_trial_fields(view.trial, now))
 
 
-def _trial_fields(trial: Trial) -> dict[str, Any]:
+def _trial_fields(trial: Trial, now: float) -> dict[str, Any]:
     elapsed = None
     if trial.started_at is not None:
-        end = trial.ended_at if trial.ended_at is not None else time.time()
+        end = trial.ended_at if trial.ended_at is not None else now
         elapsed = max(0.0, end - trial.started_at)
     same = ("number", "id", "status", "value", "feasible", "reason", "fault", "failure", "explanation", "source")
     return {name: getattr(trial, name) for name in same} | {

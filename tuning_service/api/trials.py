@@ -49,8 +49,9 @@ def list_trials(
         statuses=status or (),
     )
     rows, last = paging.split(found, limit)
+    now = tuning.now()
     return Page(
-        items=[TrialOut.of(trial) for trial, _ in rows],
+        items=[TrialOut.of(trial, now) for trial, _ in rows],
         next_cursor=None if last is None else paging.encode(sort, *last[1]),
     )
 
@@ -65,16 +66,16 @@ def _order(tuning: ModelTuningMgr, who: Principal, job_id: str, sort: Sort) -> T
 @router.get("/{number}", responses=responses(404, 422))
 def get_trial(job_id: str, number: Number, who: Who, tuning: Tuning) -> TrialDetail:
     """Get one trial with all its executions."""
-    return TrialDetail.of(tuning.trial(who, job_id, number))
+    return TrialDetail.of(tuning.trial(who, job_id, number), tuning.now())
 
 
 @router.post("/{number}/stop", responses=responses(403, 404, 409, 422))
-def stop_trial(job_id: str, number: Number, who: Who, steering: Steering) -> TrialOut:
+def stop_trial(job_id: str, number: Number, who: Who, tuning: Tuning, steering: Steering) -> TrialOut:
     """Stop one trial, for good, while its job goes on. What it measured is kept, and it counts as one of the budget.
 
     The algorithm learns of what it measured; it is never the best.
     """
-    return TrialOut.of(steering.stop_trial(who, job_id, number))
+    return TrialOut.of(steering.stop_trial(who, job_id, number), tuning.now())
 
 
 @table.get(
