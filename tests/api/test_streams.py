@@ -74,6 +74,21 @@ def test_a_log_is_followed_to_the_end_of_its_execution(service: Service, driver:
     assert "".join(seen) == "one\ntwo\n"
 
 
+def test_whoever_waits_for_more_of_a_log_costs_the_artifact_store_nothing(
+    service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = driver.add_trial(0)
+    run.claim()
+    run.report(log="one\n")
+    asked: list[int] = []
+    read = service.tuning._artifacts.log
+    monkeypatch.setattr(service.tuning._artifacts, "log", lambda *place: (asked.append(place[3]), read(*place))[1])
+    with service.http() as http:
+        assert http.get(log_path(driver)).text == "one\n"
+        assert http.get(log_path(driver), params={"start": 4}).text == ""
+    assert asked == [0]
+
+
 def parsed(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     fields: dict[str, Any] = {}
     for line in lines:
