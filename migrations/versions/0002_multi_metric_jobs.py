@@ -17,11 +17,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("trials") as table:
-        table.add_column(sa.Column("values", sa.Text(), nullable=False, server_default=sa.text("'{}'")))
-        table.add_column(sa.Column("violation", sa.Double(), nullable=False, server_default=sa.text("0")))
-        table.drop_index("ix_trials_job_id_status")
-        table.create_index("ix_trials_best", ["job_id", "status", "violation", "value"])
+    # Not in a batch, which on SQLite makes the table anew: dropping the old one would take all that refers to it along.
+    op.add_column("trials", sa.Column("values", sa.Text(), nullable=False, server_default=sa.text("'{}'")))
+    op.add_column("trials", sa.Column("violation", sa.Double(), nullable=False, server_default=sa.text("0")))
+    op.drop_index("ix_trials_job_id_status", table_name="trials")
+    op.create_index("ix_trials_best", "trials", ["job_id", "status", "violation", "value"])
     op.add_column("tuning_jobs", sa.Column("model_best_trial", sa.Integer()))
     op.add_column("tuning_jobs", sa.Column("model_best_value", sa.Double()))
     op.add_column("tuning_jobs", sa.Column("warm_start_report", sa.Text()))
@@ -57,11 +57,9 @@ def _name_values() -> None:
 
 def downgrade() -> None:
     op.drop_table("warm_trials")
-    # Not in a batch, which on SQLite makes the table anew: dropping the old one would take all trials along.
     for name in ("warm_start_report", "model_best_value", "model_best_trial"):
         op.drop_column("tuning_jobs", name)
-    with op.batch_alter_table("trials") as table:
-        table.drop_index("ix_trials_best")
-        table.create_index("ix_trials_job_id_status", ["job_id", "status"])
-        table.drop_column("violation")
-        table.drop_column("values")
+    op.drop_index("ix_trials_best", table_name="trials")
+    op.create_index("ix_trials_job_id_status", "trials", ["job_id", "status"])
+    op.drop_column("trials", "violation")
+    op.drop_column("trials", "values")

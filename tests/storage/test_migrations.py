@@ -13,7 +13,7 @@ from tests.samples import a_spec, a_task, a_tenant, a_trial, stored_job
 from tuning_service.domain.errors import GiveUp
 from tuning_service.domain.principal import ApiKey
 from tuning_service.domain.state import JobTarget, Role, TaskStatus, TrialStatus
-from tuning_service.domain.trial import Outcome
+from tuning_service.domain.trial import Measurement, Outcome
 from tuning_service.storage import engine as engines
 from tuning_service.storage.engine import check_schema, open_engine, upgrade_schema
 from tuning_service.storage.job_list import JobQuery
@@ -126,11 +126,17 @@ def test_trials_of_before_several_objectives_have_their_value_by_name(engine, da
     store = Store.open(database_url)
     job = stored_job(store, alice := a_tenant(store, "a"))
     trials = [a_trial(job, 0, status=TrialStatus.COMPLETED, value=0.25, values={"accuracy": 0.25}), a_trial(job, 1)]
+    task, point = a_task(trials[0]), Measurement(step=1, metric="accuracy", value=0.25, elapsed_s=1.0)
     with store.write() as unit:
         unit.control.add_trials(trials)
+        unit.control.add_tasks([task])
+        unit.runner.report(task, (point,), 0, 5.0)
+        unit.control.set_trial(trials[0], 6.0)
+        trials = [dataclasses.replace(trials[0], tasks=1), trials[1]]
     command.downgrade(engines._alembic(engine), "0001")
     upgrade_schema(engine)
     with store.read() as unit:
+        assert unit.control.measurements(task.id) == [point]
         found = unit.for_tenant(alice).trials(job.id, order=TrialOrder(), after=None, limit=9)
     assert [trial for trial, _ in found] == trials
     store.close()
