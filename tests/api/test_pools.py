@@ -112,6 +112,20 @@ def test_a_pool_with_unfinished_jobs_is_not_deleted(service: Service) -> None:
         assert operator.delete("/v1/pools/h100").status_code == 409
 
 
+def test_a_resumed_job_waits_for_a_controller_and_keeps_its_pool(service: Service) -> None:
+    pool(service, "h100")
+    path = f"/v1/tuning-jobs/{submitted(service, pool='h100').json()['id']}"
+    with service.http() as member, service.http(service.operator_key) as operator:
+        member.post(f"{path}/stop")
+        Driver(service, path.rpartition("/")[2]).set_status(JobStatus.STOPPED)
+        assert member.get(path).json()["reason"] == ""
+        resumed = member.post(f"{path}/resume").json()
+        assert resumed["reason"] == "Waits: no controller serves the pool 'h100' at present."
+        assert operator.delete("/v1/pools/h100").status_code == 409
+        member.post(f"{path}/stop")
+        assert operator.delete("/v1/pools/h100").status_code == 204
+
+
 def test_a_pool_that_a_controller_serves_is_not_deleted(service: Service) -> None:
     pool(service, "h100")
     with service.store.write() as unit:

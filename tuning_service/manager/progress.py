@@ -65,6 +65,8 @@ def _needs_controller(job: TuningJob) -> str:
         return "Waits to be deleted"
     if job.target is JobTarget.STOPPED and job.status in OPEN_JOBS:
         return "Waits to be stopped"
+    if job.target is JobTarget.RUNNING and job.status not in OPEN_JOBS:
+        return _WAITS  # it was resumed; its reason is that of its end
     waits = job.target is JobTarget.RUNNING and job.status in {JobStatus.CREATED, JobStatus.RUNNING}
     return _WAITS if waits and (not job.reason or job.reason.startswith(_WAITS)) else ""
 

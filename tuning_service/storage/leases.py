@@ -10,11 +10,10 @@ from tuning_service.domain.pool import DEFAULT_POOL
 from tuning_service.domain.state import OPEN_JOBS, JobTarget
 from tuning_service.storage.tables import pools, tuning_jobs
 
-# An index for each of the two: most jobs have ended, and are wanted to rest.
-_DUE = or_(
-    tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
-    tuning_jobs.c.target.in_([str(JobTarget.RUNNING), str(JobTarget.DELETED)]),
-)
+# Those that have not ended, and those that have and were resumed since. An index for each of the two: most jobs have
+# ended, and are wanted to rest.
+UNFINISHED = or_(tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]), tuning_jobs.c.target == str(JobTarget.RUNNING))
+_DUE = or_(UNFINISHED, tuning_jobs.c.target == str(JobTarget.DELETED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

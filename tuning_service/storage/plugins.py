@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from tuning_service.domain.errors import Conflict
 from tuning_service.domain.plugin import Plugin, PluginStatus
-from tuning_service.domain.state import OPEN_JOBS
+from tuning_service.storage.leases import UNFINISHED
 from tuning_service.storage.rows import AnyRow
 from tuning_service.storage.tables import tuning_jobs
 from tuning_service.storage.tables_plugins import plugins
@@ -90,7 +90,7 @@ class PluginRows:
 
     def _users(self, plugin: Plugin) -> Sequence[str]:
         query = select(tuning_jobs.c.id, tuning_jobs.c.spec).where(
-            tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]),
+            UNFINISHED,
             # Cheap for the database, and only a hint: what counts is read below.
             tuning_jobs.c.spec.contains(plugin.name, autoescape=True),
         )

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from tuning_service.domain.errors import Conflict, NotFound
 from tuning_service.domain.pool import POOL_FIELDS, ControllerSeen, Pool
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus
+from tuning_service.storage.leases import UNFINISHED
 from tuning_service.storage.rows import controller_from, pool_from
 from tuning_service.storage.tables import controllers, cordons, pools, tuning_jobs, tuning_tasks
 from tuning_service.storage.writes import upsert
@@ -65,9 +66,7 @@ class PoolRows:
         """Raises NotFound, and Conflict while a job in it has not ended."""
         self.lock(name)
         used = self._connection.execute(
-            select(tuning_jobs.c.id)
-            .where(tuning_jobs.c.pool == name, tuning_jobs.c.status.in_([str(s) for s in OPEN_JOBS]))
-            .limit(1)
+            select(tuning_jobs.c.id).where(tuning_jobs.c.pool == name, UNFINISHED).limit(1)
         ).first()
         if used is not None:
             raise Conflict(f"Jobs in the pool {name!r} have not ended; drain it, and stop or await them.")
