@@ -42,6 +42,23 @@ def test_every_chart_has_an_answer_before_anything_ran(service: Service, driver:
         assert http.get("/v1/analysis/compare", params={"jobs": driver.job_id}).json()["jobs"][0]["best_value"] is None
 
 
+def test_whoever_would_keep_all_others_waiting_is_told_to_come_again(service: Service, driver: Driver) -> None:
+    path, query = f"/v1/tuning-jobs/{driver.job_id}/analysis/importance", {"method": "ped-anova"}
+    room = service.analysis._room
+    taken = 0
+    while room.acquire(blocking=False):
+        taken += 1
+    with service.http() as http:
+        refused = http.get(path, params=query)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        room.release(taken)
+        assert http.get(path, params=query).status_code == 200
+        while room.acquire(blocking=False):
+            taken -= 1
+        assert http.get(path, params=query).status_code == 200, "what is known already needs no room"
+    assert taken == 0
+
+
 def test_charts_follow_the_job(service: Service, driver: Driver) -> None:
     with service.http() as http:
         trained(driver, 0, [0.2, 0.5], 0.5)

@@ -1,14 +1,15 @@
 """AnalysisMgr: what a job's trials tell when looked at together. Numbers for charts, not charts."""
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 
 from tuning_service.analysis import compare, contour, curves, history, importance, views
 from tuning_service.domain.clock import Clock, system_clock
-from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound
+from tuning_service.domain.errors import FieldProblem, InvalidRequest, NotFound, TryAgain
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import OPEN_TASKS
@@ -23,6 +24,8 @@ Answer = dict[str, Any]
 _MIB = 2**20
 # An importance is taken as it was until this part more trials have completed.
 _FANOVA_GROWTH = 1.05
+# With as many threads as answer requests, waiting for these would keep everybody else waiting.
+_MOST_WAITING = 16
 
 
 class AnalysisMgr:
@@ -45,6 +48,7 @@ class AnalysisMgr:
         self._forests: ByteCache[tuple[int, Answer]] = ByteCache(4 * _MIB)
         # One at a time: what takes seconds is then there for all others who ask the same.
         self._slow = threading.Lock()
+        self._room = threading.BoundedSemaphore(_MOST_WAITING)
 
     def close(self) -> None:
         """No curve is reduced any more."""
@@ -111,21 +115,41 @@ class AnalysisMgr:
     def importance(
         self, principal: Principal, job_id: str, *, method: importance.Method, objective: str | None = None
     ) -> Answer:
-        """How much each parameter matters. Takes seconds the first time with fANOVA."""
+        """How much each parameter matters. Takes seconds the first time with fANOVA.
+
+        Raises:
+            TryAgain: many others wait for theirs.
+        """
         _, snapshot = self._look(principal, job_id)
         question = "Which parameters decide the result, and which can be left alone?"
         table = snapshot.table
         completed = int(table.completed.sum())
         table.objective(objective)
         key = (principal.tenant_id, job_id, method, objective)
-        with self._slow:
-            known = self._forests.get(key)
-            growth = _FANOVA_GROWTH if method == "fanova" else 1.0
-            if known is not None and known[0] <= completed <= known[0] * growth:
-                return known[1]
+        growth = _FANOVA_GROWTH if method == "fanova" else 1.0
+
+        def known() -> Answer | None:
+            found = self._forests.get(key)
+            return found[1] if found is not None and found[0] <= completed <= found[0] * growth else None
+
+        if (answer := known()) is not None:
+            return answer
+        with self._turn():
+            if (answer := known()) is not None:
+                return answer
             answer = {"question": question, **importance.importance(table, method, objective)}
             self._forests.put(key, (completed, answer), 4000 + 400 * len(table.spec.space))
         return answer
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._room.acquire(blocking=False):
+            raise TryAgain("Many importances are being worked out at this moment.", retry_after_s=2)
+        try:
+            with self._slow:
+                yield
+        finally:
+            self._room.release()
 
     def curves(
         self,
