@@ -181,6 +181,18 @@ def test_after_the_outcome_no_more_is_taken_and_the_files_go_with_their_job(run:
         assert http.get("/v1/tenant").json()["usage"]["storage_bytes"] < 1000
 
 
+def test_a_list_of_files_with_the_longest_names_goes_on(run: Run) -> None:
+    longest = "/".join(["\N{MUSICAL SYMBOL G CLEF}" * 63] * 8)  # 511 characters, in 2,023 bytes
+    names = [f"{longest[:-1]}{last}" for last in "ab"]
+    for name in names:
+        assert put(run, name, b"x").status_code == 200
+    path = f"/v1/tuning-jobs/{run.driver.job_id}/trials/0/artifacts"
+    with run.driver.service.http() as http:
+        first = http.get(path, params={"limit": 1}).json()
+        rest = http.get(path, params={"limit": 1, "cursor": first["next_cursor"]})
+    assert [item["path"] for item in first["items"] + rest.json()["items"]] == names
+
+
 def test_a_file_that_is_sent_again_while_its_execution_ends_stays_as_it_was_stored(run: Run) -> None:
     """The answer to the first was lost, say."""
     assert put(run, "model.pt", b"weights").status_code == 200

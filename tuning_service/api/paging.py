@@ -12,7 +12,7 @@ from tuning_service.domain.errors import FieldProblem, InvalidRequest
 
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items per page")]
-Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before")]
+Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before")]
 
 
 def encode(*position: Any) -> str:
