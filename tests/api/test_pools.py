@@ -66,6 +66,7 @@ def test_a_bad_pool_names_its_fields(service: Service) -> None:
         assert answer.status_code == 422
         assert [e["field"] for e in answer.json()["errors"]] == fields
     with service.http(service.operator_key) as operator:
+        assert operator.patch("/v1/pools/default", json={"master": None}).json()["errors"][0]["field"] == "master"
         assert [p["name"] for p in operator.get("/v1/pools").json()["items"]] == ["default"]
 
 

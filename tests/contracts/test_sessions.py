@@ -104,6 +104,13 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("key", ["tsk_key\0.secret", "tsk_\ud800.é", "tsk_key\n.secret", "", "tsk_."])
+def test_what_can_be_no_key_is_not_known(anywhere, key):
+    for enter in (anywhere.access.authenticate, anywhere.sessions.sign_in_with_key):
+        with pytest.raises(Unauthenticated, match="not known"):
+            enter(key)
+
+
 def test_all_wrong_sign_ins_have_one_answer_and_cost_the_same(anywhere, monkeypatch):
     checked = []
     real = passwords.matches

@@ -23,7 +23,7 @@ _SECRET = ("secret", "password", "token", "credential", "key")
 class PoolChange(BaseModel):
     """What is left out stays."""
 
-    master: str | None = Field(None, description="local[*], spark://host:7077, yarn, k8s://…; at a controller's start")
+    master: str = Field("", description="local[*], spark://host:7077, yarn, k8s://…; at a controller's start")
     conf: dict[str, str] = Field({}, description="Spark configuration, all of it; at a controller's start")
     slots: int | None = Field(
         None, description="null: what Spark says. Stated for clusters that grow on demand", le=2**31 - 1

@@ -67,8 +67,6 @@ class Senders:
             return None
 
     async def _by_key(self, state: dict[str, Any], key: str) -> Principal:
-        if not key.isascii() or not key.isprintable():
-            raise Unauthenticated("This API key is not known.")
         principal = await anyio.to_thread.run_sync(self._access.authenticate, key)
         state["principal"] = principal
         state["still_welcome"] = _lasting(lambda: self._access.authenticate(key))

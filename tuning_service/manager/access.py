@@ -41,11 +41,14 @@ class AccessMgr:
         Raises:
             Unauthenticated: it is none of ours, was revoked, or has expired. The message does not say of whom.
         """
+        unknown = Unauthenticated("This API key is not known.")
+        if not presented.isascii() or not presented.isprintable():
+            raise unknown  # which no database has to be asked for, and some would refuse to look for
         key_id, _, secret = presented.removeprefix("tsk_").partition(".")
         with self._store.read() as unit:
             found = unit.tenancy.key(key_id)
             if found is None or not hmac.compare_digest(found[1], _hash(secret)):
-                raise Unauthenticated("This API key is not known.")
+                raise unknown
             return key_holder(unit, found[0], self._clock())
 
     def create_operator_key(self, name: str) -> tuple[ApiKey, str]:
