@@ -218,6 +218,7 @@ def archive_bytes(service: Service, digest: str) -> bytes:
         b'{"measurements": [[1]], "log_offset": 0, "log": "", "outcome": null}',
         b'{"measurements": [[1, "loss", 0.5, "nan"]], "log_offset": 0, "log": "", "outcome": null}',
         b'{"measurements": [], "log_offset": 0, "log": "", "outcome": "failed"}',
+        b'{"measurements": [], "log_offset": 4294967296, "log": "x", "outcome": null}',
         (
             b'{"measurements": [], "log_offset": 0, "log": "", "outcome": '
             b'{"status": "failed", "fault": "none", "exit_code": []}}'

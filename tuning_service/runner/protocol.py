@@ -54,7 +54,7 @@ class Claim:
             KeyError, TypeError, ValueError: it did not.
         """
         return cls(
-            attempt=int(data["attempt"]),
+            attempt=_small(data["attempt"]),
             nonce=str(data["nonce"]),
             host=str(data["host"]),
             gpus=tuple(map(str, data["gpus"])),
@@ -115,7 +115,7 @@ class Report:
                 Measurement(step=int(step), metric=str(metric), value=float(value), elapsed_s=_finite(elapsed))
                 for step, metric, value, elapsed in data["measurements"]
             ),
-            log_offset=int(data["log_offset"]),
+            log_offset=_small(data["log_offset"]),
             log=str(data["log"]),
             outcome=None if data["outcome"] is None else _told_outcome(data["outcome"]),
             withdrawn=tuple(map(str, data.get("withdrawn", ()))),
@@ -154,12 +154,19 @@ def _told_outcome(data: Mapping[str, Any]) -> Outcome:
     return replace(
         told,
         failure=str(told.failure),
-        exit_code=None if told.exit_code is None else int(told.exit_code),
+        exit_code=None if told.exit_code is None else _small(told.exit_code),
         reason=str(told.reason),
         explanation=str(told.explanation),
         log_tail=str(told.log_tail),
         elapsed_s=_finite(told.elapsed_s),
     )
+
+
+def _small(value: Any) -> int:
+    number = int(value)
+    if not -(2**31) < number < 2**31:  # what all databases store
+        raise ValueError(f"{number} is no such number")
+    return number
 
 
 def _finite(value: Any) -> float:
