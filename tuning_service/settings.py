@@ -128,6 +128,8 @@ _NUMBERS = frozenset(
 )
 _ZERO = frozenset({"port", "artifact_limit_bytes"})  # where it has a meaning
 _LARGEST_PORT = 65535
+_COUNTED = frozenset({"log_limit_bytes", "max_upload_bytes"})  # in columns of 32 bits
+_MOST_COUNTED = 2**31 - 1
 _LOG_FORMATS = ("console", "json")
 
 
@@ -137,6 +139,8 @@ def _problem(name: str, value: Any) -> str:
         return f"use 0 to {_LARGEST_PORT}; 0 is any free port."
     if name in _INTEGERS | _NUMBERS and not (math.isfinite(value) and (value > 0 or (value == 0 and name in _ZERO))):
         return "use a number above zero." if name not in _ZERO else "use 0 or more."
+    if name in _COUNTED and value > _MOST_COUNTED:
+        return f"use at most {_MOST_COUNTED}."
     if name == "service_url" and value and not value.startswith(("http://", "https://")):
         return "begin it with http:// or https://."
     if name == "log_format" and value not in _LOG_FORMATS:

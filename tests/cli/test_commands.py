@@ -179,6 +179,7 @@ def test_nobody_there_has_a_code_of_its_own(service: Service, monkeypatch: pytes
         ("PORT", "x", "TUNING_SERVICE_PORT='x' cannot be read"),
         ("PORT", "99999", "use 0 to 65535"),
         ("HEARTBEAT_S", "0", "use a number above zero"),
+        ("LOG_LIMIT_BYTES", "9000000000", "use at most 2147483647"),
         ("SILENT_S", "nan", "use a number above zero"),
         ("ALGORITHM_PROCESSES", "-1", "use a number above zero"),
         ("ARTIFACT_LIMIT_BYTES", "-1", "use 0 or more"),
