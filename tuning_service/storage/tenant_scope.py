@@ -169,7 +169,8 @@ class TenantScope:
     def job(self, job_id: str, *, lock: bool = False) -> TuningJob:
         """`lock`: nobody else writes the job's row until the transaction ends. Raises NotFound."""
         query = select(tuning_jobs).where(tuning_jobs.c.id == job_id, tuning_jobs.c.tenant_id == self._tenant_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).first()
+        # As a key it may be referred to: runners that claim its tasks do not wait.
+        row = self._connection.execute(query.with_for_update(key_share=True) if lock else query).first()
         if row is None:
             raise NotFound(f"There is no tuning job {job_id!r}.")
         return job_from(row)
