@@ -1,13 +1,12 @@
 """Commands about jobs: submit, list, show, change, stop, resume, delete."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tuning_service.cli import exits, output
-from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
+from tuning_service.cli.options import AsJson, JobId, Key, Url, connect, number_or_none
 
 _LISTS = (
     ("limits", "metric_constraints"),
@@ -223,25 +222,13 @@ def change(
     budget: dict[str, float | None] = {field: value for field, value in counts.items() if value is not None}
     for field, text in (("minutes", minutes), ("trial_minutes", trial_minutes)):
         if text is not None:
-            budget[field] = _minutes(text, field)
+            budget[field] = number_or_none(text, field)
     if not budget and name is None:
         raise typer.BadParameter("Name at least one thing to change.")
     with connect(url, key) as client:
         job = client.change(job_id, name=name, **budget)
     budget_text = output.cell(job["spec"]["budget"])
     output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget: {budget_text}")
-
-
-def _minutes(text: str, field: str) -> float | None:
-    if text == "none":
-        return None
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not math.isfinite(minutes):
-        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=f"--{field.replace('_', '-')}")
-    return minutes
 
 
 def stop(
