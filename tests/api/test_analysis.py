@@ -59,7 +59,7 @@ def test_charts_follow_the_job(service: Service, driver: Driver) -> None:
             (1, [1, 2, 3], [0.3, "nan", 0.7]),
         ]
         assert curves["metrics"] == ["val_accuracy"]
-        assert "1 trials have measured nothing" in curves["note"]
+        assert "1 trial measured nothing" in curves["note"]
         assert ask(http, driver, "parallel")["parameters"][2]["values"] == [None, 0.9, None]
         assert ask(http, driver, "slice", parameter="momentum")["columns"]["x"] == [0.9]
         assert ask(http, driver, "slots")["hosts"] == ["worker-1"]

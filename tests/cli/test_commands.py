@@ -318,7 +318,7 @@ def test_a_submission_tells_what_was_learned_of_earlier_jobs(shell: Shell, job_y
     submitted = shell.run("submit", str(job_yaml))
     assert submitted.stdout.startswith("job_")
     for told in (
-        f"Learned from 1 trials of {driver.job_id} (digits).",
+        f"Learned from 1 trial of {driver.job_id} (digits).",
         "1 not used: lr was out of range.",
         "Assumed, since those trials did not have it: depth=2.",
         "left out: momentum, optimizer.",

@@ -7,6 +7,7 @@ import typer
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, Key, Url, connect
+from tuning_service.domain.texts import counted
 
 job = typer.Typer(no_args_is_help=True, help="Job files before they are submitted.")
 
@@ -57,7 +58,7 @@ def _show(preview: output.JsonDict) -> None:
         output.say("Nothing is wrong.")
     size = preview["grid_size"]
     if size is not None:
-        output.say(f"The space has {size:,} configurations.")
+        output.say(f"The space has {counted(size, 'configuration')}.")
     for note in preview["notes"]:
         output.say(note)
     for params in preview["samples"]:

@@ -7,6 +7,7 @@ import typer
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect, number_or_none
+from tuning_service.domain.texts import counted
 
 _LISTS = (
     ("limits", "metric_constraints"),
@@ -268,7 +269,9 @@ def delete(
     with connect(url, key) as client:
         if not yes:
             job = client.job(job_id)
-            question = f"Delete {job['name']!r} ({job['status']}, {job['progress']['done']} trials) for good?"
+            question = (
+                f"Delete {job['name']!r} ({job['status']}, {counted(job['progress']['done'], 'trial')}) for good?"
+            )
             if not typer.confirm(question, err=True):
                 output.hint("Nothing was deleted.")
                 raise typer.Exit(exits.INVALID)

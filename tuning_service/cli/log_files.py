@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson
+from tuning_service.domain.texts import counted
 
 _CHUNK = 2**16
 _SHOWN = 60  # characters of a line
@@ -108,7 +109,9 @@ def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int, bool]:
 
 def _show(file: str, framework: str, size: int, lines: int, found: Sequence[Any]) -> None:
     name = "Standard input" if file == "-" else file
-    output.say(f"{name}: {lines:,} lines, {size:,} bytes, read as the output of a {framework} program.\n")
+    output.say(
+        f"{name}: {counted(lines, 'line')}, {counted(size, 'byte')}, read as the output of a {framework} program.\n"
+    )
     columns = ("metric", "values", "steps", "first", "last", "least", "greatest", "format", "first read in")
     rows = (
         (
