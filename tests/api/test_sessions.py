@@ -301,7 +301,7 @@ def test_signing_in_again_ends_the_session_before(service: Service, ada: Any) ->
         assert http.get("/v1/session", headers={"Cookie": f"{COOKIE}={before}"}).status_code == 401
 
 
-def test_users_are_made_changed_and_deleted_by_an_admin(service: Service, driver: Driver) -> None:
+def test_users_are_made_changed_and_deleted_by_an_admin(service: Service) -> None:
     with service.http(service.keys["vision/admin"]) as admin, service.http(key="") as browser:
         wish = {"name": "ada", "password": PASSWORD, "role": "member"}
         made = admin.post("/v1/users", json=wish, headers={"Idempotency-Key": "u1"})

@@ -19,7 +19,7 @@ def check(
         Path | None, typer.Option(help="Folder with the program, instead of the one that the file names.")
     ] = None,
     samples: Annotated[int, typer.Option(min=0, max=50, help="How many configurations of its space to show.")] = 5,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the samples; default: the file's own.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples; default: the file's own.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,

@@ -31,11 +31,11 @@ class LogsGroup(TyperGroup):
 def explain(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A log file; - reads standard input.")],
     framework: Annotated[
-        str, typer.Option(help="Of which framework's programs: command, pytorch, tensorflow or caffe.")
+        str, typer.Option(help="Framework of the program: command, pytorch, tensorflow or caffe.")
     ] = "command",
     metric: Annotated[list[str] | None, typer.Option(help="A metric that the job would name; may be repeated.")] = None,
     pattern: Annotated[
-        list[str] | None, typer.Option(help="As in log_patterns of the job file; may be repeated.")
+        list[str] | None, typer.Option(help="A pattern as in log_patterns of the job file; may be repeated.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

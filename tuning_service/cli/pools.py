@@ -14,15 +14,15 @@ Host = Annotated[str, typer.Argument(metavar="HOST", help="The executor, as `tri
 DESCRIBED: Options = {
     "conf": Annotated[
         list[str] | None,
-        typer.Option(help="Spark configuration, NAME=VALUE; once for each, and all of them."),
+        typer.Option(help="Spark configuration, NAME=VALUE; may be repeated. Replaces all that was set."),
     ],
-    "slots": Annotated[str | None, typer.Option(help="Stated slots; 'none': ask Spark.")],
-    "cpus_per_slot": Annotated[int | None, typer.Option(min=1)],
-    "gpus_per_slot": Annotated[int | None, typer.Option(min=0)],
-    "price": Annotated[float | None, typer.Option(min=0, callback=finite, help="Of a GPU for an hour.")],
+    "slots": Annotated[str | None, typer.Option(help="How many slots there are; 'none': ask Spark.")],
+    "cpus_per_slot": Annotated[int | None, typer.Option(min=1, help="With --slots: CPUs of each.")],
+    "gpus_per_slot": Annotated[int | None, typer.Option(min=0, help="With --slots: GPUs of each.")],
+    "price": Annotated[float | None, typer.Option(min=0, callback=finite, help="What a GPU costs for an hour.")],
     "tenants": Annotated[str | None, typer.Option(help="Who may use it, comma-separated names; 'all' for everybody.")],
 }
-Master = Annotated[str | None, typer.Option(help="From the next start of a controller on, as --conf.")]
+Master = Annotated[str | None, typer.Option(help="Spark master. Like --conf, from a controller's next start on.")]
 
 _SMALL_SKEW_S = 5.0
 
@@ -130,7 +130,7 @@ def cordon_executor(
     host: Host,
     reason: Annotated[str, typer.Option(help="Shown to operators, and in the tasks that went elsewhere.")] = "",
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, callback=finite, help="For so long; default: until uncordon.")
+        float | None, typer.Option(min=0.01, callback=finite, help="For how long; default: until uncordon.")
     ] = None,
     url: Url = None,
     key: Key = None,

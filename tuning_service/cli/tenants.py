@@ -1,6 +1,6 @@
 """Commands about tenants: create, list, show, set."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,13 +20,13 @@ _LIMITS = {
 QUOTAS: Options = {
     "max_parallel": Annotated[int | None, typer.Option(min=1, help="Trials in parallel over all its jobs.")],
     "weight": Annotated[
-        float | None, typer.Option(callback=finite, help="Its part of contended slots, beside others'.")
+        float | None, typer.Option(callback=finite, help="Its share of contended slots, relative to others' weights.")
     ],
     "max_gpus": Annotated[str | None, typer.Option(help="GPUs at once; 'none' for no limit, as below.")],
     "max_gpu_hours": Annotated[str | None, typer.Option(help="GPU-hours in a calendar month.")],
     "max_jobs": Annotated[str | None, typer.Option(help="Jobs that have not ended.")],
-    "max_storage_bytes": Annotated[str | None, typer.Option(help="Programs, plug-ins, logs and artifacts.")],
-    "max_requests_per_s": Annotated[str | None, typer.Option(help="At each manager process.")],
+    "max_storage_bytes": Annotated[str | None, typer.Option(help="Bytes of programs, plug-ins, logs and artifacts.")],
+    "max_requests_per_s": Annotated[str | None, typer.Option(help="Requests a second, at each manager process.")],
 }
 
 
@@ -85,7 +85,7 @@ def list_tenants(url: Url = None, key: Key = None, as_json: AsJson = False) -> N
 @tenant.command("show", epilog="Example: tuning-service tenant show acme")
 def show_tenant(
     name: Annotated[
-        str | None, typer.Argument(metavar="[TENANT]", help="Its name or id, for operators; default: the own one.")
+        str | None, typer.Argument(metavar="[TENANT]", help="Its name or id, for operators; default: your own.")
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -109,12 +109,12 @@ def show_tenant(
     output.table(("what", "used", "quota"), rows, "")
 
 
-def _quotas(given: Given) -> dict[str, float | None]:
+def _quotas(given: Given) -> dict[str, Any]:
     return {name: number_or_none(value, name) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def usage(
-    months: Annotated[int, typer.Option(min=1, max=120, help="The last so many, this one included.")] = 12,
+    months: Annotated[int, typer.Option(min=1, max=120, help="How many months, the current one included.")] = 12,
     tenant_name: Annotated[
         str | None, typer.Option("--tenant", help="One tenant, by name or id; for operators. Default: all of them.")
     ] = None,
