@@ -155,7 +155,7 @@ def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Pa
     assert "id: is empty. Name what is meant." in shell.run("show", "", code=2).stderr
     assert "leave out TRIAL" in shell.run("trials", driver.job_id, "--csv", "--limit", "1", code=2).stderr
     assert "takes a number or 'none'" in shell.run("change", driver.job_id, "--minutes", "nan", code=2).stderr
-    assert "No job is like that." in shell.run("list", "--status", "failed").stderr
+    assert "No job matches." in shell.run("list", "--status", "failed").stderr
     assert "no key has" in Shell(service, "tsk_ü").run("list", code=3).stderr
     stranger = Shell(service, "tsk_x.y").run("list", code=3).stderr
     assert "not known" in stranger

@@ -110,7 +110,7 @@ def list_jobs(
         for job in jobs
     )
     filtered = any((status, search, framework, algorithm, pool))
-    none = "No job is like that." if filtered else "There are no jobs."
+    none = "No job matches." if filtered else "There are no jobs."
     output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, none))
 
 
