@@ -4,8 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.rest_service import Driver, Service, archive, job_file
-from tuning_service.domain.state import JobStatus
+from tests.rest_service import Driver, Service, running
 
 CHARTS = {
     "history": {},
@@ -117,9 +116,7 @@ def test_a_long_curve_is_reduced_when_its_training_ends(service: Service, driver
 def test_compared_jobs_keep_their_order(service: Service, driver: Driver) -> None:
     trained(driver, 0, [0.4], 0.4)
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        other = Driver(service, http.post("/v1/tuning-jobs", json=job_file(program, name="other")).json()["id"])
-        other.set_status(JobStatus.RUNNING)
+        other = running(service, name="other")
         trained(other, 0, [0.6], 0.6)
         answer = http.get("/v1/analysis/compare", params={"jobs": f"{other.job_id},{driver.job_id}"}).json()
         assert [job["name"] for job in answer["jobs"]] == ["other", "digits"]
