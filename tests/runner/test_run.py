@@ -109,7 +109,7 @@ def test_failures_of_the_program_are_outcomes(run, code, reason):
     assert outcome.reason == reason
 
 
-def test_objective_that_is_not_printed_is_explained(run):
+def test_objective_that_is_not_printed_is_explained(run, room):
     outcome = run("print('starting'); print('train_loss=3'); print('the loss is about 3')")
     assert "train_loss=3" in outcome.explanation
     assert "the loss is about 3" in outcome.explanation

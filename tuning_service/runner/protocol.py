@@ -100,7 +100,7 @@ class Report:
             "log": self.log,
             "outcome": None if self.outcome is None else asdict(self.outcome),
             **({"withdrawn": list(self.withdrawn)} if self.withdrawn else {}),
-            **({"resources": asdict(self.resources)} if self.resources else {}),
+            **({"resources": _use_to_json(self.resources)} if self.resources else {}),
         }
 
     @classmethod
@@ -146,6 +146,10 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     """The outcome that `dataclasses.asdict` wrote, also in a version that knew fewer fields, or more."""
     known = {name: value for name, value in data.items() if name in _OUTCOME}
     return Outcome(**{**known, "status": TaskStatus(data["status"]), "fault": FaultKind(data["fault"])})
+
+
+def _use_to_json(use: ResourceUse) -> dict[str, Any]:
+    return asdict(use)
 
 
 def _use_from_json(data: Mapping[str, Any]) -> ResourceUse:
