@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, job_file, upload
 from tuning_service.domain.space import Space
 
 CAFFE = {
@@ -36,7 +36,7 @@ def preview(service: Service, source: Any, key: str | None = None, **wish: Any) 
 
 def uploaded(service: Service, files: dict[str, bytes] | None = None) -> str:
     with service.http() as http:
-        return str(http.post("/v1/programs", content=archive(files)).json()["digest"])
+        return upload(http, files)
 
 
 def refusal(service: Service, document: dict[str, Any]) -> list[dict[str, str]]:

@@ -94,7 +94,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
         *("longer", 3, 2.5),
     )
     assert "budget: trials=3 parallel=1 failures=10\n" in shell.run("change", job_id, "--minutes", "none").stdout
-    assert "neither a number nor none" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
+    assert "takes a number or 'none'" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
     assert "at least one thing" in shell.run("change", job_id, code=2).stderr
     driver.add_trial(2).claim()
     assert shell.json("stop", job_id, "2")["stop_requested"]
@@ -154,8 +154,8 @@ def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Pa
     shell.run("tenant", "list", code=3)
     assert "id: is empty. Name what is meant." in shell.run("show", "", code=2).stderr
     assert "leave out TRIAL" in shell.run("trials", driver.job_id, "--csv", "--limit", "1", code=2).stderr
-    assert "neither a number nor none" in shell.run("change", driver.job_id, "--minutes", "nan", code=2).stderr
-    assert "No job is like that." in shell.run("list", "--status", "failed").stderr
+    assert "takes a number or 'none'" in shell.run("change", driver.job_id, "--minutes", "nan", code=2).stderr
+    assert "No job matches." in shell.run("list", "--status", "failed").stderr
     assert "no key has" in Shell(service, "tsk_ü").run("list", code=3).stderr
     stranger = Shell(service, "tsk_x.y").run("list", code=3).stderr
     assert "not known" in stranger
@@ -318,7 +318,7 @@ def test_a_submission_tells_what_was_learned_of_earlier_jobs(shell: Shell, job_y
     submitted = shell.run("submit", str(job_yaml))
     assert submitted.stdout.startswith("job_")
     for told in (
-        f"Learned from 1 trials of {driver.job_id} (digits).",
+        f"Learned from 1 trial of {driver.job_id} (digits).",
         "1 not used: lr was out of range.",
         "Assumed, since those trials did not have it: depth=2.",
         "left out: momentum, optimizer.",

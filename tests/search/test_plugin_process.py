@@ -127,7 +127,7 @@ def test_a_plugin_that_always_dies_has_three_chances_and_leaves_its_last_words(s
     assert count.read_text() == "xxx"
 
 
-def test_a_plugin_that_died_once_goes_on_as_if_nothing_had_happened(session, host, tmp_path):
+def test_a_plugin_that_died_once_goes_on_as_if_nothing_had_happened(session, tmp_path):
     undisturbed = search(session(), 4)
     flag = tmp_path / "died"
     dying = session(f"if self.seen and not os.path.exists({str(flag)!r}): open({str(flag)!r}, 'w'); os.kill(0, 9)")

@@ -9,6 +9,7 @@ from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
+from tuning_service.domain.texts import counted
 from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 
 _ENDED = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
@@ -103,9 +104,11 @@ def _end_of(state: JobState) -> str:
     if fault := environment_fault(end_of(task, state) for task in state.tasks):
         return fault
     if _out_of_time(state):
-        return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
+        return f"The time budget of {counted(job.spec.budget.minutes or 0, 'minute')} is used."
     if state.failed_in_row >= job.spec.budget.failures:
-        return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
+        row = state.failed_in_row
+        failed = f"The last {row} trials all failed. The last one" if row > 1 else "The last trial failed"
+        return f"{failed}: {state.last_failure}"
     if state.infeasible_in_row >= MOST_INFEASIBLE:
         count = f"{state.infeasible_in_row} configurations in a row"
         return f"{count} could not be trained. The last one: {state.last_failure}"

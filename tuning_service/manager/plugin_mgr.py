@@ -79,7 +79,7 @@ class PluginMgr:
         """
         principal.require(Role.MEMBER)
         if len(data) > MAX_BYTES:
-            raise TooLarge(f"A plug-in may have {MAX_BYTES} bytes as an archive; this one has {len(data)}.")
+            raise TooLarge(f"A plug-in may have at most {MAX_BYTES} bytes as an archive; this one has {len(data)}.")
         packed = archive.read(data, name=name, version=version)
         _check_name(packed.manifest)
         plugin = self._made(principal.tenant_id, packed)

@@ -11,7 +11,7 @@ from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest
 from tuning_service.domain.job import Budget, JobSpec, TuningJob
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TrialStatus
-from tuning_service.domain.texts import is_storable
+from tuning_service.domain.texts import counted, is_storable
 from tuning_service.domain.trial import Trial
 from tuning_service.manager.job_entries import Part
 from tuning_service.storage.store import Store
@@ -133,7 +133,7 @@ def _check_name(name: str) -> None:
 def _check_parallel(budget: Budget, before: Budget, principal: Principal) -> None:
     quota = principal.tenant.max_parallel if principal.tenant else 0
     if budget.parallel > max(quota, before.parallel):
-        message = f"{budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
+        message = f"{budget.parallel} is more than this tenant's quota of {counted(quota, 'trial')} in parallel."
         raise InvalidRequest(FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}."))
 
 

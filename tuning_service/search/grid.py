@@ -70,7 +70,7 @@ class Grid(HPTAlgorithm):
             raise InvalidRequest(
                 FieldProblem(
                     field="algorithm.options.values",
-                    message=f"the grid has {count:,} points or more; {MOST_POINTS:,} are the most.",
+                    message=f"the grid has {count:,} points or more; it may have at most {MOST_POINTS:,}.",
                     remedy=f"{widest.name} alone has {widest.size:,} values: list those to try, "
                     f"give {widest.name} a step, or use algorithm sobol.",
                 )
