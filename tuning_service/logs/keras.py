@@ -8,12 +8,13 @@ from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import Wanted
 
 _EPOCH = re.compile(r"Epoch (?P<epoch>\d{1,15})(?:/\d{1,15})?(?::|\s*$)")
-# 32/32 ━━━━ 1s 3ms/step - loss: 0.2 of Keras 3; 32/32 [====>..] - ETA: 1s - loss: 0.2 of Keras 2;
-# 32/32 - 1s - loss: 0.2 with verbose 2
+# 32/32 ━━━━ 1s 3ms/step - loss: 0.2 of Keras 3; 32/32 [====>..] - ETA: 1s - loss: 0.2 of Keras 2
 _BAR = re.compile(
-    r"(?<![\w./-])(?P<done>\d{1,12})/(?P<total>\d{1,12}|Unknown)[ ]{0,9}(?:[\u2501 ]{1,99}|\[[=>.]{0,99}\]|)"
-    r"[ ]{0,9}(?P<rest>(?:- )?(?:ETA: )?\d[\d:]{0,11}(?:[mun\u00b5]?s)?\b.*)"
+    r"(?<![\w./-])\d{1,12}/(?P<total>\d{1,12}+|Unknown) {1,9}(?:\u2501[\u2501 ]{0,98}|\[[=>.]{1,99}\])"
+    r" {0,9}(?P<rest>(?:- )?(?:ETA: )?\d[\d:]{0,11}(?:[mun\u00b5]?s)?\b.*)"
 )
+# 32/32 - 1s - loss: 0.2 with verbose 2. Only Keras begins a line so: many programs print `Epoch 3/10 - 1s - loss: 0.2`.
+_PLAIN = re.compile(r" {0,9}\d{1,12}/(?P<total>\d{1,12}+|Unknown) (?P<rest>- \d{1,9}m?s\b.*)")
 _SHORT = re.compile(r"^ ?- \d{1,9}s(?: \d{1,9}[mu\u00b5]?s/\w{4,6})?(?P<rest> - .*)")  # verbose 2 before 2.2
 _VALUE = re.compile(rf"(?P<name>[^\s:][^:]{{0,99}}): (?P<number>{NUMBER})\s*$")
 
@@ -35,13 +36,13 @@ class Keras(Format):
         self._total: str | None = None  # of the bar of this epoch
 
     def passing(self, text: str) -> None:
-        if self._in_epoch and self._total is None and (bar := _BAR.search(text)) is not None:
+        if self._in_epoch and self._total is None and (bar := _bar(text)) is not None:
             self._total = bar["total"]
 
     def read(self, line: str) -> Sequence[Mark] | None:
         if " - " not in line:
             return self._header(line)
-        bar = _BAR.search(line) or _SHORT.match(line)
+        bar = _bar(line) or _PLAIN.match(line) or _SHORT.match(line)
         if bar is None:
             return self._header(line)
         found = [match for part in bar["rest"].split(" - ") if (match := _VALUE.match(part)) is not None]
@@ -66,3 +67,9 @@ class Keras(Format):
             return False
         self._in_epoch = False
         return True
+
+
+def _bar(text: str) -> re.Match[str] | None:
+    """A drawn bar. One behind the word epoch is of the program's own, and its numbers are the epoch."""
+    found = _BAR.search(text)
+    return None if found is None or "epoch" in text[: found.start()].lower() else found

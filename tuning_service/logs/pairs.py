@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from tuning_service.logs.marks import DECIMAL_COMMA, NUMBER, Format, Mark, as_step
+from tuning_service.logs.marks import FOREIGN, NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
@@ -12,15 +12,15 @@ from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
 # lookbehinds skip the time of day and lines of code, neither of which has a name.
 _VALUE = rf"""(?P<separator>[ ]{{0,8}})
          ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
-         (?P<number>{NUMBER})
-         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b | {DECIMAL_COMMA})%?"""
+         (?!{FOREIGN})(?P<number>{NUMBER})
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
 EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
 COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
         (?P<count>\d{1,15})(?P<fraction>\.\d+)?
-        (?P<total>[ ]?(?:/|of[ ])[ ]?\d{1,15})?(?![\w/])""",
+        (?P<total>[ ]?(?:/|of[ ])[ ]?\d{1,15})?(?![\w/]|,\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
 # `Validation: loss=0.4`, `[val] loss: 0.4`, `test | loss: 0.4`: what the values after it were measured on.
