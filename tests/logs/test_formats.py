@@ -37,20 +37,99 @@ def read(*lines, **options):
         (['{"validation": {"loss": 0.4}, "train": {"loss": 0.3}}'], {"val_loss": 0.4, "train/loss": 0.3}),
         (["Test set: Average loss: 0.05, Accuracy: 9870/10000 (99%)"], {"test_loss": 0.05, "test_accuracy": 0.987}),
         (["Test set: Accuracy: 0/0 (nan%)"], {}),
+        (["train: {'loss': 0.3}", "val metrics: {'loss': 0.4}"], {"loss": 0.3, "val_loss": 0.4}),
+        (["train={'loss': 0.3} test={'loss': 0.4}"], {"loss": 0.3, "test_loss": 0.4}),
+        (['INFO train {"loss": 0.3}', 'INFO [val] {"loss": 0.4}'], {"loss": 0.3, "val_loss": 0.4}),
+        (['train {"loss": 0.3} | test {"loss": 0.4}'], {"loss": 0.3, "test_loss": 0.4}),
     ],
 )  # fmt: skip
 def test_training_and_validation_of_one_name_stay_apart(lines, expected):
     assert {metric: value for metric, _, value in read(*lines)} == expected
 
 
-@pytest.mark.parametrize("number", ["0,5", "12,25", "100,5", "1,234.5", "1,234"])
-def test_a_comma_within_a_number_is_not_taken_for_its_end(number):
-    assert read(f"val_loss={number} acc: {number}") == []
+def test_the_split_of_a_lines_first_name_holds_for_what_the_job_asks_for():
+    lines = ["Epoch 1/9", "train Loss: 0.5 Acc: 0.8", "val Loss: 0.4 Acc: 0.9", "Best val Acc: 0.99"]
+    found = [("train_Loss", 1, 0.5), ("Acc", 1, 0.8), ("val_loss", 1, 0.4), ("val_acc", 1, 0.9)]
+    assert read(*lines, metrics=["val_acc", "val_loss"])[:4] == found
+    assert ("acc", 1, 0.9) in read(*lines, metrics=["acc"])
+    line = "Train loss: 0.5, acc: 0.4 | Val loss: 0.4, acc: 0.9 | acc: 0.1"
+    assert read(line, metrics=["val_acc"])[3:] == [("val_acc", 0, 0.9), ("acc", 1, 0.1)]
+
+
+def test_a_metric_that_a_line_spells_out_is_taken_from_nothing_else():
+    lines = ["val loss: 0.4 acc: 0.8 val acc: 0.9", "val loss: 0.3 acc: 0.8"]
+    assert [value for metric, _, value in read(*lines, metrics=["val_acc"]) if metric == "val_acc"] == [0.9]
 
 
 @pytest.mark.parametrize(
-    "line", ["val_loss=1,acc=2", "val_loss: 1, 2", "val_loss=1,", "val_loss=0.5,3", "(val_loss=1,)"]
+    ("line", "step"),
+    [
+        ("Epoch 3 - {'val_loss': 0.4}", 3),
+        ("epoch 3 step 40/100: {'val_loss': 0.4}", 3),
+        ("INFO step=3 {'val_loss': 0.4} lr=0.1", 3),
+        ("{'val_loss': 0.4} after epoch 3", 3),
+        ("epoch 9 {'epoch': 3, 'val_loss': 0.4}", 3),
+        ('Epoch [3/10]: {"val_loss": 0.4}', 3),
+        ('{"val_loss": 0.4} at step 3', 3),
+        ('epoch 9 {"epoch": 3, "val_loss": 0.4}', 3),
+        ("Epoch 3: Val set: Average loss: 0.4, Accuracy: 9/10", 3),
+        ("Epoch 3/10 - 12s - loss: 0.5 - val_loss: 0.4", 3),
+        ("2026-01-02 12:30:01,123 - INFO - Epoch [3/10], Step [100/600], val_loss: 0.4", 3),
+        ("01/02/2026 12:30:01 - INFO - Epoch 3/10: loss: 0.5 - val_loss: 0.4", 3),
+        ("Epoch 3/10 [=====>....] - 12s - val_loss: 0.4", 3),
+        ("[3]: val_loss=0.4", 0),
+        ("epoch 3, val_loss=0.4", 3),
+        ("step: 1,000 val_loss=0.4", 0),
+    ],
 )
+def test_the_step_that_a_line_names_is_the_values(line, step):
+    assert ("val_loss", step, 0.4) in read(line)
+
+
+def test_numbers_in_brackets_that_begin_lines_are_no_processes():
+    assert [value for _, _, value in read("[1]: val_loss=0.4", "[2]: val_loss=0.3")] == [0.4, 0.3]
+
+
+def test_processes_of_each_launcher_are_told_apart():
+    for first, second in [("[default0]:", "[default1]:"), ("[1,0]<stderr>:", "[1,1]<stderr>:"),
+                          ("[prterun-node-17@1,0]<stdout>:", "[prterun-node-17@1,1]<stdout>:")]:  # fmt: skip
+        assert read(f"{second}loss=9", f"{first}loss=1", f"{second}loss=9") == [("loss", 0, 9), ("loss", 1, 1)]
+
+
+def test_what_a_bar_that_has_ended_says_before_it_is_read():
+    states = [f"Epoch 2 val_loss: 0.{n}: {n}0%|#  | {n}/9 [00:01<00:01, 5.0it/s, acc=0.{n}]" for n in (1, 5, 9)]
+    assert read("\r".join(states)) == [("acc", 2, 0.9), ("val_loss", 2, 0.9)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["tensor(0.5, device='cuda:0')", "np.float32(0.5)", "Array(0.5, dtype=float32)", "array(0.5)",
+     "<tf.Tensor: shape=(), dtype=float32, numpy=0.5>"],
+)  # fmt: skip
+def test_numbers_as_libraries_print_them_are_read(value):
+    assert ("val_loss", 0, 0.5) in read(f"val_loss={value}")
+    assert ("val_loss", 0, 0.5) in read(f"{{'val_loss': {value}, 'note': 'x'}}")
+
+
+def test_colours_of_tput_are_no_part_of_a_name():
+    assert read("\x1b[1m\x1b(Bval_loss\x1b(B\x1b[m=0.5") == [("val_loss", 0, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0,5", "12,25", "100,5", "1234,5", "1,234.5", "1,234", "1.234,5", "12.345.678,9", "1 234,5", "1\u00a0234",
+     "1\u202f234,5", "1'234.5"],
+)  # fmt: skip
+def test_a_number_in_another_languages_form_is_not_read_in_part(number):
+    assert read(f"val_loss={number} acc: {number}") == []
+    assert read(f"Test set: Average loss: {number}") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["val_loss=1,acc=2", "val_loss: 1, 2", "val_loss=1,", "val_loss=0.5,3", "(val_loss=1,)", "val_loss=1 100 items",
+     "val_loss='1'", "val_loss=0.5,0.25", "val_loss=1, 234,5"],
+)  # fmt: skip
 def test_a_comma_behind_a_number_is_its_end(line):
     assert read(line)[0] in {("val_loss", 0, 1), ("val_loss", 0, 0.5)}
 

@@ -136,6 +136,17 @@ def test_each_required_metric_that_is_missing_is_named_and_explained(run, code, 
     assert all(f"gave a value of {name}." in outcome.explanation for name in explained)
 
 
+@pytest.mark.parametrize(("name", "shown"), [(b"a\xff.log", r"'a\udcff.log'"), (b"a\nb.log", r"'a\nb.log'")])
+def test_files_whose_names_are_no_text_are_explained_like_others(run, name, shown):
+    outcome = run(
+        f"open({name!r}, 'w').write('hello')",
+        parser={"formats": ["pairs"], "patterns": [], "metrics": ["loss"],
+                "sources": [{"kind": "text", "path": "*.log"}, {"kind": "output"}]},
+    )  # fmt: skip
+    assert outcome.reason == "the program ended without printing loss"
+    assert shown in outcome.explanation
+
+
 def test_a_stored_metric_may_be_missing(run):
     parser = {"formats": ["pairs"], "patterns": [], "metrics": ["loss", "extra"]}
     assert run("print('loss=1')", parser=parser).status is TaskStatus.SUCCEEDED

@@ -20,8 +20,9 @@ _BAR = re.compile(
 _ABOUT = 120  # characters before a bar that say what it counts
 _PERCENT = re.compile(r"[ ]{0,3}\d{1,3}%$")
 _VALUE = re.compile(rf",[ ](?P<name>[^\s,=:\]][^,=:\]]{{0,99}})[=:][ ]?(?P<number>{NUMBER})(?=,|$)")
+_FIGURE = re.compile(r"(?<![\w.])\d{1,15}(?:\.\d{0,20})?(?:e[-+]?\d{1,3})?(?![\w.])")
 _COUNT = re.compile(r"(?<![\w.])(\d{1,15})(?![\w.])")
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"(?<!\w)[a-z]+(?!\w)")
 _VERSION = "v_num"  # Lightning's number of the run
 
 
@@ -47,9 +48,9 @@ class Bars(Format):
         found = _BAR.search(text)
         if found is None:
             return [], text
-        rest = text[found.end() :]
-        before = text[max(0, found.start() - _ABOUT) : found.start()].rstrip()
-        state = _Bar(_PERCENT.sub("", before).strip(), found, self._wanted)
+        before = _PERCENT.sub("", text[: found.start()].rstrip())
+        rest = f"{before.removesuffix(':')} {text[found.end() :]}"
+        state = _Bar(before[-_ABOUT:].strip(), found, self._wanted)
         if not state.values and self._bar is not None and self._bar.epoch is not None and state.epoch is None:
             return [], rest  # the bar of a validation within the epoch
         marks: list[Mark] = []
@@ -75,7 +76,7 @@ class _Bar:
 
     def __init__(self, about: str, found: re.Match[str], wanted: Wanted) -> None:
         split = next((SPLITS[word] for word in _WORD.findall(about.lower()) if word in SPLITS), None)
-        self.about = _COUNT.sub("", about)
+        self.about = _FIGURE.sub("", about)
         self.epoch = _epoch(about)
         self.done = int(found["done"])
         self.full = found["done"] == found["total"] != "0"

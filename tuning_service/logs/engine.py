@@ -10,7 +10,9 @@ from tuning_service.logs.marks import TIME, Format, Mark
 from tuning_service.logs.seen import Seen
 from tuning_service.logs.sieve import Sieve
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[ -/]{1,4}[0-~]|[@-Z\\-_])")
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[ -/]{1,4}[0-~]|[@-Z\\-_])"
+)
 # [default0]: of torchrun --tee, [rank1]: of torch.distributed, [1,0]<stdout>: of mpirun, [prterun-…@1,0]<stdout>: of
 # its version 5. A number alone is none: many programs begin lines with that of the epoch.
 _RANK = re.compile(r"\[(?:default|rank|(?:[\w.-]{1,99}@)?\d{1,3},)(?P<rank>\d{1,3})\](?:<\w{1,9}>)?:[ ]?")

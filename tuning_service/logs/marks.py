@@ -12,6 +12,11 @@ FOREIGN = (
     r"|[1-9]\d{0,2}(?:(?:\.\d{3}){1,6},\d{1,20}(?![.\d])|(?:[ ]\d{3}){1,6},\d"
     r"|(?:[\u00a0\u2009\u202f'\u2019]\d{3}){1,6}(?!\d)))"
 )
+# What numpy, JAX, torch and TensorFlow print around a number.
+WRAPPED = (
+    r"(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\(|[aA]rray\("
+    r"|<tf\.Tensor:[ ]shape=\(\),[ ]dtype=\w{1,20},[ ]numpy=)?"
+)
 _SPELLED = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 LARGEST_STEP = 2**53
 TIME = "\0"  # stands for a metric's name where a line says its own time; no metric is named so
