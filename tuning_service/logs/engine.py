@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tuning_service.logs.bars import Bars
 from tuning_service.logs.base import Found, LogParser, Reading
 from tuning_service.logs.clock import time_of
-from tuning_service.logs.marks import TIME, Format, Mark
+from tuning_service.logs.marks import COUNTED, TIME, Format, Mark
 from tuning_service.logs.seen import Seen
 from tuning_service.logs.sieve import Sieve
 
@@ -132,16 +132,18 @@ class EngineParser(LogParser):
         if not found:
             return readings
         time_s = time_of(line)
+        counted = False
         for form, marks in found:
             for metric, value in marks:
                 if metric is None:
                     process.step = int(value)
                 elif metric == TIME:
                     time_s = value
+                elif metric == COUNTED:
+                    counted = True
                 elif self._counts_here(rank, metric):
-                    reading = Reading(
-                        step=self._step(process, metric), metric=metric, value=value, time_s=time_s, form=form
-                    )
+                    step = self._step(metric, None if counted else process.step)
+                    reading = Reading(step=step, metric=metric, value=value, time_s=time_s, form=form)
                     self._seen.reading(reading, line)
                     readings.append(reading)
         if readings:
@@ -159,10 +161,10 @@ class EngineParser(LogParser):
         self._owner[metric] = rank
         return True
 
-    def _step(self, process: "_Process", metric: str) -> int:
+    def _step(self, metric: str, named: int | None) -> int:
         count = self._counts.get(metric, 0)
         self._counts[metric] = count + 1
-        return count if process.step is None else process.step
+        return count if named is None else named
 
 
 class _Process:

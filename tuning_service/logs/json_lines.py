@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tuning_service.logs.around import before_object, step_in
-from tuning_service.logs.marks import TIME, Format, Mark, as_step, as_time, spelled_number
+from tuning_service.logs.marks import COUNTED, TIME, Format, Mark, as_step, as_time, spelled_number
 from tuning_service.logs.names import Wanted, step_rank
 
 _BEGIN = re.compile(r'\{\s*["}]')  # a failing decoder takes longer than all else on a line, so it is asked only here
@@ -34,15 +34,24 @@ class JsonLines(Format):
         marks: list[Mark] = []
         end = 0
         for begin, stop, found in self._objects(line):
-            step, split = before_object(line[end:begin])
-            marks += self._marks(found, step, split)
+            marks += self._reported(found) or self._marks(found, *before_object(line[end:begin]))
             end = stop
         if not end:
             return None
-        if end < len(line) and not any(metric is None for metric, _ in marks):
+        if end < len(line) and not _has_step(marks):
             step = step_in(line[end:])
             marks = marks if step is None else [Mark(None, step), *marks]
         return marks
+
+    def _reported(self, found: Mapping[str, Any]) -> list[Mark]:
+        """What an object of the probe says, and nothing of others.
+
+        It says all that it means: what stands before it is another print, which did not end its line.
+        """
+        if found.get("probe") is not True:
+            return []
+        marks = self._marks(found, None, None)
+        return marks if _has_step(marks) else [Mark(COUNTED, 0), *marks]
 
     def _marks(self, found: Mapping[str, Any], step: float | None, split: str | None) -> list[Mark]:
         """What an object says, before which `step` and `split` stand."""
@@ -80,6 +89,10 @@ class JsonLines(Format):
             at = end
             if value:
                 yield begin.start(), end, value
+
+
+def _has_step(marks: Sequence[Mark]) -> bool:
+    return any(metric is None for metric, _ in marks)
 
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

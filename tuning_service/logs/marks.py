@@ -21,9 +21,11 @@ _SPELLED = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 LARGEST_STEP = 2**53
 TIME = "\0"  # stands for a metric's name where a line says its own time; no metric is named so
 
+COUNTED = "\1"  # stands there where a line's values are counted, whatever step was named before
+
 
 class Mark(NamedTuple):
-    """One thing read on a line: a value of a metric; the step, when `metric` is None; or the line's Unix time."""
+    """One thing read on a line: a value of a metric; the step, when `metric` is None; its Unix time; or COUNTED."""
 
     metric: str | None
     value: float
