@@ -86,6 +86,23 @@ def test_the_step_that_a_line_names_is_the_values(line, step):
     assert ("val_loss", step, 0.4) in read(line)
 
 
+def test_steps_that_begin_anew_in_each_epoch_overwrite_nothing():
+    lines = ["Epoch 1/2", "step 50/100 loss: 0.9", "step 100/100 loss: 0.8", "val_loss: 0.7",
+             "Epoch 2/2", "step 50/100 loss: 0.7", "step 100/100 loss: 0.6", "val_loss: 0.75"]  # fmt: skip
+    found = read(*lines)
+    assert [step for metric, step, _ in found if metric == "loss"] == [50, 100, 150, 200]
+    assert [(step, value) for metric, step, value in found if metric == "val_loss"] == [(100, 0.7), (200, 0.75)]
+    whole = ["Epoch 1", "Step 9/9 - loss: 0.9", "Epoch 2", "Step 9/9 - loss: 0.8", "Step 9/9 - acc: 1"]
+    assert [step for _, step, _ in read(*whole)] == [9, 18, 18]
+    assert [step for _, step, _ in read("step 2/9 loss=1", "step 3/9 loss=1", "step 1/4 loss=1")] == [2, 3, 1]
+
+
+def test_sets_of_lightgbm_stay_apart():
+    line = "[10]\ttraining's auc: 0.9\tvalid_1's auc: 0.8"
+    assert read(line) == [("training_auc", 0, 0.9), ("valid_1_auc", 0, 0.8)]
+    assert read(line, metrics=["train_auc"])[0] == ("train_auc", 0, 0.9)
+
+
 def test_numbers_in_brackets_that_begin_lines_are_no_processes():
     assert [value for _, _, value in read("[1]: val_loss=0.4", "[2]: val_loss=0.3")] == [0.4, 0.3]
 

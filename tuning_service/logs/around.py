@@ -10,7 +10,7 @@ _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
         (?P<count>\d{1,15})(?P<fraction>\.\d+)?
-        (?P<total>[ ]?(?:/|of[ ])[ ]?\d{1,15})?(?![\w/]|,\d)""",
+        (?:[ ]?(?:/|of[ ])[ ]?(?P<total>\d{1,15}))?(?![\w/]|,\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
 # `Validation: loss=0.4`, `[val] loss: 0.4`, `test | loss: 0.4`: what the values after it were measured on.
@@ -21,6 +21,7 @@ _LABEL = re.compile(
          [ ]?(?:[:\])|>] | -{{1,3}}[ ] | =>|,[ ])(?![ ]{{0,8}}[-+]?[.\d])""",
     re.VERBOSE | re.IGNORECASE,
 )
+_MOST_ROUNDS = 16
 # `val Loss: 0.4 Acc: 0.9 | train Loss: …`: where a name with its split begins, or what one said of the split ends.
 _OWNED = re.compile(
     rf"""[|;] | (?<![^\W_])(?:{"|".join(SPLITS)})(?![^\W_])(?P<named>[ ][^\W\d_]\w{{0,60}}[ ]?[:=])?""",
@@ -42,7 +43,7 @@ def step_in(text: str) -> float | None:
     low = text.lower()
     if not ("epoch" in low or "step" in low or "iter" in low):
         return None
-    return next((step for _, step in reversed(list(steps_in(text)))), None)
+    return next((step for _, _, step, _ in reversed(list(_steps(text)))), None)
 
 
 def labels_in(line: str, low: str) -> list[tuple[int, str]]:
@@ -65,20 +66,50 @@ def inherited(line: str, places: Sequence[int]) -> list[str | None]:
     return splits
 
 
-def steps_in(line: str) -> Iterator[tuple[int, float]]:
-    """Where steps begin to hold, and which. `Epoch 3 step 40/100` is epoch 3: its steps begin anew in each epoch."""
+class Steps:
+    """The steps that the lines of one process name.
+
+    Steps of a total, such as `step 40/100`, begin anew in each epoch. Of lines that name the epoch, too, that is the
+    step; without it, these steps go on from the last round's total.
+    """
+
+    def __init__(self) -> None:
+        self._epochs = 0  # lines that named one
+        self._rounds: dict[tuple[str, int], tuple[int, int, int]] = {}  # word, total -> last step, epochs, steps before
+
+    def of(self, line: str) -> list[tuple[int, float]]:
+        """Where steps begin to hold on the line, and which."""
+        return [(at, self._going_on(word, step, total)) for at, word, step, total in _steps(line)]
+
+    def _going_on(self, word: str, step: float, total: int) -> float:
+        if word == "epoch":
+            self._epochs += 1
+            return step
+        key, count = (word, total), int(step)
+        if not total or (key not in self._rounds and len(self._rounds) >= _MOST_ROUNDS):
+            return step
+        last, epochs, before = self._rounds.get(key, (-1, self._epochs, 0))
+        if count < last or (count == last and epochs != self._epochs):
+            before += total
+        self._rounds[key] = count, self._epochs, before
+        known = as_step(before + step)
+        return step if known is None else known
+
+
+def _steps(line: str) -> Iterator[tuple[int, str, float, int]]:
+    """Place, word, number and total (0 without one) of each step that counts on the line."""
     found = list(_STEP.finditer(line))
     has_epoch = any(match["word"].lower() == "epoch" for match in found)
     best: int | None = None
     for match in found:
-        rank = step_rank(match["word"])
+        word = match["word"].lower()
+        rank = step_rank(word)
         step = as_step(float(match["count"]))
         if rank is None or step is None:
             continue
-        is_epoch = match["word"].lower() == "epoch"
-        if has_epoch and match["total"] and not is_epoch:
+        if has_epoch and match["total"] and word != "epoch":
             continue
         # Side by side, the finer one counts; the same word again begins a new part of the line.
         if best is None or rank <= best:
             best = rank
-            yield match.start(), step
+            yield match.start(), word, step, int(match["total"] or 0)

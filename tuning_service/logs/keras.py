@@ -52,15 +52,13 @@ class Keras(Format):
         split = "eval" if evaluation else None
         return [Mark(self._wanted.of(split, match["name"]), float(match["number"])) for match in found]
 
-    def _header(self, line: str) -> Sequence[Mark] | None:
+    def _header(self, line: str) -> None:
+        """Take note of the epoch that is begun; that it is the step is known to all."""
         found = _EPOCH.match(line)
         step = as_step(float(found["epoch"])) if found else None
-        if found is None or step is None:
-            return None
-        if ":" in found[0]:  # a callback speaks of the epoch: what else it says is for others
-            return None
-        self._in_epoch, self._trained, self._total = True, True, None
-        return [Mark(None, step)]
+        # With a colon, a callback speaks of the epoch.
+        if found is not None and step is not None and ":" not in found[0]:
+            self._in_epoch, self._trained, self._total = True, True, None
 
     def _is_of_epoch(self, total: str | None) -> bool:
         if not self._in_epoch or (self._total is not None and total is not None and total != self._total):

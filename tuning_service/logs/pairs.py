@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tuning_service.logs.around import inherited, labels_in, steps_in
+from tuning_service.logs.around import Steps, inherited, labels_in
 from tuning_service.logs.marks import FOREIGN, NUMBER, WRAPPED, Format, Mark
 from tuning_service.logs.names import SPLITS, Wanted, split_of, squash, step_rank
 
@@ -29,6 +29,7 @@ _BEFORE = re.compile(
          (?P<alone>{_SPACE}?(?:[{_PARTS}]|\Z)|\s[-\u2013\u2014]+\s|\s\s)?""",
     re.VERBOSE,
 )
+_OWNER = re.compile(r"(?<![\w'.-])([\w.-]{1,60})'s (?=[\w@./-]{1,60} ?[:=])")  # valid_1's auc: 0.9, of LightGBM
 _REMEMBERED = 1000
 _GAP = 200  # a name is looked for in so many characters before its separator
 # Variables that libraries advise to set, as TensorFlow does at each start, and what torchrun says of a failed process.
@@ -54,14 +55,17 @@ class Pairs(Format):
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
+        self._steps = Steps()
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
         self._names: dict[tuple[str, bool, str, bool, bool, str | None], str | None] = {}
         self._unspelled = {metric for metric in metrics if split_of(metric)}
 
     def read(self, line: str) -> Sequence[Mark] | None:
+        if "'s " in line:
+            line = _OWNER.sub(r"\1_", line)
         low = line.lower()
         # Most lines have no such word, which is found much faster than by searching for a step.
-        steps = list(steps_in(line)) if "epoch" in low or "step" in low or "iter" in low else []
+        steps = self._steps.of(line) if "epoch" in low or "step" in low or "iter" in low else []
         values = self._values(line, low)
         if not steps:
             return [Mark(name, number) for _, name, number in values] or None
