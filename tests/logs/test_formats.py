@@ -77,13 +77,16 @@ def test_a_metric_that_a_line_spells_out_is_taken_from_nothing_else():
         ("2026-01-02 12:30:01,123 - INFO - Epoch [3/10], Step [100/600], val_loss: 0.4", 3),
         ("01/02/2026 12:30:01 - INFO - Epoch 3/10: loss: 0.5 - val_loss: 0.4", 3),
         ("Epoch 3/10 [=====>....] - 12s - val_loss: 0.4", 3),
+        ("2026-01-02 12:30:01.123 | INFO | __main__:val_loss:33 - epoch=3 val_loss=0.4", 3),
+        ("[train.py:val_loss:33] epoch 3 val_loss=0.4", 3),
+        ("2026/01/02 12:30:01 - mmengine - INFO - Epoch(val) [3][20/20]    loss: 0.4  data_time: 0.02", 3),
         ("[3]: val_loss=0.4", 0),
         ("epoch 3, val_loss=0.4", 3),
         ("step: 1,000 val_loss=0.4", 0),
     ],
 )
 def test_the_step_that_a_line_names_is_the_values(line, step):
-    assert ("val_loss", step, 0.4) in read(line)
+    assert [found for found in read(line) if found[0] == "val_loss"] == [("val_loss", step, 0.4)]
 
 
 def test_steps_that_begin_anew_in_each_epoch_overwrite_nothing():

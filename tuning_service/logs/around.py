@@ -8,6 +8,7 @@ from tuning_service.logs.names import SPLITS, step_rank
 
 _STEP = re.compile(
     r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
+        (?:(?<=h)\((?:train|val|test)\))?  # Epoch(val) [3] of MMEngine
         (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
         (?P<count>\d{1,15})(?P<fraction>\.\d+)?
         (?:[ ]?(?:/|of[ ])[ ]?(?P<total>\d{1,15}))?(?![\w/]|,\d)""",

@@ -30,6 +30,7 @@ _BEFORE = re.compile(
     re.VERBOSE,
 )
 _OWNER = re.compile(r"(?<![\w'.-])([\w.-]{1,60})'s (?=[\w@./-]{1,60} ?[:=])")  # valid_1's auc: 0.9, of LightGBM
+_AFTER_CODE = (" - ", "]", " |")  # module:function:33 - of loguru, [file:function:33] of logging
 _REMEMBERED = 1000
 _GAP = 200  # a name is looked for in so many characters before its separator
 # Variables that libraries advise to set, as TensorFlow does at each start, and what torchrun says of a failed process.
@@ -93,10 +94,12 @@ class Pairs(Format):
             end = stop
             if before is None:
                 continue
+            words, alone = before.groups()
+            if attached and separator == alone == ":" and number.isdigit() and line.startswith(_AFTER_CODE, stop):
+                continue
             if labels is None:
                 labels = labels_in(line, low)
             split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
-            words, alone = before.groups()
             key = (words, alone is not None, separator, attached, number.isdigit(), split)
             try:
                 name = self._names[key]
