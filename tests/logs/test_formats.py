@@ -89,6 +89,16 @@ def test_the_step_that_a_line_names_is_the_values(line, step):
     assert [found for found in read(line) if found[0] == "val_loss"] == [("val_loss", step, 0.4)]
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["no improvement since epoch 3", "Best epoch: 3", "Resuming from epoch 3", "best: 0.3 at epoch 3",
+     "val_acc=0.9 (best val_acc 0.95 @ epoch 3)", "Best val acc: 81.5% (epoch 3)", "best 1e-05 in step 3"],
+)  # fmt: skip
+def test_an_earlier_epoch_of_which_a_line_speaks_is_no_step(line):
+    assert ("val_loss", 7, 0.5) in read("Epoch 7", line, "val_loss=0.5")
+    assert ("val_loss", 7, 0.5) in read("Epoch 6", "New best at epoch 7: val_loss=0.5", line)
+
+
 def test_steps_that_begin_anew_in_each_epoch_overwrite_nothing():
     lines = ["Epoch 1/2", "step 50/100 loss: 0.9", "step 100/100 loss: 0.8", "val_loss: 0.7",
              "Epoch 2/2", "step 50/100 loss: 0.7", "step 100/100 loss: 0.6", "val_loss: 0.75"]  # fmt: skip

@@ -14,6 +14,13 @@ _STEP = re.compile(
         (?:[ ]?(?:/|of[ ])[ ]?(?P<total>\d{1,15}))?(?![\w/]|,\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
+# What stands before a step that is not the line's own: `best epoch: 3`, `since epoch 3`, `best: 0.3 at epoch 3`.
+_ASIDE = re.compile(
+    r"""(?<![^\W_])(?:(?:best|since|from)[ ]
+        | best[ :=][^,;|!\d]{0,40}[-+]?[\d.]{1,20}(?:e[-+]?\d{1,3})?%?[ ]?[\[(]?[ ]?(?:(?:at|in|on|from|@)[ ])?)\Z""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_BEFORE = 80  # characters of a line in which that is looked for
 # `Validation: loss=0.4`, `[val] loss: 0.4`, `test | loss: 0.4`: what the values after it were measured on.
 _LABEL = re.compile(
     rf"""(?<![\w./-])(?P<split>{"|".join(SPLITS)})
@@ -99,7 +106,7 @@ class Steps:
 
 def _steps(line: str) -> Iterator[tuple[int, str, float, int]]:
     """Place, word, number and total (0 without one) of each step that counts on the line."""
-    found = list(_STEP.finditer(line))
+    found = [match for match in _STEP.finditer(line) if not _is_aside(line, match.start())]
     has_epoch = any(match["word"].lower() == "epoch" for match in found)
     best: int | None = None
     for match in found:
@@ -114,3 +121,7 @@ def _steps(line: str) -> Iterator[tuple[int, str, float, int]]:
         if best is None or rank <= best:
             best = rank
             yield match.start(), word, step, int(match["total"] or 0)
+
+
+def _is_aside(line: str, at: int) -> bool:
+    return _ASIDE.search(line[max(0, at - _BEFORE) : at]) is not None
