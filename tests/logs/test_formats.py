@@ -92,9 +92,10 @@ def test_the_step_that_a_line_names_is_the_values(line, step):
 @pytest.mark.parametrize(
     "line",
     ["no improvement since epoch 3", "Best epoch: 3", "Resuming from epoch 3", "best: 0.3 at epoch 3",
-     "val_acc=0.9 (best val_acc 0.95 @ epoch 3)", "Best val acc: 81.5% (epoch 3)", "best 1e-05 in step 3"],
+     "val_acc=0.9 (best val_acc 0.95 @ epoch 3)", "Best val acc: 81.5% (epoch 3)", "best 1e-05 in step 3",
+     "Total epoch: 3", "Namespace(batch_size=64, epoch=3, lr=0.1)"],
 )  # fmt: skip
-def test_an_earlier_epoch_of_which_a_line_speaks_is_no_step(line):
+def test_another_epoch_of_which_a_line_speaks_is_no_step(line):
     assert ("val_loss", 7, 0.5) in read("Epoch 7", line, "val_loss=0.5")
     assert ("val_loss", 7, 0.5) in read("Epoch 6", "New best at epoch 7: val_loss=0.5", line)
 

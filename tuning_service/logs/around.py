@@ -14,9 +14,9 @@ _STEP = re.compile(
         (?:[ ]?(?:/|of[ ])[ ]?(?P<total>\d{1,15}))?(?![\w/]|,\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-# What stands before a step that is not the line's own: `best epoch: 3`, `since epoch 3`, `best: 0.3 at epoch 3`.
+# What stands before a step not its line's: `best epoch: 3`, `since epoch 3`, `best: 0.3 at epoch 3`, `max epoch 3`.
 _ASIDE = re.compile(
-    r"""(?<![^\W_])(?:(?:best|since|from)[ ]
+    r"""(?<![^\W_])(?:(?:best|since|from|total|max|num)[ ]
         | best[ :=][^,;|!\d]{0,40}[-+]?[\d.]{1,20}(?:e[-+]?\d{1,3})?%?[ ]?[\[(]?[ ]?(?:(?:at|in|on|from|@)[ ])?)\Z""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -124,4 +124,5 @@ def _steps(line: str) -> Iterator[tuple[int, str, float, int]]:
 
 
 def _is_aside(line: str, at: int) -> bool:
-    return _ASIDE.search(line[max(0, at - _BEFORE) : at]) is not None
+    # argparse's settings, which many programs print first: `Namespace(epoch=100, lr=0.1)`.
+    return _ASIDE.search(line[max(0, at - _BEFORE) : at]) is not None or "Namespace(" in line[:at]
