@@ -173,7 +173,8 @@ class _Process:
     def __init__(self, formats: Sequence[Format], sieve: Sieve) -> None:
         self.step: int | None = None
         self._sieve = sieve
-        self._formats = [form for form in formats if not isinstance(form, Bars)]
+        self._own = [form for form in formats if not form.exclusive]  # the user's patterns
+        self._formats = [form for form in formats if form.exclusive and not isinstance(form, Bars)]
         self._bars = next((form for form in formats if isinstance(form, Bars)), None)
         self._waiters = [form for form in self._formats if form.waiting is not None]
 
@@ -186,14 +187,15 @@ class _Process:
         return False
 
     def line(self, text: str, *, passed: bool) -> list[tuple[str, Sequence[Mark]]]:
-        found: list[tuple[str, Sequence[Mark]]] = []
+        found = [(form.name, read) for form in self._own if (read := form.read(text))]
+        names = {mark.metric for _, read in found for mark in read}
         if self._bars is not None and self._bars.may_be_in(text):
             marks, text = self._bars.take(text, ended=True)
-            if marks:
-                found.append((self._bars.name, marks))
+            # First, because it may be of an epoch before this line's.
+            if marks := [mark for mark in marks if mark.metric is None or mark.metric not in names]:
+                found.insert(0, (self._bars.name, marks))
         if not (passed or self._sieve.passes(text) or self.waiting):
             return found
-        names: set[str | None] = set()
         for form in self._formats:
             # Most lines are in no format. Searching for a few words tells so faster than anything else.
             for trigger in form.triggers:
@@ -207,9 +209,7 @@ class _Process:
                 continue
             # None is among the names when a step is: the first format that finds one says which.
             found.append((form.name, [mark for mark in read if mark.metric not in names] if names else read))
-            if form.exclusive:
-                break
-            names.update(mark.metric for mark in read)
+            break
         return found
 
     def passing(self, text: str) -> list[tuple[str, Sequence[Mark]]]:
