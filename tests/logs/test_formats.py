@@ -142,6 +142,11 @@ def test_numbers_as_libraries_print_them_are_read(value):
     assert ("val_loss", 0, 0.5) in read(f"{{'val_loss': {value}, 'note': 'x'}}")
 
 
+@pytest.mark.parametrize("line", ["{' ': 0.5}", '{"metric": " ", "value": 0.5}'])
+def test_a_name_of_spaces_is_a_name(line):
+    assert read(line) == [("_", 0, 0.5)]
+
+
 def test_colours_of_tput_are_no_part_of_a_name():
     assert read("\x1b[1m\x1b(Bval_loss\x1b(B\x1b[m=0.5") == [("val_loss", 0, 0.5)]
 

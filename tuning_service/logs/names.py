@@ -43,8 +43,11 @@ def split_of(name: str) -> str | None:
 
 
 def tidy(name: str) -> str:
-    """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold."""
-    short = _SPACES.sub("_", name.strip())[:_LONGEST_NAME]
+    """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold.
+
+    There are such of spaces alone.
+    """
+    short = _SPACES.sub("_", name.strip())[:_LONGEST_NAME] or "_"
     return short if short.isprintable() else "".join(c if c.isprintable() else "_" for c in short)
 
 
