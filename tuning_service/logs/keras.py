@@ -40,11 +40,10 @@ class Keras(Format):
             self._total = bar["total"]
 
     def read(self, line: str) -> Sequence[Mark] | None:
-        if " - " not in line:
-            return self._header(line)
-        bar = _bar(line) or _PLAIN.match(line) or _SHORT.match(line)
+        bar = (_bar(line) or _PLAIN.match(line) or _SHORT.match(line)) if " - " in line else None
         if bar is None:
-            return self._header(line)
+            self._note_epoch(line)
+            return None
         found = [match for part in bar["rest"].split(" - ") if (match := _VALUE.match(part)) is not None]
         if not found:
             return None
@@ -52,8 +51,8 @@ class Keras(Format):
         split = "eval" if evaluation else None
         return [Mark(self._wanted.of(split, match["name"]), float(match["number"])) for match in found]
 
-    def _header(self, line: str) -> None:
-        """Take note of the epoch that is begun; that it is the step is known to all."""
+    def _note_epoch(self, line: str) -> None:
+        """That it is the step is known to all; a bar after it is of this epoch."""
         found = _EPOCH.match(line)
         step = as_step(float(found["epoch"])) if found else None
         # With a colon, a callback speaks of the epoch.
