@@ -279,6 +279,13 @@ def test_what_is_installed_from_the_programs_folder_belongs_to_that_program(tmp_
     for text in ("-r base.txt", "-rbase.txt", "--requirement=base.txt"):
         assert key(text, "a", base_txt="greeting") != key(text, "a", base_txt="greeting==2")
         assert key(text, "a", base_txt="greeting") == key(text, "b", base_txt="greeting")
+    for encoding in ("utf-8-sig", "utf-16"):
+        keys = set()
+        for content in ("greeting", "greeting==2"):
+            (tmp_path / "requirements.txt").write_text("-r base.txt\n", encoding=encoding)
+            (tmp_path / "base.txt").write_text(content)
+            keys.add(Requirements(tmp_path, "requirements.txt", "a").key)
+        assert len(keys) == 2, encoding
     there = {"libs/setup.py": "", "wheels/greeting-1.0-py3-none-any.whl": "", "other-1.0.tar.gz": ""}
     for text in (
         "libs[all]; python_version > '3'",
@@ -401,7 +408,8 @@ def pack(bare, path, **scripts):
     return path
 
 
-def test_a_packed_environment_is_unpacked_once_and_mended_where_it_lies(run, room, bare, tmp_path, work):
+def test_a_packed_environment_is_unpacked_once_and_mended_where_it_lies(run, room, bare, tmp_path, work, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/of/the/executor")
     mend = "import pathlib, sys; (pathlib.Path(sys.prefix) / 'mended').write_text(sys.prefix)"
     url = pack(bare, tmp_path / "env.tar.gz", conda_unpack=mend).as_uri()
     code = "import sys; print('loss=1'); print('home', sys.prefix); print(open(sys.prefix + '/mended').read())"

@@ -3,6 +3,7 @@
 So nothing that the executor has in the right version, a framework above all, is fetched again.
 """
 
+import codecs
 import hashlib
 import importlib.util
 import json
@@ -21,6 +22,7 @@ from tuning_service.runner.tools import ToolEnd, run_tool
 
 _LAST_LINES = 25
 _LONGEST_LINE = 500
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DEEPEST = 10  # files that include files
 _INCLUDED = re.compile(r"\s*(?:-[rc]=?\s*|--(?:requirement|constraint)[=\s]\s*)(?P<path>\S+)")
 _LOCAL = re.compile(r"\s*(?:(?:-e|--editable)[=\s]\s*)?(?:\.{0,2}/|\.{1,2}(?:\s|\[|$)|file:|.*@\s*file:)")
@@ -88,7 +90,7 @@ def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]
     if depth > _DEEPEST:
         raise EnvironmentFault(f"{name} includes itself, or files that include others more than {_DEEPEST} deep")
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _decoded(path.read_bytes())
     except OSError as error:
         raise EnvironmentFault(f"{name} cannot be read from the program: {error.strerror}") from error
     yield name, text
@@ -97,6 +99,12 @@ def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]
         if included and "://" not in included["path"]:
             inner = os.path.normpath(os.path.join(os.path.dirname(name), included["path"]))  # noqa: PTH118, PTH120
             yield from _texts(program, inner, depth + 1)
+
+
+def _decoded(data: bytes) -> str:
+    """As pip reads it: editors, and shells of Windows, write UTF-16 with a mark."""
+    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "utf-8")
+    return data.decode(encoding, errors="replace")
 
 
 def _is_local(line: str, folders: Collection[Path]) -> bool:
