@@ -70,6 +70,7 @@ def test_a_metric_that_a_line_spells_out_is_taken_from_nothing_else():
         ("{'val_loss': 0.4} after epoch 3", 3),
         ("epoch 9 {'epoch': 3, 'val_loss': 0.4}", 3),
         ('Epoch [3/10]: {"val_loss": 0.4}', 3),
+        ('{"_step": 3, "_runtime": 9, "val_loss": 0.4}', 3),
         ('{"val_loss": 0.4} at step 3', 3),
         ('epoch 9 {"epoch": 3, "val_loss": 0.4}', 3),
         ("Epoch 3: Val set: Average loss: 0.4, Accuracy: 9/10", 3),
@@ -140,6 +141,13 @@ def test_what_a_bar_that_has_ended_says_before_it_is_read():
 def test_numbers_as_libraries_print_them_are_read(value):
     assert ("val_loss", 0, 0.5) in read(f"val_loss={value}")
     assert ("val_loss", 0, 0.5) in read(f"{{'val_loss': {value}, 'note': 'x'}}")
+
+
+@pytest.mark.parametrize(
+    "line", ["val_loss=0.4 best val_loss=0.3", "val_loss: 0.4, best val_loss: 0.3", "val_loss=0.4 (best val_loss=0.3)"]
+)
+def test_the_best_value_so_far_is_not_the_lines_own(line):
+    assert read(line) == [("val_loss", 0, 0.4), ("best_val_loss", 0, 0.3)]
 
 
 @pytest.mark.parametrize("line", ["{' ': 0.5}", '{"metric": " ", "value": 0.5}'])

@@ -85,7 +85,7 @@ class Wanted:
 def step_rank(name: str) -> int | None:
     """How fine a step this name counts, 0 the finest; None when it names no step.
 
-    `train/global_step` and `trainer/epoch` are steps too, as loggers write them.
+    `train/global_step`, `trainer/epoch` and `_step` are steps too, as loggers write them.
     """
-    squashed = _SEPARATORS.sub("_", name.strip().rpartition("/")[2]).lower()
+    squashed = _SEPARATORS.sub("_", name.strip().rpartition("/")[2]).lower().strip("_")
     return _STEP_ORDER.index(squashed) if squashed in _STEP_ORDER else None

@@ -40,6 +40,8 @@ _NOISE = frozenset(
     {"trace", "debug", "info", "notice", "warning", "warn", "error", "critical"}
     | {"the", "and", "final", "current", "at", "on", "in", "of"}
 )
+# Words before a name that make it another one, of values that are not the line's own.
+_ANOTHER = frozenset({"best", "previous", "prev", "old", "initial", "target", "min", "max", "lowest", "highest"})
 
 
 class Pairs(Format):
@@ -141,7 +143,7 @@ class Pairs(Format):
         if len(kept) > _WORDS or (separator == "=" and attached):
             if len(kept) > 1 and kept[-2].lower() in SPLITS:
                 split = SPLITS[kept[-2].lower()]
-            kept = kept[-1:]
+            kept = kept[-2:] if len(kept) > 1 and kept[-2].lower() in _ANOTHER else kept[-1:]
         # master.example.com:7077, train.py:33 and the like
         if separator == ":" and attached and whole and ("." in kept[-1] or kept[-1] == "localhost"):
             return None
