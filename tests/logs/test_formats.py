@@ -112,6 +112,13 @@ def test_steps_that_begin_anew_in_each_epoch_overwrite_nothing():
     assert [step for _, step, _ in read("step 2/9 loss=1", "step 3/9 loss=1", "step 1/4 loss=1")] == [2, 3, 1]
 
 
+def test_tables_of_lightning_one_after_the_other_are_read():
+    rule = "─" * 60
+    tables = [[rule, f"      {word} metric           DataLoader 0", rule, f"      {name}            0.5", rule]
+              for word, name in (("Validate", "val_loss"), ("Test", "test_loss"))]  # fmt: skip
+    assert read(*tables[0], *tables[1]) == [("val_loss", 0, 0.5), ("test_loss", 0, 0.5)]
+
+
 def test_sets_of_lightgbm_stay_apart():
     line = "[10]\ttraining's auc: 0.9\tvalid_1's auc: 0.8"
     assert read(line) == [("training_auc", 0, 0.9), ("valid_1_auc", 0, 0.8)]
