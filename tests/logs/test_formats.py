@@ -135,6 +135,28 @@ def test_processes_of_each_launcher_are_told_apart():
         assert read(f"{second}loss=9", f"{first}loss=1", f"{second}loss=9") == [("loss", 0, 9), ("loss", 1, 1)]
 
 
+def outer(done, values=""):
+    return f"Epochs: 0%|# | {done}/2 [00:01<00:01, 5.0s/it{values}]"
+
+
+def test_what_a_bar_of_epochs_shows_of_its_first_one_counts():
+    inner = ["train 0: 0%|  | 0/9 [00:00<?, ?it/s]\r", "train 0: 100%|##| 9/9 [00:01<00:00, 5.0it/s, loss=0.9]\r"]
+    lines = [outer(0) + "\r", *inner, outer(0, ", val_loss=0.3") + "\r", outer(1, ", val_loss=0.3") + "\r",
+             *inner, outer(1, ", val_loss=0.4") + "\r", outer(2, ", val_loss=0.4")]  # fmt: skip
+    assert [found for found in read(*lines) if found[0] == "val_loss"] == [("val_loss", 0, 0.3), ("val_loss", 1, 0.4)]
+
+
+def test_the_epoch_among_a_bars_values_is_its_epoch():
+    states = [outer(0), *(outer(n, f", epoch={e}, val_loss=0.{e + 3}") for n, e in [(0, 0), (1, 0), (1, 1), (2, 1)])]
+    assert read("\r".join(states)) == [("val_loss", 0, 0.3), ("val_loss", 1, 0.4)]
+
+
+def test_what_is_printed_while_a_bar_moves_is_of_its_epoch():
+    bar = "Epoch {0}: 0%|# | 1/2 [00:01<00:01, 5.0it/s]\r"
+    lines = [bar.format(1), "            \rval_loss: 0.5", bar.format(2), "            \rval_loss: 0.4"]
+    assert read(*lines) == [("val_loss", 1, 0.5), ("val_loss", 2, 0.4)]
+
+
 def test_what_a_bar_that_has_ended_says_before_it_is_read():
     states = [f"Epoch 2 val_loss: 0.{n}: {n}0%|#  | {n}/9 [00:01<00:01, 5.0it/s, acc=0.{n}]" for n in (1, 5, 9)]
     assert read("\r".join(states)) == [("acc", 2, 0.9), ("val_loss", 2, 0.9)]

@@ -17,6 +17,7 @@ _BAR = re.compile(
         \[[^,\]]{1,40},[ ]{0,9}[^,\]]{1,30}(?:/s|s/\w{1,9})(?P<values>(?:,[ ][^\]]{0,2000})?)\]""",
     re.VERBOSE,
 )
+_MOST_SHOWN = 16
 _ABOUT = 120  # characters before a bar that say what it counts
 _PERCENT = re.compile(r"[ ]{0,3}\d{1,3}%$")
 _VALUE = re.compile(rf",[ ](?P<name>[^\s,=:\]][^,=:\]]{{0,99}})[=:][ ]?(?P<number>{NUMBER})(?=,|$)")
@@ -35,6 +36,7 @@ class Bars(Format):
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         self._bar: _Bar | None = None
+        self._shown: dict[str, dict[str, float]] = {}  # by what bars counted, what the last one of it showed
 
     def may_be_in(self, text: str) -> bool:
         """False when there is no bar in `text`, much faster found than by looking for one."""
@@ -59,6 +61,9 @@ class Bars(Format):
         else:
             marks += self.finish()
             self._bar = state
+            state.begin(self._shown.get(state.about, {}))
+            # Holds for lines that are printed while it moves, too.
+            marks += [Mark(None, state.epoch)] if state.epoch is not None else []
         if ended and self._bar.full:
             marks += self._bar.news(known=self._bar.initial)
         return marks, rest
@@ -68,6 +73,8 @@ class Bars(Format):
         bar, self._bar = self._bar, None
         if bar is None:
             return []
+        if len(self._shown) < _MOST_SHOWN or bar.about in self._shown:
+            self._shown[bar.about] = bar.values
         return bar.news(known={} if bar.full else bar.initial)
 
 
@@ -77,17 +84,23 @@ class _Bar:
     def __init__(self, about: str, found: re.Match[str], wanted: Wanted) -> None:
         split = next((SPLITS[word] for word in _WORD.findall(about.lower()) if word in SPLITS), None)
         self.about = _FIGURE.sub("", about)
-        self.epoch = _epoch(about)
         self.done = int(found["done"])
         self.full = found["done"] == found["total"] != "0"
+        shown = {match["name"].strip(): float(match["number"]) for match in _VALUE.finditer(found["values"])}
+        epoch = _epoch(about)
+        self.epoch = as_step(shown.get("epoch", -1)) if epoch is None else epoch
         self.values = {
-            wanted.of(split, match["name"].strip()): float(match["number"])
-            for match in _VALUE.finditer(found["values"])
-            if match["name"] != _VERSION and step_rank(match["name"]) is None
+            wanted.of(split, name): number
+            for name, number in shown.items()
+            if name != _VERSION and step_rank(name) is None
         }
-        # What stood there when it was begun is of the epoch before.
-        self.initial = dict(self.values) if self.done == 0 else {}
+        self.initial: dict[str, float] = {}
         self._told: dict[str, float] = {}
+
+    def begin(self, before: dict[str, float]) -> None:
+        """What stands there when it is begun, as the last bar of the kind had it, is of the epoch before."""
+        if self.done == 0:
+            self.initial = {name: value for name, value in self.values.items() if _same(before.get(name), value)}
 
     def goes_on_as(self, state: "_Bar") -> bool:
         return self.about == state.about and self.epoch == state.epoch and self.done <= state.done
