@@ -264,6 +264,19 @@ def test_states_of_a_keras_bar_count_once_however_they_arrive():
     assert read("Epoch 3/9", *(state.strip("\r") + "\r" for state in states)) == expected  # the log ends there
 
 
+@pytest.mark.parametrize(
+    "begun",
+    ["1/2 ━━ 1s 9ms/step - loss: 0.9", "1/2 [=>.] - ETA: 1s - loss: 0.9", "      1/Unknown 1s 9ms/step - loss: 0.9"],
+)
+def test_what_callbacks_print_beside_a_bar_does_not_end_its_epoch(begun):
+    end = "2/2 ━━ 1s 9ms/step - loss: 0.5 - val_loss: 0.4"
+    for printed in (["", "Epoch 3: val_loss improved from 0.7 to 0.4"], ["val_f1: 0.8"], [" — val_f1: 0.8"]):
+        lines = ["Epoch 3/9", "\r" + begun + printed[0], *printed[1:], "\b\b\r" + end, "8/8 ━━ 1s 9ms/step - loss: 0.6"]
+        found = read(*lines)
+        assert found[-3:] == [("loss", 3, 0.5), ("val_loss", 3, 0.4), ("eval_loss", 3, 0.6)]
+        assert found[:-3] == ([] if printed[1:] else [("val_f1", 3, 0.8)])
+
+
 def test_an_evaluation_within_an_epoch_is_not_taken_for_the_epoch():
     lines = ["Epoch 1/2", "1/8 ━━ 1s 9ms/step - loss: 0.9\r", "2/2 ━━ 1s 9ms/step - loss: 0.7",
              "8/8 ━━ 1s 9ms/step - loss: 0.5"]  # fmt: skip

@@ -6,21 +6,26 @@ from typing import ClassVar
 
 from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import Wanted
+from tuning_service.logs.pairs import Pairs
 
 _EPOCH = re.compile(r"Epoch (?P<epoch>\d{1,15})(?:/\d{1,15})?(?::|\s*$)")
+# 5/Unknown 1s 3ms/step - loss: 0.2 until the first epoch has ended, where nobody knows how long it is;
 # 32/32 ━━━━ 1s 3ms/step - loss: 0.2 of Keras 3; 32/32 [====>..] - ETA: 1s - loss: 0.2 of Keras 2
 _BAR = re.compile(
-    r"(?<![\w./-])\d{1,12}/(?P<total>\d{1,12}+|Unknown) {1,9}(?:\u2501[\u2501 ]{0,98}|\[[=>.]{1,99}\])"
+    r"(?<![\w./-])(?P<done>\d{1,12})/(?:(?P<total>\d{1,12}+) {1,9}(?:\u2501[\u2501 ]{0,98}|\[[=>.]{1,99}\])|Unknown)"
     r" {0,9}(?P<rest>(?:- )?(?:ETA: )?\d[\d:]{0,11}(?:[mun\u00b5]?s)?\b.*)"
 )
 # 32/32 - 1s - loss: 0.2 with verbose 2. Only Keras begins a line so: many programs print `Epoch 3/10 - 1s - loss: 0.2`.
-_PLAIN = re.compile(r" {0,9}\d{1,12}/(?P<total>\d{1,12}+|Unknown) (?P<rest>- \d{1,9}m?s\b.*)")
+_PLAIN = re.compile(r" {0,9}(?P<done>\d{1,12})/(?P<total>\d{1,12}+) (?P<rest>- \d{1,9}m?s\b.*)")
 _SHORT = re.compile(r"^ ?- \d{1,9}s(?: \d{1,9}[mu\u00b5]?s/\w{4,6})?(?P<rest> - .*)")  # verbose 2 before 2.2
 _VALUE = re.compile(rf"(?P<name>[^\s:][^:]{{0,99}}): (?P<number>{NUMBER})\s*$")
+_SHOWN = re.compile(rf" - [^\s:][^:]{{0,99}}: {NUMBER}")
 
 
 class Keras(Format):
-    """A bar is read when its line ends. The first after an `Epoch 3/10` is of that epoch, further ones are evaluations.
+    """A bar is read when its line ends, and it is full.
+
+    The first after an `Epoch 3/10` is of that epoch, further ones are evaluations.
 
     Evaluations after a training print the names of the training: here they begin with `eval_`. Where no epoch was
     begun yet, there is nothing to mix them up with, and they keep their names.
@@ -34,6 +39,7 @@ class Keras(Format):
         self._in_epoch = False
         self._trained = False  # an epoch was begun
         self._total: str | None = None  # of the bar of this epoch
+        self._behind = Pairs(metrics)
 
     def passing(self, text: str) -> None:
         if self._in_epoch and self._total is None and (bar := _bar(text)) is not None:
@@ -44,10 +50,17 @@ class Keras(Format):
         if bar is None:
             self._note_epoch(line)
             return None
+        state = bar.groupdict()
+        total = state.get("total")
+        if state.get("done") != total:
+            # Its line was ended by something else that was printed, right behind it, and the bar goes on below.
+            self.passing(line)
+            *_, end = [0, *(match.end() for match in _SHOWN.finditer(bar["rest"]))]
+            return self._behind.read(bar["rest"][end:]) or [] if end else []
         found = [match for part in bar["rest"].split(" - ") if (match := _VALUE.match(part)) is not None]
         if not found:
             return None
-        evaluation = self._trained and not self._is_of_epoch(bar.groupdict().get("total"))
+        evaluation = self._trained and not self._is_of_epoch(total)
         split = "eval" if evaluation else None
         return [Mark(self._wanted.of(split, match["name"]), float(match["number"])) for match in found]
 
