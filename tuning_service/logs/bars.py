@@ -61,7 +61,7 @@ class Bars(Format):
         else:
             marks += self.finish()
             self._bar = state
-            state.begin(self._shown.get(state.about, {}))
+            state.starts_after(self._shown.get(state.about, {}))
             # Holds for lines that are printed while it moves, too.
             marks += [Mark(None, state.epoch)] if state.epoch is not None else []
         if ended and self._bar.full:
@@ -97,7 +97,7 @@ class _Bar:
         self.initial: dict[str, float] = {}
         self._told: dict[str, float] = {}
 
-    def begin(self, before: dict[str, float]) -> None:
+    def starts_after(self, before: dict[str, float]) -> None:
         """What stands there when it is begun, as the last bar of the kind had it, is of the epoch before."""
         if self.done == 0:
             self.initial = {name: value for name, value in self.values.items() if _same(before.get(name), value)}
