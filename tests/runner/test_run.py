@@ -164,6 +164,11 @@ def test_program_that_cannot_be_started(run, argv, reason):
     assert argv[0] in outcome.reason
 
 
+def test_an_outcome_that_is_no_text_is_told_as_far_as_it_is(run):
+    outcome = run("print('loss=1')", argv=("./a\udcffb",))
+    assert (outcome.status, outcome.reason[:24]) == (TaskStatus.FAILED, "could not start ./a?b: t")
+
+
 def test_program_that_is_no_archive(run, room, prepare):
     prepare("")
     room.program = b"no archive"
