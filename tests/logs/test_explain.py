@@ -45,6 +45,9 @@ def test_a_part_of_another_word_is_not_near():
 def test_that_long_lines_were_cut_is_told():
     assert "longer lines" not in explanation("x" * 10_000)
     assert "Of 2 longer lines only the first 16,384 bytes were read" in explanation(*["é" * 8192] * 2, "short")
+    at_once = build_parser({"formats": ["json", "pairs"], "patterns": [], "metrics": ["val_accuracy"]})
+    at_once.feed_lines(["x" * 16_384, *["short"] * 9])
+    assert "Of 1 longer lines" in at_once.explain("val_accuracy")
 
 
 def test_silence_is_named():

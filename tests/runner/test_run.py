@@ -136,6 +136,17 @@ def test_each_required_metric_that_is_missing_is_named_and_explained(run, code, 
     assert all(f"gave a value of {name}." in outcome.explanation for name in explained)
 
 
+@pytest.mark.parametrize(("name", "shown"), [(b"a\xff.log", r"'a\udcff.log'"), (b"a\nb.log", r"'a\nb.log'")])
+def test_files_whose_names_are_no_text_are_explained_like_others(run, name, shown):
+    outcome = run(
+        f"open({name!r}, 'w').write('hello')",
+        parser={"formats": ["pairs"], "patterns": [], "metrics": ["loss"],
+                "sources": [{"kind": "text", "path": "*.log"}, {"kind": "output"}]},
+    )  # fmt: skip
+    assert outcome.reason == "the program ended without printing loss"
+    assert shown in outcome.explanation
+
+
 def test_a_stored_metric_may_be_missing(run):
     parser = {"formats": ["pairs"], "patterns": [], "metrics": ["loss", "extra"]}
     assert run("print('loss=1')", parser=parser).status is TaskStatus.SUCCEEDED
@@ -151,6 +162,11 @@ def test_program_that_cannot_be_started(run, argv, reason):
     assert outcome.fault is FaultKind.PROGRAM
     assert reason in outcome.reason
     assert argv[0] in outcome.reason
+
+
+def test_an_outcome_that_is_no_text_is_told_as_far_as_it_is(run):
+    outcome = run("print('loss=1')", argv=("./a\udcffb",))
+    assert (outcome.status, outcome.reason[:24]) == (TaskStatus.FAILED, "could not start ./a?b: t")
 
 
 def test_program_that_is_no_archive(room, prepare):

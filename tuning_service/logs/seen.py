@@ -127,6 +127,8 @@ class Seen:
         for word in words:
             numbers.update(islice(holding(word, low), _NEAR))
             numbers.update(islice(holding_last(word, low), _NEAR))
+        if max(map(len, lines), default=0) * 4 >= LogParser.MAX_LINE:  # one may have been cut
+            numbers.update(number for number, line in enumerate(lines) if len(line) * 4 >= LogParser.MAX_LINE)
         left = _LAST
         for number in range(len(lines) - 1, -1, -1):
             line = lines[number]

@@ -89,8 +89,9 @@ def _execute(service: Service, plan: LaunchPlan, gpus: tuple[str, ...]) -> None:
         outcome = not_here("no working folder could be made on the executor", error)
         _deliver(Reporter(service, plan, Spool(None)), outcome, plan)
         return
+    spool = Spool(workspace.spool)
     try:
-        reporter = Reporter(service, plan, Spool(workspace.spool))
+        reporter = Reporter(service, plan, spool)
         try:
             outcome = _train(plan, gpus, workspace, reporter, service.url)
         except _Ended as ended:
@@ -99,6 +100,7 @@ def _execute(service: Service, plan: LaunchPlan, gpus: tuple[str, ...]) -> None:
             return
         _deliver(reporter, outcome, plan)
     finally:
+        spool.close()
         workspace.remove()
 
 

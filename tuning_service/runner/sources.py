@@ -185,8 +185,13 @@ class Sources:
     def _shown(self, path: Path) -> str:
         for name, folder in self._folders:
             if path.is_relative_to(folder):
-                return name + path.relative_to(folder).as_posix()
-        return path.name
+                return name + _printable(path.relative_to(folder).as_posix())
+        return _printable(path.name)
+
+
+def _printable(name: str) -> str:
+    """`name`, escaped where it could not be shown on a line, or be sent: names need not be text."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _seen(reader: Reader) -> str:
