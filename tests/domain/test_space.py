@@ -74,6 +74,7 @@ def test_each_value_that_is_listed_and_the_middle_are_values(entry):
         (1e-300, 0.3, 0.1, [1e-300, 0.1, 0.2, 0.3]),
         (1e300, 3e300, 1e300, [1e300, 2e300, 3e300]),
         (-1.5e308, 1.5e308, 1.5e308, [-1.5e308, 0.0, 1.5e308]),
+        (-1.7e308, 1.7e308, 1e308, [-1.7e308, -7e307, 3e307, 1.3e308]),
         (2, 3, 0.5, [2.0, 2.5, 3.0]),
         (0.7, 0.7, 0.1, [0.7]),
     ],
@@ -82,6 +83,7 @@ def test_steps_of_decimals(low, high, step, values):
     made = floats(low, high, step=step)
     assert list(made.choices) == values
     assert all(type(value) is float for value in made.choices)
+    assert all(map(made.contains, values))
     assert not made.contains(low - step)
     assert not made.contains(low + step / 2)
 
@@ -93,6 +95,20 @@ def test_a_step_is_met_to_rounding_and_made_exact():
     assert not made.contains(0.30001)
     assert floats(0, 1, step=1e-12).contains(0.123456789012)
     assert not floats(0, 1, step=1e-10).contains(0.12345678905)
+
+
+def test_defaults_and_conditions_are_met_to_rounding_too():
+    step = {"type": "float", "min": 0, "max": 1, "step": 0.1}
+    space = Space.from_dict(
+        {
+            "x": step | {"default": 0.1 + 0.2},
+            "n": {"type": "int", "min": 1, "max": 3, "when": {"x": [0.1 + 0.2, 0.7]}},
+            "kind": {"type": "categorical", "values": [1, 2], "default": 2.0},
+        }
+    )
+    assert repr(space.default_point) == "{'x': 0.3, 'kind': 2, 'n': 2}"
+    assert space.completed({"x": 0.1 * 7, "kind": 1}) == {"x": 0.7, "kind": 1, "n": 2}
+    assert space.to_dict()["x"]["default"] == 0.1 + 0.2  # as it was written
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ def test_an_unknown_option_is_refused_with_the_nearest():
         ("evolution", {"population": 1}, "population"),
         ("evolution", {"mutations": 0.5}, "mutations"),
         ("grid", {"points": 0}, "points"),
+        ("tpe", {"startup_trials": True}, "startup_trials"),
+        ("bayesian", {"noise": False}, "noise"),
     ],
 )
 def test_a_bad_option_is_refused_by_its_name(name, options, field):

@@ -46,6 +46,8 @@ def option(lines):
         (option("type = 'float'\ndefault = nan"), "nan is no float"),
         (option("type = 'float'\ndefault = 9\nmax = 3"), "the default 9 is not between min and max"),
         (option("type = 'int'\ndefault = 1\nmin = 3\nmax = 2"), "min 3 is greater than max 2"),
+        (option("type = 'float'\ndefault = 1\nmax = inf"), "max is inf; leave it out for no bound"),
+        (option("type = 'float'\ndefault = 1\nmin = nan"), "min is nan; leave it out for no bound"),
         (option("type = 'str'\ndefault = 'a'\nchoices = ['b']"), "the default 'a' is none of the choices"),
         (option("type = 'str'\ndefault = 'a'\nmin = 1"), "a str has no min or max"),
         (option("type = 'int'\ndefault = 1\nmni = 0"), "plugin.toml.options.reach.mni: is no key of this table."),

@@ -69,14 +69,18 @@ def _grain(low: float, high: float) -> float:
     return 4 * math.ulp(max(abs(low), abs(high)))
 
 
-def _check_default(parameter: "Parameter") -> None:
+def _settle_default(parameter: "Parameter") -> None:
+    """Check it, and make it the value that an algorithm would propose: 0.3 for 0.1 + 0.2."""
     default = parameter.default
-    if default is not None and not parameter.contains(default):
+    if default is None:
+        return
+    if not parameter.contains(default):
         raise problem(
             f"space.{parameter.name}.default",
             f"{default!r} is no value of this parameter.",
             "Use a value that it can take, or leave it out.",
         )
+    object.__setattr__(parameter, "default", parameter.canonical(default))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class FloatParameter:
         if self.scale not in {"linear", "log"}:
             raise problem(f"{where}.scale", f"a float has no scale {self.scale!r}.", "Use linear or log.")
         _check_range(where, self.min, self.max, self.scale, self.step)
-        _check_default(self)
+        _settle_default(self)
 
     @property
     def size(self) -> int | None:
@@ -121,7 +125,10 @@ class FloatParameter:
 
     def index_of(self, value: float) -> int:
         """Place of the value nearest to `value` among those with a step."""
-        return 0 if self.step is None else min(round((value - self.min) / self.step), (self.size or 1) - 1)
+        if self.step is None:
+            return 0
+        # Halved, because the widest ranges overflow.
+        return min(round((value / 2 - self.min / 2) / (self.step / 2)), (self.size or 1) - 1)
 
     def contains(self, value: object) -> bool:
         """True for a number within bounds, on the grid of the steps to rounding."""
@@ -177,7 +184,7 @@ class IntParameter:
                 if value & (value - 1):
                     low = 1 << (value.bit_length() - 1)
                     raise problem(f"{where}.{end}", f"{value} is no power of two.", f"Use {low} or {2 * low}.")
-        _check_default(self)
+        _settle_default(self)
 
     @property
     def size(self) -> int:
@@ -243,7 +250,7 @@ class _Listed:
                 raise problem(where, f"{value} is beyond {_LARGEST_INT}.", "Write it as a text or with a point.")
             if isinstance(value, str):
                 _check_text(value, where)
-        _check_default(self)  # type: ignore[arg-type]
+        _settle_default(self)  # type: ignore[arg-type]
 
     @property
     def size(self) -> int:

@@ -152,7 +152,8 @@ def _problem(item: dict[str, Any], known: Iterable[str]) -> FieldProblem:
     where = f"algorithm.options.{name}" if name else "algorithm.options"
     if item["type"] == "extra_forbidden":
         return FieldProblem(field=where, message="is no option of this algorithm.", remedy=_did_you_mean(name, known))
-    return FieldProblem(field=where, message=f"{item['msg']}, not {item['input']!r}.", remedy="Change or remove it.")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return FieldProblem(field=where, message=f"{message}, not {item['input']!r}.", remedy="Change or remove it.")
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -103,7 +104,7 @@ class _Watched(HPTAlgorithm):
             raise BadPlugin(f"its _suggest returned {len(answer)} suggestions where {count} were asked for")
         for item in answer:
             check_plain(item)
-        return list(answer)
+        return [replace(item, params=self.space.canonical(item.params)) for item in answer]
 
 
 def check_plain(suggestion: Suggestion) -> None:

@@ -1,6 +1,7 @@
 """plugin.toml: what a plug-in says of itself. Reading it runs none of the plug-in's code."""
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.search.base import Options
@@ -49,6 +50,9 @@ class OptionSpec(_Table):
         for number in (self.default, self.min, self.max, *(self.choices or ())):
             if isinstance(number, int) and abs(number) > _LARGEST:
                 raise ValueError(f"{number} is beyond {_LARGEST}")
+        for name, bound in (("min", self.min), ("max", self.max)):
+            if bound is not None and not math.isfinite(bound):
+                raise ValueError(f"{name} is {bound}; leave it out for no bound")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is greater than max {self.max}")
         for value in (self.default, *(self.choices or ())):
@@ -69,8 +73,7 @@ class OptionSpec(_Table):
         if self.choices is not None:
             kind = Literal[tuple(_TYPES[self.type](c) for c in self.choices)]
         elif self.type in {"float", "int"}:
-            # JSON's true is no number, and nan no value.
-            kind = Annotated[kind, Field(ge=self.min, le=self.max, allow_inf_nan=False), BeforeValidator(_no_bool)]
+            kind = Annotated[kind, Field(ge=self.min, le=self.max, allow_inf_nan=False)]  # nan is no value
         elif self.type == "bool":
             kind = Annotated[bool, Field(strict=True)]
         return kind, Field(_TYPES[self.type](self.default), description=self.description or None)
@@ -80,12 +83,6 @@ def _is(value: Scalar, kind: str) -> bool:
     if kind == "float":
         return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
     return type(value) is _TYPES[kind]
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("should be a number")  # noqa: TRY004  # pydantic reports ValueErrors
-    return value
 
 
 class Manifest(_Table):
