@@ -96,10 +96,17 @@ def with_link():
     return buffer.getvalue()
 
 
+def test_what_macs_and_windows_add_does_no_harm():
+    files = {f"mine/{name}": text for name, text in plugin_files().items()}
+    files["mine/plugin.toml"] = "\ufeff" + files["mine/plugin.toml"]
+    assert archive.read(zipped(files | {"__MACOSX/mine/._mine.py": "x", "mine/.tuningignore/x": ""})).manifest
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
         (b"nothing", "no readable tar"),
+        (zipped(plugin_files() | {".tuningignore": b"\xff"}), ".tuningignore is no text in UTF-8"),
         (zipped({}), "file: the archive holds no files."),
         (zipped({"/etc/passwd": "x"}), "absolute path"),
         (zipped({"a/../../x": "x"}), "leads out of"),

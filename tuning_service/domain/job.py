@@ -18,9 +18,8 @@ from tuning_service.domain.state import JobStatus, JobTarget
 MOST_OBJECTIVES = 4
 # By how much a limit is exceeded at most: sums and differences of larger numbers may be infinite.
 _FARTHEST = 1e300
-_METRIC_CONSTRAINT = re.compile(
-    r"(?P<metric>\S.*?)\s*(?P<sign><=|>=)\s*(?P<limit>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-)
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_METRIC_CONSTRAINT = re.compile(rf"(?P<metric>\S.*?)\s*(?P<sign><=|>=)\s*(?P<limit>{_NUMBER})")
 
 
 def _require(ok: bool, where: str, message: str, remedy: str) -> None:

@@ -34,9 +34,7 @@ class Axis:
     from_unit: Callable[[float], ParamValue]
     value_at: Callable[[int], ParamValue] | None = None  # the values in order, for 0 <= index < size
     shares: Sequence[ParamValue] | None = None  # the values, when each owns an equal share and they are not too many
-    snapped: Callable[[Vector], Vector] | None = (
-        None  # to the coordinates of values, (n,) from 0 to 1; of a discrete axis
-    )
+    snapped: Callable[[Vector], Vector] | None = None  # of coordinates, (n,): those of the values that own them
 
     @property
     def name(self) -> str:

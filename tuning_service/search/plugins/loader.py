@@ -68,6 +68,9 @@ def _checked(found: type, manifest: Manifest) -> type[HPTAlgorithm]:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise BadPlugin(f"{manifest.class_name} lacks {' and '.join(missing)}; define them")
+    for name in ("observe", "suggest"):  # they see to repeats, and to what counts as failed
+        if getattr(found, name) is not getattr(HPTAlgorithm, name):
+            raise BadPlugin(f"{manifest.class_name} defines {name}, which is the service's own; define _{name}")
     _check_constructor(found, manifest.takes_constraints)
     return type(found.__name__, (_Watched, found), {"__module__": found.__module__})
 

@@ -50,11 +50,7 @@ class OptionSpec(_Table):
         for number in (self.default, self.min, self.max, *(self.choices or ())):
             if isinstance(number, int) and abs(number) > _LARGEST:
                 raise ValueError(f"{number} is beyond {_LARGEST}")
-        for name, bound in (("min", self.min), ("max", self.max)):
-            if bound is not None and not math.isfinite(bound):
-                raise ValueError(f"{name} is {bound}; leave it out for no bound")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        self._check_bounds()
         for value in (self.default, *(self.choices or ())):
             if not _is(value, self.type):
                 raise ValueError(f"{value!r} is no {self.type}")
@@ -66,6 +62,13 @@ class OptionSpec(_Table):
         ):
             raise ValueError(f"the default {self.default!r} is not between min and max")
         return self
+
+    def _check_bounds(self) -> None:
+        for name, bound in (("min", self.min), ("max", self.max)):
+            if bound is not None and not math.isfinite(bound):
+                raise ValueError(f"{name} is {bound}; leave it out for no bound")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
 
     def field(self) -> tuple[Any, Any]:
         """The option as pydantic's `create_model` takes it."""
@@ -163,7 +166,7 @@ def read(folder: Path, *, name: str = "", version: str = "") -> Manifest:
     if not path.is_file():
         return _old(folder, name, version)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows's editors begin with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refused(FILE, f"is no TOML: {error}.", "Correct that line.") from None
     except RecursionError:
