@@ -19,7 +19,7 @@ MOST_OBJECTIVES = 4
 # By how much a limit is exceeded at most: sums and differences of larger numbers may be infinite.
 _FARTHEST = 1e300
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_METRIC_CONSTRAINT = re.compile(rf"(?P<metric>\S.*?)\s*(?P<sign><=|>=)\s*(?P<limit>{_NUMBER})")
+_METRIC_CONSTRAINT = re.compile(rf"(?P<metric>(?:(?![<>]=).)+?)\s*(?P<sign><=|>=)\s*(?P<limit>{_NUMBER})")
 
 
 def _require(ok: bool, where: str, message: str, remedy: str) -> None:
