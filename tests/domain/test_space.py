@@ -97,6 +97,23 @@ def test_a_step_is_met_to_rounding_and_made_exact():
     assert not floats(0, 1, step=1e-10).contains(0.12345678905)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"min": 1.0, "max": 1.0e3},
+        {"min": 1, "max": 1.0e3, "scale": "log"},
+        {"min": 2.0, "max": 16.0, "scale": "pow2", "default": 4.0},
+        {"min": 0, "max": 9, "step": 3.0},
+    ],
+)
+def test_whole_numbers_stay_whole_however_they_are_written(entry):
+    space = Space.from_dict({"n": {"type": "int"} | entry})
+    (parameter,) = space
+    assert {type(value) for value in parameter.choices} == {int}
+    assert type(space.completed({})["n"]) is int
+    assert space.to_dict()["n"] == {"type": "int"} | entry
+
+
 def test_defaults_and_conditions_are_met_to_rounding_too():
     step = {"type": "float", "min": 0, "max": 1, "step": 0.1}
     space = Space.from_dict(

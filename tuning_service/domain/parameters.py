@@ -348,9 +348,10 @@ def parameter_from_dict(name: str, data: Mapping[str, Any]) -> Parameter:
         values["values"] = (values.pop("value"),)
     elif "values" in values:
         values["values"] = tuple(values["values"])
-    elif cls is FloatParameter:
-        # YAML and JSON write 1 for 1.0; the program is given one and the same.
-        values |= {key: float(values[key]) for key in ("min", "max", "step", "default") if values.get(key) is not None}
+    elif cls in {FloatParameter, IntParameter}:
+        # Authors write 1 for 1.0 and 1.0e3 for 1000; the program is given one and the same.
+        kind = float if cls is FloatParameter else int
+        values |= {key: kind(values[key]) for key in ("min", "max", "step", "default") if values.get(key) is not None}
     return cls(name=name, when=when, **values)
 
 
