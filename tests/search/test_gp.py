@@ -92,6 +92,15 @@ def test_hypervolume_improvement_is_the_mean_of_sampled_gains():
     assert np.exp(found) == pytest.approx(np.mean(gains), rel=0.1)
 
 
+def test_what_lies_beyond_the_reference_point_takes_no_part_in_hypervolume():
+    predicted = [(np.array([-0.6]), np.array([0.04])), (np.array([-0.5]), np.array([0.09]))]
+    front, beyond = np.array([[-0.9, -0.2], [-0.5, -0.6]]), np.array([[-1.5, 0.3], [0.4, -1.5]])
+    for inside in (front, front[:0]):
+        assert log_hypervolume_improvement(predicted, np.vstack([beyond, inside])) == pytest.approx(
+            log_hypervolume_improvement(predicted, inside), abs=1e-12
+        )
+
+
 def test_the_front_holds_what_nothing_dominates_once():
     values = np.array([[1.0, 5.0], [2.0, 2.0], [2.0, 2.0], [3.0, 3.0], [5.0, 1.0], [1.0, 6.0]])
     assert pareto_front(values).tolist() == [[1.0, 5.0], [2.0, 2.0], [5.0, 1.0]]
