@@ -1,5 +1,7 @@
 """Parameters and spaces: what they accept, how they are read back, what completes a point."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +114,14 @@ def test_whole_numbers_stay_whole_however_they_are_written(entry):
     assert {type(value) for value in parameter.choices} == {int}
     assert type(space.completed({})["n"]) is int
     assert space.to_dict()["n"] == {"type": "int"} | entry
+
+
+def test_a_whole_number_may_come_as_a_float():
+    entry = {"type": "int", "min": 1, "max": 64, "scale": "pow2"}
+    space = Space.from_dict({"n": entry, "b": {"type": "bool", "when": {"n": [4.0]}}})
+    assert repr(space.completed({"n": 4.0})) == "{'n': 4, 'b': False}"  # tables of numbers make floats of all
+    for value in (4.5, 5.0, 128.0, math.nan, math.inf, True, "4"):
+        assert not space.parameters[0].contains(value)
 
 
 def test_defaults_and_conditions_are_met_to_rounding_too():

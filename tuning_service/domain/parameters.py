@@ -204,12 +204,13 @@ class IntParameter:
         return (value - self.min) // (self.step or 1)
 
     def contains(self, value: object) -> bool:
-        """True for an integer within bounds that scale and step can produce."""
-        if isinstance(value, bool) or not isinstance(value, int) or not self.min <= value <= self.max:
+        """True for a whole number within bounds, 4.0 too, that scale and step can produce."""
+        if not _is_number(value) or not self.min <= value <= self.max or value != int(value):  # type: ignore[operator, call-overload]
             return False
+        whole = int(value)  # type: ignore[call-overload]
         if self.scale == "pow2":
-            return value & (value - 1) == 0
-        return (value - self.min) % (self.step or 1) == 0
+            return whole & (whole - 1) == 0
+        return (whole - self.min) % (self.step or 1) == 0
 
     def canonical(self, value: ParamValue) -> int:
         """One of the values as the program is given it."""
