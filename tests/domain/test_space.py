@@ -179,6 +179,15 @@ def test_true_and_one_are_two_values_to_a_user():
     assert not flag.contains(1)
 
 
+def test_a_list_of_thousands_and_a_condition_that_names_them_all_are_read_in_little_time():
+    # Value by value against each other they would take minutes, and this test its time limit.
+    values = [f"v{i}" for i in range(30_000)]
+    space = Space.from_dict(
+        {"k": {"type": "categorical", "values": values}, "b": {"type": "bool", "when": {"k": values}}}
+    )
+    assert space.completed({"k": "v29999"}) == {"k": "v29999", "b": False}
+
+
 def test_bools_and_fixed_values_are_parents_like_any_other():
     space = Space.from_dict(
         {

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -207,7 +207,7 @@ class IntParameter:
         """True for a whole number within bounds, 4.0 too, that scale and step can produce."""
         if not _is_number(value) or not self.min <= value <= self.max or value != int(value):  # type: ignore[operator, call-overload]
             return False
-        whole = int(value)  # type: ignore[call-overload]
+        whole: int = int(value)  # type: ignore[call-overload]
         if self.scale == "pow2":
             return whole & (whole - 1) == 0
         return (whole - self.min) % (self.step or 1) == 0
@@ -237,12 +237,15 @@ class _Listed:
     values: tuple[ParamValue, ...]
     default: ParamValue | None = None
     when: tuple[Condition, ...] = ()
+    # By `identity`: there may be thousands of values, and conditions that name thousands.
+    places: Mapping[object, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = f"space.{self.name}.{'value' if isinstance(self, FixedParameter) else 'values'}"
         if not self.values:
             raise problem(where, "there are no values to choose from.", "List at least one.")
-        if len({identity(v) for v in self.values}) < len(self.values):
+        object.__setattr__(self, "places", {identity(v): i for i, v in enumerate(self.values)})
+        if len(self.places) < len(self.values):
             raise problem(where, "a value is listed twice.", "List each once.")
         for value in self.values:
             if isinstance(value, float) and not math.isfinite(value):
@@ -264,12 +267,11 @@ class _Listed:
 
     def index_of(self, value: ParamValue) -> int:
         """Place of one of the values."""
-        wanted = identity(value)
-        return next(i for i, v in enumerate(self.values) if identity(v) == wanted)
+        return self.places[identity(value)]
 
     def contains(self, value: object) -> bool:
         """True for one of the values."""
-        return any(identity(v) == identity(value) for v in self.values)
+        return isinstance(value, (bool, int, float, str)) and identity(value) in self.places
 
     def canonical(self, value: ParamValue) -> ParamValue:
         """One of the values as it was written."""
