@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.search.base import Options
@@ -38,8 +48,8 @@ class OptionSpec(_Table):
 
     type: Literal["float", "int", "bool", "str"]
     default: Scalar
-    min: int | float | None = None
-    max: int | float | None = None
+    min: StrictInt | StrictFloat | None = None
+    max: StrictInt | StrictFloat | None = None
     choices: tuple[Scalar, ...] | None = Field(None, min_length=1)
     description: str = ""
 
@@ -99,9 +109,9 @@ class Manifest(_Table):
     interface: Literal["hpt", "dli"] = "hpt"
     module: str = Field(OLD_MODULE, pattern=rf"^{_IDENTIFIER}(\.{_IDENTIFIER})*$")
     class_name: str = Field(OLD_CLASS, alias="class", pattern=f"^{_IDENTIFIER}$")
-    most_objectives: int = Field(1, ge=1, le=100)
-    takes_constraints: bool = False  # on metrics
-    takes_conditions: bool = True  # parameters that are active under others' values only
+    most_objectives: StrictInt = Field(1, ge=1, le=100)
+    takes_constraints: StrictBool = False  # on metrics
+    takes_conditions: StrictBool = True  # parameters that are active under others' values only
     requirements: tuple[str, ...] = Field((), max_length=_MOST_REQUIREMENTS)
     options: dict[str, OptionSpec] = Field(default_factory=dict, max_length=_MOST_OPTIONS)
     free_options: bool = False  # whatever name: of the older interface, which declares none
