@@ -46,6 +46,7 @@ def option(lines):
         (option("type = 'float'\ndefault = nan"), "nan is no float"),
         (option("type = 'float'\ndefault = 9\nmax = 3"), "the default 9 is not between min and max"),
         (option("type = 'int'\ndefault = 1\nmin = 3\nmax = 2"), "min 3 is greater than max 2"),
+        (f"# {'x' * 70_000}", "plugin.toml: is longer than 65536 bytes."),
         ("most_objectives = true", "plugin.toml.most_objectives: Input should be a valid integer, not True."),
         ("takes_constraints = 'yes'", "plugin.toml.takes_constraints: Input should be a valid boolean, not 'yes'."),
         (option("type = 'float'\ndefault = 1\nmax = inf"), "max is inf; leave it out for no bound"),

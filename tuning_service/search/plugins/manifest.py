@@ -31,6 +31,7 @@ NAME = r"[a-z][a-z0-9_]{0,62}"
 VERSION = r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 _MOST_OPTIONS, _MOST_REQUIREMENTS = 50, 50
+_MOST_BYTES = 2**16
 _LARGEST = 2**53  # beyond it, readers of JSON lose digits, or refuse
 # Names that pydantic's models need for themselves.
 _RESERVED = frozenset(name for name in dir(Options) if not name.startswith("__"))
@@ -175,6 +176,8 @@ def read(folder: Path, *, name: str = "", version: str = "") -> Manifest:
     path = folder / FILE
     if not path.is_file():
         return _old(folder, name, version)
+    if path.stat().st_size > _MOST_BYTES:  # it is read here, and shown with each list of plug-ins
+        raise _refused(FILE, f"is longer than {_MOST_BYTES} bytes.", "Shorten descriptions and choices.")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows's editors begin with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
