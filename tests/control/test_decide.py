@@ -6,7 +6,7 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import MOST_INFEASIBLE, decide, wanted
+from tuning_service.control.decide import MOST_ASKED, MOST_INFEASIBLE, decide, wanted
 from tuning_service.control.ends import STOP_GRACE_S
 from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
@@ -77,6 +77,10 @@ def test_a_running_job_asks_for_as_much_as_it_may_launch():
     assert decide(a_state(budget=budget)).ask == 4
     assert decide(a_state(budget=budget, slots=3)).ask == 3
     assert decide(a_state(budget=budget, slots=0)).ask == 0
+    many = Budget(trials=5000, parallel=1000)
+    assert decide(a_state(budget=many, slots=1000)).ask == MOST_ASKED
+    actions = decide(a_state(budget=many, slots=1000, ready=suggestions(MOST_ASKED)))
+    assert (len(actions.launch), actions.ask) == (MOST_ASKED, MOST_ASKED)
     assert decide(a_state(budget=budget, counts={TrialStatus.COMPLETED: 9})).ask == 1
     assert decide(a_state(budget=budget, ready=suggestions(1))).ask == 3
     assert decide(a_state(budget=budget, exhausted=True, counts={TrialStatus.COMPLETED: 1})).ask == 0

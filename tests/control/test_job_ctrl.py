@@ -13,6 +13,7 @@ from tests.control.house import vanish
 from tests.samples import a_tenant
 from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.compute.base import Capacity
+from tuning_service.control import decide
 from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import LeaseLost, NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
@@ -168,6 +169,22 @@ def test_whoever_lost_the_lease_meanwhile_launches_nothing_more(house):
     ctrl.close()
     assert house.trials(job) == before
     assert len(backend.submitted) == 1
+
+
+def test_free_slots_are_filled_in_steps_that_follow_each_other_at_once(house, monkeypatch):
+    monkeypatch.setattr(decide, "MOST_ASKED", 2)
+    house.submit(Budget(trials=7, parallel=7))
+    backend = house.cluster(clusters.NeverStarts)
+    told = threading.Event()
+    with house.store.write() as unit:
+        [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 10.0)
+    ctrl = TuningJobCtrl(lease, house.tools(backend, notify=lambda _: told.set()))
+    again = True
+    while len(backend.submitted) < 7:
+        assert again or told.wait(PATIENCE_S)  # the algorithm is at work, and tells when it is done
+        told.clear()
+        again = ctrl.step(lambda d: (d.wanted, ""))
+    ctrl.close()
 
 
 def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):

@@ -15,6 +15,8 @@ from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 _ENDED = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
 # A job whose algorithm suggests so many configurations in a row that cannot be trained will not find one that can.
 MOST_INFEASIBLE = 100
+# Suggestions asked for at once: a slow algorithm has one time limit for them all, and others wait for its process.
+MOST_ASKED = 100
 
 
 def wanted(state: JobState) -> int:
@@ -177,7 +179,7 @@ def _search(
     fresh = _fresh(state, room - len(queued), make_id)
     started = [trial for trial in fresh if trial.status is TrialStatus.QUEUED]
     launch = [_task_of(trial, state, make_id) for trial in [*queued, *started]]
-    ask = min(room - len(launch), _untried(state) - len(fresh))
+    ask = min(room - len(launch), _untried(state) - len(fresh), MOST_ASKED)
     if job.queued_points > len(fresh):
         ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)

@@ -113,7 +113,7 @@ class TuningJobCtrl:
                 self.close()
                 return not isinstance(error, QuotaRaceError)
             self._note(state, actions)
-        self._act(state, actions)
+        launched = self._act(state, actions)
         self.finished = actions.delete or (actions.job or state.job).status not in OPEN_JOBS
         if self.finished:
             self.close()
@@ -121,7 +121,8 @@ class TuningJobCtrl:
         assert self._search is not None
         if not self._search.has_news:
             self._search.wonder(state.job, self._open, self._tools.notify)
-        return actions.job is not None or bool(actions.unrun) or self._search.has_news
+        asks_on = launched and actions.ask > 0  # what was launched was not all that there are slots for
+        return actions.job is not None or bool(actions.unrun) or self._search.has_news or asks_on
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
@@ -348,13 +349,14 @@ class TuningJobCtrl:
 
     # -- acting
 
-    def _act(self, state: JobState, actions: Actions) -> None:
+    def _act(self, state: JobState, actions: Actions) -> bool:
+        """True when anything was launched."""
         if actions.cancel:
             self._tools.backend.cancel(actions.cancel)
-        if actions.launch:
-            self._launch(state.job, actions.launch)
+        return bool(actions.launch) and self._launch(state.job, actions.launch)
 
-    def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> None:
+    def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> bool:
+        """False when they were refused."""
         tools = self._tools
         tickets = [
             TaskTicket(task_id=task.id, token=tools.token(task.id), service_url=tools.service_url) for task in tasks
@@ -366,12 +368,13 @@ class TuningJobCtrl:
             with tools.store.write() as unit:
                 unit.control.fence(self.lease)
                 unit.control.withdraw(tasks)
-            return
+            return False
         self._handles = {**self._handles, **{task.handle: HandleStatus.PENDING for task in tasks}}
         self._known |= {task.handle for task in tasks}
         self._unmarked += [task.id for task in tasks]
         for task in tasks:
             log.info("task launched", trial=task.trial_number, task=task.id)
+        return True
 
     def _marks_are_due(self) -> bool:
         """True when what was submitted a while ago is not stored as such, and no other write came by to do it.
