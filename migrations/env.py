@@ -16,8 +16,8 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
 
 
 engine = context.config.attributes["engine"]
-# All migrations are one transaction: one that is interrupted leaves what was there. Of two who upgrade at once the second
-# waits, and then finds nothing to do: with SQLite for the lock that each transaction here takes at its beginning.
+# All migrations are one transaction, so that one that is interrupted leaves what was there. Of two who upgrade at once
+# the second waits, and then finds nothing to do: with SQLite for the lock that a transaction here takes as it begins.
 with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
     context.configure(
         connection=connection,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import MOST_INFEASIBLE, decide, wanted
+from tuning_service.control.decide import MOST_INFEASIBLE, UNBEGUN_S, decide, wanted
 from tuning_service.control.ends import STOP_GRACE_S
 from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
@@ -274,6 +274,9 @@ def test_a_job_that_is_to_stop_stops_whatever_its_environment():
         ({}, None, None, None),
         ({}, HandleStatus.ENDED, TaskStatus.LOST, FaultKind.CLUSTER),
         ({}, HandleStatus.LOST, TaskStatus.LOST, FaultKind.SERVICE),
+        ({}, HandleStatus.FAILED, TaskStatus.LOST, FaultKind.SERVICE),
+        ({"task_status": TaskStatus.SUBMITTED}, HandleStatus.LOST, TaskStatus.LOST, FaultKind.SERVICE),
+        ({"task_status": TaskStatus.SUBMITTED}, HandleStatus.FAILED, TaskStatus.LOST, FaultKind.CLUSTER),
         ({"heartbeat_at": NOW - 61}, HandleStatus.PENDING, TaskStatus.LOST, FaultKind.CLUSTER),
         ({"heartbeat_at": NOW - 59}, HandleStatus.PENDING, None, None),
         ({"stop_requested": True}, HandleStatus.PENDING, None, None),
@@ -400,6 +403,56 @@ def test_a_job_that_gets_no_slots_says_what_it_waits_for_and_forgets_it_when_it_
     assert decide(a_state(slots=0, waiting="Waits for free slots.", job=waiting)).job is None
     going_on = decide(a_state(job=waiting, ready=suggestions(1)))
     assert going_on.job.reason == ""
+
+
+def test_what_spark_cannot_begin_has_its_words_and_where_the_service_is_looked_for():
+    trial, task = one_task(TaskStatus.SUBMITTED)
+    told = {
+        HandleStatus.FAILED: "lost: Spark could not begin it: no such Python",
+        HandleStatus.ENDED: (
+            "lost: its Spark task ended without a report; its runner was not heard of, as when executors cannot reach"
+            " http://tuning:8765"
+        ),
+    }
+    for status, reason in told.items():
+        state = a_state(
+            trials=[trial],
+            tasks=[task],
+            handles={task.handle: status},
+            spark_failures={task.handle: "no such Python"},
+            service_url="http://tuning:8765",
+        )
+        (conclusion,) = decide(state).conclusions
+        assert (conclusion.trial.status, conclusion.trial.reason) == (TrialStatus.QUEUED, reason)
+
+
+@pytest.mark.parametrize(
+    ("begun", "waited_s", "reason"),
+    [
+        (TaskStatus.SUBMITTED, UNBEGUN_S + 1, "no executor has begun it. Executors may be starting, or cannot reach"),
+        (TaskStatus.SUBMITTED, UNBEGUN_S - 1, ""),
+        (TaskStatus.CLAIMED, UNBEGUN_S + 1, ""),
+    ],
+)
+def test_a_job_of_which_spark_begins_nothing_says_so(begun, waited_s, reason):
+    trials = [a_trial(a_job(), number, status=TrialStatus.RUNNING, tasks=1) for number in (3, 4)]
+    tasks = [
+        a_task(trials[0], status=TaskStatus.SUBMITTED, created_at=NOW - waited_s, heartbeat_at=None),
+        a_task(trials[1], status=begun, created_at=NOW, heartbeat_at=NOW),
+    ]
+    said = decide(a_state(trials=trials, tasks=tasks, slots=0)).job
+    assert reason in (said.reason if said else "")
+    assert (said is None) == (not reason)
+    assert said is None or "Spark has trial 3" in said.reason
+
+
+def test_a_job_whose_launches_spark_refuses_says_so_until_one_is_taken():
+    refused = {"refusal": "Waits: Spark did not take the tasks.", "ready": suggestions(1)}
+    waiting = decide(a_state(**refused)).job
+    assert waiting.reason == "Waits: Spark did not take the tasks."
+    again = decide(a_state(**refused, job=waiting))
+    assert (again.job, len(again.launch)) == (None, 1)
+    assert decide(a_state(ready=suggestions(1), job=waiting)).job.reason == ""
 
 
 def test_what_is_wanted_is_what_could_be_launched():

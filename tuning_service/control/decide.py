@@ -14,6 +14,8 @@ from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 _ENDED = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
 # A job whose algorithm suggests so many configurations in a row that cannot be trained will not find one that can.
 MOST_INFEASIBLE = 100
+# A task that Spark has had for longer without any executor beginning it is worth a word.
+UNBEGUN_S = 15.0
 
 
 def wanted(state: JobState) -> int:
@@ -49,6 +51,26 @@ def _why_resting(state: JobState) -> str:
     if trial is None:
         return ""
     return f"Waits: trial {trial.number} was lost {resting[trial.id]} times, and is tried again after a pause."
+
+
+def _why_unbegun(state: JobState, still_open: Sequence[TuningTask]) -> str:
+    """What a job says of which nothing runs, since no runner has asked for what Spark was given; "" when one has."""
+    if not still_open or any(task.status is TaskStatus.CLAIMED for task in still_open):
+        return ""
+    first = min(still_open, key=lambda task: (task.created_at, task.trial_number))
+    if state.now - first.created_at < UNBEGUN_S:
+        return ""
+    return (
+        f"Waits: Spark has trial {first.trial_number}, and no executor has begun it. Executors may be starting,"
+        f" or cannot reach the service at {state.service_url}."
+    )
+
+
+def _why_waiting(state: JobState, still_open: Sequence[TuningTask], *, launches: bool) -> str:
+    """What a job says while nothing of it runs; "" when something does, or will in a moment."""
+    if still_open or launches:
+        return (launches and state.refusal) or _why_unbegun(state, still_open)
+    return state.waiting or state.refusal or state.algorithm_trouble or _why_resting(state)
 
 
 def busy(state: JobState) -> int:
@@ -179,7 +201,7 @@ def _search(
         ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
-    waiting = "" if still_open or launch or used_up else state.waiting or state.algorithm_trouble or _why_resting(state)
+    waiting = "" if used_up else _why_waiting(state, still_open, launches=bool(launch))
     after = job
     if used_up:
         after = _finished(state, conclusions, "" if not _untried(state) else state.ending or _exhausted(state))

@@ -73,12 +73,14 @@ class TuningJobCtrl:
         self.target: JobTarget | None = None  # as of the last step
         self._tools = tools
         self._handles: Mapping[str, HandleStatus] = {}
+        self._spark_failures: Mapping[str, str] = {}
         self._known: set[str] = set()
         self._polled_at = 0.0
         self._search: Search | None = None
         self._feasibility: Feasibility | None = None
         self._opinion_is_new = False  # the algorithm's on the best trial, which is not stored yet
         self._launched_at = 0.0
+        self._refusal = ""  # why Spark did not take the last launch
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
         self._standing = Standing(tools.clock)
         self._hearing = Hearing(tools.silent_s, managers_apart=tools.managers_apart)
@@ -136,6 +138,8 @@ class TuningJobCtrl:
         now = time.monotonic()
         if self._known and now - self._polled_at >= _POLL_S:
             self._handles = self._tools.backend.poll(self._known)
+            failed = [handle for handle, status in self._handles.items() if status is HandleStatus.FAILED]
+            self._spark_failures = {handle: self._tools.backend.failure(handle) for handle in failed}
             self._polled_at = now
 
     def _look(self, grant: Callable[[Demand], tuple[int, str]]) -> JobState | None:
@@ -167,6 +171,7 @@ class TuningJobCtrl:
             tasks=work.tasks,
             results={},
             handles={handle: self._handles[handle] for handle in self._known if handle in self._handles},
+            spark_failures=self._spark_failures,
             failed_in_row=len(search.failures),
             last_failure=search.last_failure,
             infeasible_in_row=search.infeasible,
@@ -174,6 +179,8 @@ class TuningJobCtrl:
             losses=losses,
             retry_pause_s=tools.retry_pause_s,
             price=self._standing.price,
+            refusal=self._refusal,
+            service_url=tools.service_url,
             **search.state(untried(job, counts)),
         )
         self._remember_handles(work)
@@ -363,10 +370,12 @@ class TuningJobCtrl:
             tools.backend.submit(tickets, job.spec.resources)
         except TryAgain as error:
             log.warning("launch refused", reason=error.message, detail=error.detail)
+            self._refusal = f"Waits: {error.message}"
             with tools.store.write() as unit:
                 unit.control.fence(self.lease)
                 unit.control.withdraw(tasks)
             return
+        self._refusal = ""
         self._handles = {**self._handles, **{task.handle: HandleStatus.PENDING for task in tasks}}
         self._known |= {task.handle for task in tasks}
         self._unmarked += [task.id for task in tasks]

@@ -34,6 +34,7 @@ class JobState:
     tasks: Sequence[TuningTask]  # open, and ended but unsettled
     results: Mapping[str, Result]  # by id of an ended, unsettled task
     handles: Mapping[str, HandleStatus]  # what the backend said before `tasks` was read
+    spark_failures: Mapping[str, str] = field(default_factory=dict)  # by handle that is FAILED: why
     failed_in_row: int = 0  # up to the end of the history, without those forgiven
     last_failure: str = ""
     ready: Sequence[Suggestion] = ()  # suggested, not stored yet
@@ -44,6 +45,8 @@ class JobState:
     algorithm_trouble: str = ""  # why it could not be asked the last time
     slots: int = 0  # further tasks that may be launched now
     waiting: str = ""  # why `slots` is 0
+    refusal: str = ""  # why Spark did not take what was launched last
+    service_url: str = ""  # as executors are told it
     price: float = 0.0  # of a GPU for an hour, in the job's pool
     infeasible: Sequence[str] = ()  # for each of `ready`: why it cannot be trained; "" or nothing when it can
     infeasible_in_row: int = 0  # up to the end of the history
