@@ -65,6 +65,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     submitted = shell.run("submit", str(job_yaml))
     job_id = submitted.stdout.strip()
     assert job_id.startswith("job_")
+    assert "budget." not in submitted.stderr
     driver = Driver(service, job_id)
     driver.set_status(JobStatus.RUNNING)
     driver.add_trial(0).complete(0.5, log="val_accuracy=0.5\n")
@@ -523,6 +524,10 @@ def test_a_job_file_is_checked_without_being_submitted(shell: Shell, job_yaml: P
     job_yaml.write_text(JOB + "name: again\n")
     assert "name stands here again" in shell.run("job", "check", str(job_yaml), code=2).stderr
     assert shell.json("list") == []
+    job_yaml.write_text(JOB.replace("trials: 2", "trials: 2, parallel: 3"))
+    note = "budget.parallel is 3, and no more than the 2 of budget.trials run at all."
+    assert note in shell.run("job", "check", str(job_yaml)).stdout
+    assert note in shell.run("submit", str(job_yaml)).stderr
 
 
 def test_usage_and_a_search_in_a_log(shell: Shell, service: Service, driver: Driver) -> None:

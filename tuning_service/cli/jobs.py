@@ -8,6 +8,7 @@ import typer
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
+from tuning_service.domain.job import Budget
 
 _LISTS = (
     ("limits", "metric_constraints"),
@@ -46,6 +47,8 @@ def submit(
         job = client.submit(job_file, program=program)
         if not as_json:
             output.show_warm_start(job["warm_start_report"])
+            if note := Budget(**job["spec"]["budget"]).note:
+                output.hint(note)
         if not watch:
             if as_json:
                 output.print_json(job)

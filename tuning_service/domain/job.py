@@ -143,6 +143,15 @@ class Budget:
                 "Raise it, or leave it out for no limit.",
             )
 
+    @property
+    def note(self) -> str:
+        """What is no mistake in it, and may be another than was meant; "" when there is nothing."""
+        if self.parallel <= self.trials:
+            return ""
+        return (
+            f"budget.parallel is {self.parallel:,}, and no more than the {self.trials:,} of budget.trials run at all."
+        )
+
 
 _LEAST_OF_A_GPU = 0.01
 _MOST = 1_000_000  # CPUs, GPUs

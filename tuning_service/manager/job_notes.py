@@ -1,0 +1,34 @@
+"""What is no mistake in a job file, and may be other than its user thinks."""
+
+from collections.abc import Iterator, Sequence
+
+from tuning_service.compute.base import Capacity
+from tuning_service.domain.job import JobSpec, Resources
+from tuning_service.domain.pool import ControllerSeen, Pool
+from tuning_service.manager.pool_mgr import trouble
+
+
+def notes_on(
+    spec: JobSpec, pool: Pool | None, controllers: Sequence[ControllerSeen], size: int | None, now: float
+) -> Iterator[str]:
+    """`pool` is the one that the job would go to, with its controllers; `size` counts configurations, if that can be."""
+    budget = spec.budget
+    if budget.note:
+        yield budget.note
+    if size is not None and size < budget.trials:
+        yield f"budget.trials is {budget.trials:,}, and no more than {size:,} configurations can be tried."
+    if pool is None:
+        return
+    if wait := trouble(pool.name, controllers, now):
+        yield f"It would wait now: {wait}"
+    elif 0 < (room := _room(pool, controllers, spec.resources, now)) < min(budget.parallel, budget.trials):
+        yield f"budget.parallel is {budget.parallel:,}, and the pool {pool.name!r} has room for {room:,} such trials."
+
+
+def _room(pool: Pool, controllers: Sequence[ControllerSeen], resources: Resources, now: float) -> int:
+    """How many such trials run at once when nothing else does: all of a job run on one controller's executors."""
+    has = [(c.cpus, c.gpus) for c in controllers if c.is_alive(now) and c.connected] if pool.stated is None else []
+    return max(
+        Capacity(cpus=cpus, gpus=gpus, largest_cpus=cpus, largest_gpus=gpus).slots(resources)
+        for cpus, gpus in has or [pool.stated or (0, 0)]
+    )
