@@ -302,7 +302,7 @@ def test_what_may_be_other_than_was_meant_is_a_note(service: Service, driver: Dr
             return client.preview(spec | {"budget": budget} | changes, samples=1)["notes"]
 
         assert notes(4, 4) == []
-        assert notes(2, 4) == ["budget.parallel is 4, and no more than the 2 of budget.trials run at all."]
+        assert notes(2, 4) == ["budget.parallel is 4, which is more than budget.trials, 2."]
         assert notes(3, 1, space=few) == ["budget.trials is 3, and no more than 2 configurations can be tried."]
         room = "budget.parallel is 4, and the pool 'default' has room for 2 such trials."
         assert notes(9, 4, resources={"cpus": 4}) == [room]

@@ -525,7 +525,7 @@ def test_a_job_file_is_checked_without_being_submitted(shell: Shell, job_yaml: P
     assert "name stands here again" in shell.run("job", "check", str(job_yaml), code=2).stderr
     assert shell.json("list") == []
     job_yaml.write_text(JOB.replace("trials: 2", "trials: 2, parallel: 3"))
-    note = "budget.parallel is 3, and no more than the 2 of budget.trials run at all."
+    note = "budget.parallel is 3, which is more than budget.trials, 2."
     assert note in shell.run("job", "check", str(job_yaml)).stdout
     assert note in shell.run("submit", str(job_yaml)).stderr
 

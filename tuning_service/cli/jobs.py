@@ -46,9 +46,7 @@ def submit(
     with connect(url, key) as client:
         job = client.submit(job_file, program=program)
         if not as_json:
-            output.show_warm_start(job["warm_start_report"])
-            if note := Budget(**job["spec"]["budget"]).note:
-                output.hint(note)
+            _tell(job)
         if not watch:
             if as_json:
                 output.print_json(job)
@@ -78,6 +76,13 @@ def submit(
             output.show_best(best, job["spec"])
     if job["status"] != "completed":
         raise typer.Exit(exits.JOB_FAILED)
+
+
+def _tell(job: output.JsonDict) -> None:
+    """What a user should know of the job that was submitted."""
+    output.show_warm_start(job["warm_start_report"])
+    if note := Budget(**job["spec"]["budget"]).note:
+        output.hint(note)
 
 
 def list_jobs(

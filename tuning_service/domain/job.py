@@ -148,9 +148,7 @@ class Budget:
         """What is no mistake in it, and may be another than was meant; "" when there is nothing."""
         if self.parallel <= self.trials:
             return ""
-        return (
-            f"budget.parallel is {self.parallel:,}, and no more than the {self.trials:,} of budget.trials run at all."
-        )
+        return f"budget.parallel is {self.parallel:,}, which is more than budget.trials, {self.trials:,}."
 
 
 _LEAST_OF_A_GPU = 0.01

@@ -11,7 +11,7 @@ from tuning_service.manager.pool_mgr import trouble
 def notes_on(
     spec: JobSpec, pool: Pool | None, controllers: Sequence[ControllerSeen], size: int | None, now: float
 ) -> Iterator[str]:
-    """`pool` is the one that the job would go to, with its controllers; `size` counts configurations, if that can be."""
+    """`pool`: where the job would go, with its controllers; `size`: how many configurations there are, if finite."""
     budget = spec.budget
     if budget.note:
         yield budget.note
