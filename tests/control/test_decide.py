@@ -383,6 +383,31 @@ def test_with_the_failure_that_is_one_too_many_nothing_more_is_launched():
     assert not actions.ask
 
 
+def test_failures_in_a_row_end_nothing_that_runs_and_begin_nothing_new():
+    trial, task = one_task()
+    state = a_state(
+        budget=Budget(trials=100, parallel=4, failures=3),
+        trials=[trial],
+        tasks=[task],
+        failed_in_row=3,
+        last_failure="exit 1",
+        ready=suggestions(1),
+    )
+    assert wanted(state) == 0
+    held = decide(state)
+    assert (held.stop, held.launch, held.ask, held.job.status) == ([], [], 0, JobStatus.RUNNING)
+    assert held.job.reason.startswith(
+        "Waits: the last 3 trials all failed, and nothing new begins before one that runs"
+    )
+    well = decide(dataclasses.replace(state, job=held.job, failed_in_row=0))
+    assert (well.job.reason, len(well.launch)) == ("", 1)
+    worse = decide(dataclasses.replace(state, job=held.job, failed_in_row=4, trials=[], tasks=[]))
+    assert (worse.job.status, worse.job.reason) == (
+        JobStatus.STOPPING,
+        "The last 4 trials all failed. The last one: exit 1",
+    )
+
+
 def test_a_resumed_job_is_forgiven_its_failures():
     job = a_job(spec=a_spec(budget=Budget(trials=100, failures=3)), reason="gave up", ended_at=5.0, used_s=30.0)
     actions = decide(a_state(JobStatus.FAILED, job=job, counts={TrialStatus.FAILED: 3}, failed_in_row=3))

@@ -20,7 +20,7 @@ UNBEGUN_S = 15.0
 
 def wanted(state: JobState) -> int:
     """How many further tasks the job could use now."""
-    if not _searching(state):
+    if not _searching(state) or _holds_back(state):
         return 0
     resting = _resting(state)
     ended = (task for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
@@ -68,6 +68,11 @@ def _why_unbegun(state: JobState, still_open: Sequence[TuningTask]) -> str:
 
 def _why_waiting(state: JobState, still_open: Sequence[TuningTask], *, launches: bool) -> str:
     """What a job says while nothing of it runs; "" when something does, or will in a moment."""
+    if still_open and _holds_back(state) and (_untried(state) or _queued(state)):
+        return (
+            f"Waits: the last {state.failed_in_row} trials all failed, and nothing new begins before one that runs has"
+            f" ended well, or budget.failures is raised. The last one: {state.last_failure}"
+        )
     if still_open or launches:
         return (launches and state.refusal) or _why_unbegun(state, still_open)
     return state.waiting or state.refusal or state.algorithm_trouble or _why_resting(state)
@@ -126,12 +131,18 @@ def _end_of(state: JobState) -> str:
         return fault
     if _out_of_time(state):
         return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
-    if state.failed_in_row >= job.spec.budget.failures:
+    # What fails does so soon, and what runs meanwhile may be well: that is not ended for it.
+    if _holds_back(state) and not busy(state):
         return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
     if state.infeasible_in_row >= MOST_INFEASIBLE:
         count = f"{state.infeasible_in_row} configurations in a row"
         return f"{count} could not be trained. The last one: {state.last_failure}"
     return ""
+
+
+def _holds_back(state: JobState) -> bool:
+    """True when so many trials have failed in a row that nothing new begins."""
+    return state.failed_in_row >= state.job.spec.budget.failures
 
 
 def _failures_after(state: JobState, conclusions: Sequence[Conclusion]) -> int:
