@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.rest_service import TRAIN, Driver, Service
 from tests.waiting import wait_for
+from tuning_service.cli import output
 from tuning_service.cli.app import app
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TrialStatus
@@ -136,6 +137,18 @@ def test_watching_ends_with_the_job(
         assert "Best configuration (trial 0, val_accuracy 0.75)" in output
         assert ("because" in output) == bool(code)
     shell.run("show", job_id, "--exit-code", code=code)
+
+
+def test_watching_says_what_a_job_waits_for_that_nobody_has_begun(driver: Driver, capsys: Any) -> None:
+    job = driver.service.client().job(driver.job_id) | {"status": "created", "reason": "Waits: no controller."}
+
+    class Client:
+        def wait(self, _: str, on_change: Any) -> dict[str, Any]:
+            on_change(job)
+            return job
+
+    output.watch(Client(), driver.job_id, quiet=False)  # type: ignore[arg-type]
+    assert " · Waits: no controller." in capsys.readouterr().err
 
 
 def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Path, driver: Driver) -> None:

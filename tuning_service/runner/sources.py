@@ -183,8 +183,8 @@ class Sources:
             lines.append(f"There were more than {MOST_ENTRIES} files, of which the rest was not looked at.")
         if self._unread:
             lines.append(f"Reading them was given up after {_LAST_READ_S:g} s.")
-        folders = [path for _, path in self._folders]
-        elsewhere = unnamed_with(metric, self._parser, folders, since_ns=self._begun_ns, read=self._readers.keys())
+        places = [path for _, path in self._folders]
+        elsewhere = unnamed_with(metric, self._parser, places, since_ns=self._begun_ns, read=self._readers.keys())
         if elsewhere:
             entry = json.dumps([elsewhere])
             lines.append(f"{elsewhere} was written and not read, and has {metric}. This line in the job file reads it:")
