@@ -140,7 +140,8 @@ def test_watching_ends_with_the_job(
 
 
 def test_watching_says_what_a_job_waits_for_that_nobody_has_begun(driver: Driver, capsys: Any) -> None:
-    job = driver.service.client().job(driver.job_id) | {"status": "created", "reason": "Waits: no controller."}
+    with driver.service.client() as client:
+        job = client.job(driver.job_id) | {"status": "created", "reason": "Waits: no controller."}
 
     class Client:
         def wait(self, _: str, on_change: Any) -> dict[str, Any]:
