@@ -190,7 +190,7 @@ def test_a_lost_trial_is_queued_again_until_it_was_lost_too_often():
 
 @pytest.mark.parametrize(("lost", "pause_s"), [(1, 0.0), (2, 2.0), (3, 6.0), (4, 18.0)])
 def test_a_trial_rests_ever_longer_after_each_loss_and_others_go_before_it(lost, pause_s):
-    waiting, other = a_trial(a_job(), 0, tasks=lost), a_trial(a_job(), 1)
+    waiting, other = a_trial(a_job(), 0, tasks=lost, reason="lost: gone"), a_trial(a_job(), 1)
     for since, rests in ((0.5 * pause_s, pause_s > 0), (pause_s, False)):
         losses = {waiting.id: (lost, NOW - since)}
         state = a_state(trials=[waiting, other], losses=losses, budget=Budget(trials=2, parallel=2))
@@ -198,7 +198,7 @@ def test_a_trial_rests_ever_longer_after_each_loss_and_others_go_before_it(lost,
         assert [t.trial_id for t in decide(state).launch] == expected
         assert wanted(state) == len(expected)
         alone = decide(a_state(trials=[waiting], losses=losses, budget=Budget(trials=1, parallel=1)))
-        reason = f"Waits: trial 0 was lost {lost} times, and is tried again after a pause."
+        reason = f"Waits: trial 0 was lost {lost} times, and is tried again after a pause. The last time: lost: gone"
         assert (alone.job.reason if rests else not alone.launch) == (reason if rests else False)
 
 

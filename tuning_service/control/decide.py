@@ -50,7 +50,8 @@ def _why_resting(state: JobState) -> str:
     trial = next((t for t in state.trials if t.id in resting and t.status is TrialStatus.QUEUED), None)
     if trial is None:
         return ""
-    return f"Waits: trial {trial.number} was lost {resting[trial.id]} times, and is tried again after a pause."
+    why = f" The last time: {trial.reason}" if trial.reason else ""
+    return f"Waits: trial {trial.number} was lost {resting[trial.id]} times, and is tried again after a pause.{why}"
 
 
 def _why_unbegun(state: JobState, still_open: Sequence[TuningTask]) -> str:
