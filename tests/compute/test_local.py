@@ -120,8 +120,13 @@ def test_the_last_error_of_a_spark_job_is_told(error, words):
     assert connection._told(message) == (words, True)
 
 
-def test_a_spark_job_that_was_cancelled_is_nobodys_failure():
-    assert connection._told("Job 3 cancelled because SparkContext was shut down\nat X").by_tasks is False
+def test_a_spark_job_that_was_cancelled_is_nobodys_failure_and_one_that_nothing_can_run_is():
+    assert connection._told("Job 3 cancelled because SparkContext was shut down") == (
+        *("Job 3 cancelled because SparkContext was shut down", False),
+    )
+    aborted = "Job aborted due to stage failure: Aborting TaskSet 0.0: task 0 cannot run anywhere\nDriver stacktrace:"
+    assert connection._told(aborted) == ("Aborting TaskSet 0.0: task 0 cannot run anywhere", True)
+    assert connection._told("").words == "unknown"
 
 
 def test_a_jvm_that_was_killed_loses_the_tasks_and_the_next_start_is_a_fresh_one(backend, probes):

@@ -432,6 +432,10 @@ def test_a_job_that_gets_no_slots_says_what_it_waits_for_and_forgets_it_when_it_
 
 def test_what_spark_cannot_begin_has_its_words_and_where_the_service_is_looked_for():
     trial, task = one_task(TaskStatus.SUBMITTED)
+    begun = dataclasses.replace(task, status=TaskStatus.CLAIMED)
+    handles, failures = {task.handle: HandleStatus.FAILED}, {task.handle: "executor gone"}
+    (conclusion,) = decide(a_state(trials=[trial], tasks=[begun], handles=handles, spark_failures=failures)).conclusions
+    assert conclusion.trial.reason == "lost with its Spark job: executor gone"
     told = {
         HandleStatus.FAILED: "lost: Spark could not begin it: no such Python",
         HandleStatus.ENDED: (

@@ -43,6 +43,7 @@ CONNECTION_ERRORS = (Py4JError, OSError)
 
 _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 _LONGEST_REASON = 300
+_ABORTED = "Job aborted due to stage failure: "
 _LOST_TASK = re.compile(r"^Lost task [\d.]+ in stage [\d.]+ \(TID \d+\) \([^)]*\): ")
 _STOP_S = 15.0  # after it, the JVM is killed
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Executor:
 
 
 class JobFailure(NamedTuple):
-    """Why a Spark job failed. `by_tasks`: one of its tasks failed as often as Spark tries it."""
+    """Why a Spark job failed. `by_tasks`: its tasks cannot be run; else Spark has let go of it."""
 
     words: str
     by_tasks: bool
@@ -81,13 +82,12 @@ class JobFailure(NamedTuple):
 
 def _told(message: str) -> JobFailure:
     """Of what Spark says of a job that failed, the error of the task that failed last."""
-    aborted, last, text = message.partition(", most recent failure: ")
-    if not last:
-        return JobFailure(message.splitlines()[0][:_LONGEST_REASON] if message else "unknown", by_tasks=False)
+    aborted = message.startswith(_ABORTED)
+    text = message.removeprefix(_ABORTED).rpartition(", most recent failure: ")[2]
     error = _LOST_TASK.sub("", text).split("\n\tat ")[0].split("\nDriver stacktrace:")[0]
     # A traceback from Python ends with what went wrong.
     lines = [line for line in error.splitlines() if line.strip() and not line[0].isspace()]
-    return JobFailure(lines[-1][:_LONGEST_REASON] if lines else aborted[:_LONGEST_REASON], by_tasks=True)
+    return JobFailure(lines[-1][:_LONGEST_REASON] if lines else "unknown", by_tasks=aborted)
 
 
 class SparkJob:

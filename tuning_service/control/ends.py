@@ -23,8 +23,11 @@ def end_of(task: TuningTask, state: JobState) -> Outcome | None:
         # As where executors have no such Python: it is counted, or it would be tried again without end.
         end = _lost(Failure.EXECUTOR, f"lost: Spark could not begin it: {state.spark_failures.get(task.handle, '')}")
     elif handle in {HandleStatus.LOST, HandleStatus.FAILED}:
-        # After a restart of the service: the Spark application that ran it is gone.
+        # After a restart of the service: the Spark application that ran it is gone. Or another task of its Spark job
+        # failed too often, whose own losses are counted as it is claimed anew.
         reason = "lost: the service was restarted, or lost its connection to Spark"
+        if handle is HandleStatus.FAILED:
+            reason = f"lost with its Spark job: {state.spark_failures.get(task.handle, '')}"
         end = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason=reason)
     elif handle is HandleStatus.ENDED:
         where = f"; its runner was not heard of, as when executors cannot reach {state.service_url}"
