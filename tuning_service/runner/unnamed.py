@@ -1,4 +1,4 @@
-"""Files that a training wrote and nobody named, in which a metric is that was missed elsewhere."""
+"""Files that a training wrote and nobody named, in which metrics are that may be missed elsewhere."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -14,14 +14,15 @@ _MOST_BYTES = 2**20  # of each file
 _MOST_S = 2.0  # for all of them: the service hears nothing meanwhile
 
 
-def unnamed_with(
-    metric: str, parser: Mapping[str, Any], folders: Sequence[Path], *, since_ns: int, read: Collection[Path]
-) -> str:
-    """The name, below its folder, of the first file written since then and not among `read` that gives `metric`.
+def unnamed(
+    parser: Mapping[str, Any], folders: Sequence[Path], *, since_ns: int, read: Collection[Path]
+) -> dict[str, str]:
+    """The first file that gives each metric, by its name below its folder, of those written since then but not `read`.
 
-    "" when there is none. Only the beginnings of files are looked at, and no more than a few seconds long.
+    Only the beginnings of files are looked at, and no more than a few seconds long.
     """
     until = time.monotonic() + _MOST_S
+    given: dict[str, str] = {}
     found = sorted(match for match in Scan(folders, _PATTERNS).matches() if match.path not in read)
     for match in found[:_MOST_FILES]:
         if time.monotonic() > until:
@@ -30,9 +31,9 @@ def unnamed_with(
             is_new = match.path.stat().st_mtime_ns > since_ns
         except OSError:
             continue
-        if is_new and metric in _names_in(match.path, parser):
-            return match.name
-    return ""
+        for metric in _names_in(match.path, parser) if is_new else ():
+            given.setdefault(metric, match.name)
+    return given
 
 
 def _names_in(path: Path, parser: Mapping[str, Any]) -> Collection[str]:
