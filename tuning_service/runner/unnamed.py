@@ -23,17 +23,20 @@ def unnamed(
     """
     until = time.monotonic() + _MOST_S
     given: dict[str, str] = {}
-    found = sorted(match for match in Scan(folders, _PATTERNS).matches() if match.path not in read)
-    for match in found[:_MOST_FILES]:
+    found = (match for match in Scan(folders, _PATTERNS).matches() if match.path not in read)
+    for match in sorted(match for match in found if _is_newer(match.path, since_ns))[:_MOST_FILES]:
         if time.monotonic() > until:
             break
-        try:
-            is_new = match.path.stat().st_mtime_ns > since_ns
-        except OSError:
-            continue
-        for metric in _names_in(match.path, parser) if is_new else ():
+        for metric in _names_in(match.path, parser):
             given.setdefault(metric, match.name)
     return given
+
+
+def _is_newer(path: Path, since_ns: int) -> bool:
+    try:
+        return path.stat().st_mtime_ns > since_ns
+    except OSError:
+        return False
 
 
 def _names_in(path: Path, parser: Mapping[str, Any]) -> Collection[str]:
