@@ -307,6 +307,12 @@ def test_what_may_be_other_than_was_meant_is_a_note(service: Service, driver: Dr
         room = "budget.parallel is 4, and the pool 'default' has room for 2 such trials."
         assert notes(9, 4, resources={"cpus": 4}) == [room]
         assert notes(9, 4, resources={"gpus": 1}) == [room]
+        large = "It would wait now: the pool 'default' has no room for a trial of 9 CPUs and 1 GPUs."
+        assert notes(9, 4, resources={"cpus": 9, "gpus": 1}) == [large]
+        operator = service.principal(service.operator_key)
+        service.pools.change(operator, "default", drained=True)
+        assert notes(9, 4) == ["It would wait now: the pool 'default' is drained."]
+        service.pools.change(operator, "default", drained=False)
         with service.store.write() as unit:
             unit.pools.forget("controller-1", time.time())
         assert notes(9, 4) == ["It would wait now: no controller serves the pool 'default' at present."]

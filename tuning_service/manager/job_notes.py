@@ -19,9 +19,16 @@ def notes_on(
         yield f"budget.trials is {budget.trials:,}, and no more than {size:,} configurations can be tried."
     if pool is None:
         return
-    if wait := trouble(pool.name, controllers, now):
+    room = _room(pool, controllers, spec.resources, now)
+    wait = trouble(pool.name, controllers, now)
+    if pool.drained:
+        wait = f"the pool {pool.name!r} is drained."
+    elif not room and not wait:
+        size_of_trial = f"{spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs"
+        wait = f"the pool {pool.name!r} has no room for a trial of {size_of_trial}."
+    if wait:
         yield f"It would wait now: {wait}"
-    elif 0 < (room := _room(pool, controllers, spec.resources, now)) < min(budget.parallel, budget.trials):
+    elif room < min(budget.parallel, budget.trials):
         yield f"budget.parallel is {budget.parallel:,}, and the pool {pool.name!r} has room for {room:,} such trials."
 
 
