@@ -188,7 +188,7 @@ def test_a_lost_trial_is_queued_again_until_it_was_lost_too_often():
     assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason
 
 
-@pytest.mark.parametrize(("lost", "pause_s"), [(1, 0.0), (2, 2.0), (3, 6.0), (4, 18.0)])
+@pytest.mark.parametrize(("lost", "pause_s"), [(1, 0.0), (2, 2.0), (3, 6.0), (4, 18.0), (5, 30.0), (5000, 30.0)])
 def test_a_trial_rests_ever_longer_after_each_loss_and_others_go_before_it(lost, pause_s):
     waiting, other = a_trial(a_job(), 0, tasks=lost, reason="lost: gone"), a_trial(a_job(), 1)
     for since, rests in ((0.5 * pause_s, pause_s > 0), (pause_s, False)):

@@ -75,6 +75,16 @@ def test_a_trial_that_is_always_lost_fails_with_the_reason(house):
     assert len(house.tasks(job)) == 5
 
 
+def test_what_the_service_loses_again_and_again_is_tried_again_after_pauses_and_never_given_up(house):
+    backend = house.cluster(clusters.FetchesNothing)
+    house.controller(backend)
+    job = house.submit(Budget(trials=1))
+    said = "times, and is tried again after a pause. The last time: no program"
+    wait_for(lambda: said in house.job(job).reason, lambda: house.job(job))
+    assert house.until_status(job, JobStatus.COMPLETED).reason == ""
+    assert [task.status for task in house.tasks(job)] == [*[TaskStatus.LOST] * 6, TaskStatus.SUCCEEDED]
+
+
 def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):
     house.controller(house.cluster(clusters.Fails))
     job = house.submit(Budget(trials=20, parallel=1, failures=3))

@@ -16,6 +16,7 @@ _ENDED = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
 MOST_INFEASIBLE = 100
 # A task that Spark has had for longer without any executor beginning it is worth a word.
 UNBEGUN_S = 15.0
+_LONGEST_REST = 15.0  # times the first one
 
 
 def wanted(state: JobState) -> int:
@@ -31,8 +32,11 @@ def wanted(state: JobState) -> int:
 
 
 def pause_s(lost: int, first_s: float) -> float:
-    """How long a trial rests that the cluster has lost so often: not at all after the first loss, then ever longer."""
-    return 0.0 if lost < 2 else first_s * 3.0 ** (lost - 2)
+    """How long a trial rests that was lost so often: not at all after the first loss, then ever longer, up to a bound.
+
+    What the service itself loses is tried again without end, and some of it at once: a program that cannot be fetched.
+    """
+    return 0.0 if lost < 2 else first_s * min(3.0 ** (min(lost, 9) - 2), _LONGEST_REST)
 
 
 def _resting(state: JobState) -> Mapping[str, int]:
@@ -40,7 +44,8 @@ def _resting(state: JobState) -> Mapping[str, int]:
     losses = dict(state.losses)
     for task in state.tasks:
         if task.id in state.results:
-            losses[task.trial_id] = state.results[task.id].lost, task.ended_at or state.now
+            result = state.results[task.id]
+            losses[task.trial_id] = max(result.lost, result.again), task.ended_at or state.now
     return {trial: lost for trial, (lost, at) in losses.items() if at + pause_s(lost, state.retry_pause_s) > state.now}
 
 

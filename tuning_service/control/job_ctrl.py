@@ -21,14 +21,14 @@ from tuning_service.control.standing import QuotaRaceError, StaleError, Standing
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
-from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TrialStatus
-from tuning_service.domain.trial import FaultKind, TuningTask
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Failure, FaultKind, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
 from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.storage.artifacts import ArtifactStore
-from tuning_service.storage.control import ControlRows, Lease, OpenWork
+from tuning_service.storage.control import ControlRows, Lease, Losses, OpenWork
 from tuning_service.storage.store import Store, Unit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -176,7 +176,7 @@ class TuningJobCtrl:
             last_failure=search.last_failure,
             infeasible_in_row=search.infeasible,
             silent_s=tools.silent_s,
-            losses=losses,
+            losses={trial: (lost.all, lost.last) for trial, lost in losses.items()},
             retry_pause_s=tools.retry_pause_s,
             price=self._standing.price,
             refusal=self._refusal,
@@ -221,11 +221,13 @@ class TuningJobCtrl:
         with self._tools.store.read() as unit:
             for task, outcome in ended:
                 values, metrics = summarise(state.job.spec, unit.control.measurements(task.id))
-                lost = 0
-                if outcome.fault is FaultKind.CLUSTER:
-                    known, _ = unit.control.losses([task.trial_id]).get(task.trial_id, (0, 0.0))
-                    lost = known + (task.status in OPEN_TASKS)
-                results[task.id] = Result(values=values, metrics=metrics, lost=lost)
+                lost = again = 0
+                if outcome.status is TaskStatus.LOST and outcome.failure != str(Failure.CORDONED):
+                    known = unit.control.losses([task.trial_id]).get(task.trial_id, Losses())
+                    new = task.status in OPEN_TASKS
+                    again = known.all + new
+                    lost = known.by_cluster + new if outcome.fault is FaultKind.CLUSTER else 0
+                results[task.id] = Result(values=values, metrics=metrics, lost=lost, again=again)
         return results
 
     def _with_infeasible(self, state: JobState) -> JobState:
