@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.rest_service import TRAIN, Driver, Service
 from tests.waiting import wait_for
+from tuning_service.cli import output
 from tuning_service.cli.app import app
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TrialStatus
@@ -65,6 +66,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     submitted = shell.run("submit", str(job_yaml))
     job_id = submitted.stdout.strip()
     assert job_id.startswith("job_")
+    assert "budget." not in submitted.stderr
     driver = Driver(service, job_id)
     driver.set_status(JobStatus.RUNNING)
     driver.add_trial(0).complete(0.5, log="val_accuracy=0.5\n")
@@ -135,6 +137,19 @@ def test_watching_ends_with_the_job(
         assert "Best configuration (trial 0, val_accuracy 0.75)" in output
         assert ("because" in output) == bool(code)
     shell.run("show", job_id, "--exit-code", code=code)
+
+
+def test_watching_says_what_a_job_waits_for_that_nobody_has_begun(driver: Driver, capsys: Any) -> None:
+    with driver.service.client() as client:
+        job = client.job(driver.job_id) | {"status": "created", "reason": "Waits: no controller."}
+
+    class Client:
+        def wait(self, _: str, on_change: Any) -> dict[str, Any]:
+            on_change(job)
+            return job
+
+    output.watch(Client(), driver.job_id, quiet=False)  # type: ignore[arg-type]
+    assert " · Waits: no controller." in capsys.readouterr().err
 
 
 def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Path, driver: Driver) -> None:
@@ -523,6 +538,10 @@ def test_a_job_file_is_checked_without_being_submitted(shell: Shell, job_yaml: P
     job_yaml.write_text(JOB + "name: again\n")
     assert "name stands here again" in shell.run("job", "check", str(job_yaml), code=2).stderr
     assert shell.json("list") == []
+    job_yaml.write_text(JOB.replace("trials: 2", "trials: 2, parallel: 3"))
+    note = "budget.parallel is 3, which is more than budget.trials, 2."
+    assert note in shell.run("job", "check", str(job_yaml)).stdout
+    assert note in shell.run("submit", str(job_yaml)).stderr
 
 
 def test_usage_and_a_search_in_a_log(shell: Shell, service: Service, driver: Driver) -> None:

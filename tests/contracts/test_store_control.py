@@ -10,6 +10,7 @@ from tuning_service.domain.job import Budget
 from tuning_service.domain.pool import Pool
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Outcome, QueuedPoint
+from tuning_service.storage.control import Losses
 from tuning_service.storage.tenant_scope import TrialOrder
 
 LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
@@ -293,15 +294,16 @@ def test_a_higher_attempt_takes_over_in_a_task_of_its_own(store, alice):
         assert unit.for_tenant(alice).trial(job.id, 0).tasks == 2
         assert unit.runner.latest_for_handle(task.handle) == successor.id
         assert unit.runner.latest_for_handle("task_none") is None
-        assert unit.control.losses([trial.id, "trial_none"]) == {trial.id: (1, 2.0)}
+        assert unit.control.losses([trial.id, "trial_none"]) == {trial.id: Losses(by_cluster=1, all=1, last=2.0)}
         assert unit.control.with_unsettled_tasks() == set()
 
 
-def test_what_the_service_lost_does_not_count_as_lost(store, alice):
+@pytest.mark.parametrize(("failure", "losses"), [("", Losses(by_cluster=0, all=1, last=2.0)), ("cordoned", None)])
+def test_what_the_service_lost_does_not_count_as_lost_by_the_cluster(store, alice, failure, losses):
     _, _, [trial], [task] = prepared(store, alice)
     with store.write() as unit:
-        unit.control.end_task(task, dataclasses.replace(LOST, fault=FaultKind.SERVICE), 2.0)
-        assert unit.control.losses([trial.id]) == {}
+        unit.control.end_task(task, dataclasses.replace(LOST, fault=FaultKind.SERVICE, failure=failure), 2.0)
+        assert unit.control.losses([trial.id]).get(trial.id) == losses
 
 
 def test_a_runner_finds_what_its_task_belongs_to(store, alice):

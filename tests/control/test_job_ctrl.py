@@ -13,7 +13,7 @@ from tests.control.house import vanish
 from tests.samples import a_tenant
 from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.compute.base import Capacity
-from tuning_service.control import decide
+from tuning_service.control import decide, reconciler
 from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import LeaseLost, NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
@@ -51,12 +51,38 @@ def test_whatever_the_cluster_does_each_trial_counts_once_and_the_total_is_what_
     assert backend.most_open <= 2
 
 
+def test_a_job_that_its_controller_cannot_step_says_so_until_it_can(house, monkeypatch):
+    monkeypatch.setattr(reconciler, "_LONGEST_PAUSE_S", 0.05)
+    mended, look = threading.Event(), TuningJobCtrl._look
+
+    def breaks(self, grant):
+        return look(self, grant) if mended.is_set() else 1 // 0
+
+    monkeypatch.setattr(TuningJobCtrl, "_look", breaks)
+    house.controller(house.cluster())
+    job = house.submit(Budget(trials=2))
+    said = "Waits: the service cannot go on with it, and tries again: ZeroDivisionError."
+    wait_for(lambda: house.job(job).reason.startswith(said), lambda: house.job(job))
+    mended.set()
+    assert house.until_status(job, JobStatus.COMPLETED).reason == ""
+
+
 def test_a_trial_that_is_always_lost_fails_with_the_reason(house):
     house.controller(house.cluster(clusters.LosesEverything))
     job = house.submit(Budget(trials=1))
     ended = house.until_status(job, JobStatus.FAILED)
     assert "Lost 5 times; the last time: lost: its Spark task ended without a report" in ended.reason
     assert len(house.tasks(job)) == 5
+
+
+def test_what_the_service_loses_again_and_again_is_tried_again_after_pauses_and_never_given_up(house):
+    backend = house.cluster(clusters.FetchesNothing)
+    house.controller(backend)
+    job = house.submit(Budget(trials=1))
+    said = "times, and is tried again after a pause. The last time: no program"
+    wait_for(lambda: said in house.job(job).reason, lambda: house.job(job))
+    assert house.until_status(job, JobStatus.COMPLETED).reason == ""
+    assert [task.status for task in house.tasks(job)] == [*[TaskStatus.LOST] * 6, TaskStatus.SUCCEEDED]
 
 
 def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):

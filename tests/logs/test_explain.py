@@ -103,6 +103,18 @@ def test_of_another_split_the_name_to_write_is_told():
     assert "never taken for one another" in text
 
 
+@pytest.mark.parametrize("line", ["ValAccuracy=0.9", '{"metrics": {"val_accuracy": 0.9}}'])
+def test_a_longer_or_joined_name_is_of_the_same_split(line):
+    text = explanation(line)
+    assert "is what you mean, write that instead of val_accuracy" in text
+    assert "never taken for one another" not in text
+
+
+def test_that_numbers_have_a_point_is_told():
+    assert "Numbers need a decimal point: 0,91 is not read." in explanation("val_accuracy: 0,91")
+    assert "decimal point" not in explanation("val_accuracy of files 1, 2,3,4 and a1,5")
+
+
 def test_what_was_found_is_summed_up():
     parser = build_parser({"formats": ["json", "pairs"], "patterns": [], "metrics": []})
     for line in ("epoch 1 loss=3", '{"epoch": 2, "loss": NaN}', "epoch 4 loss=1"):

@@ -35,6 +35,8 @@ def read(*lines, **options):
         (["validation_loss=0.4 valid/acc: 0.9"], {"val_loss": 0.4, "valid/acc": 0.9}),
         (["INFO:train:loss=0.5", "loss=0.4"], {"loss": 0.4}),
         (['{"validation": {"loss": 0.4}, "train": {"loss": 0.3}}'], {"val_loss": 0.4, "train/loss": 0.3}),
+        (['{"val_loss": "0.4", "lr": "0.1", "run": "3"}'], {"val_loss": 0.4}),
+        (['{"epoch": "3", "validation": {"loss": "4e-1"}}'], {"val_loss": 0.4}),
         (["Test set: Average loss: 0.05, Accuracy: 9870/10000 (99%)"], {"test_loss": 0.05, "test_accuracy": 0.987}),
         (["Test set: Accuracy: 0/0 (nan%)"], {}),
         (["train: {'loss': 0.3}", "val metrics: {'loss': 0.4}"], {"loss": 0.3, "val_loss": 0.4}),

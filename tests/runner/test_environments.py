@@ -148,6 +148,7 @@ def test_requirements_are_installed_once_behind_which_the_executors_packages_are
     outcome = run(CODE, **requiring("greeting"))
     assert (outcome.status, outcome.reason) == (TaskStatus.SUCCEEDED, ""), room.log
     assert ("loss", 0, 0.5) in room.measurements
+    assert room.log.startswith("tuning-service: its Python environment is being made on ")
     [home] = homes(room)
     assert Path(home).is_relative_to(work)
     # A script of the environment's names an interpreter that is there.

@@ -109,6 +109,23 @@ def test_failures_of_the_program_are_outcomes(run, code, reason):
     assert outcome.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("end", "values", "missing"),
+    [
+        ("sys.exit(3)", [0.5, 0.25], False),
+        ("os.kill(os.getpid(), 9)", [0.5], False),
+        ("os.kill(os.getpid(), 9)", [], True),
+    ],
+)
+def test_a_last_line_without_an_end_counts_unless_the_training_was_killed(run, room, end, values, missing):
+    before = "" if missing else "print('step=1 loss=0.5'); "
+    outcome = run(f"import os, sys; {before}print('step=2 loss=0.25', end='', flush=True); {end}")
+    assert [value for *_, value in room.measurements] == values
+    told = "Lines that come near:\n  step=2 loss=0.25\nThe last line was not read: it has no end"
+    assert (told in outcome.explanation) == missing
+    assert outcome.log_tail.endswith("step=2 loss=0.25")
+
+
 def test_objective_that_is_not_printed_is_explained(run, room):
     outcome = run("print('starting'); print('train_loss=3'); print('the loss is about 3')")
     assert "train_loss=3" in outcome.explanation

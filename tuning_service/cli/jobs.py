@@ -7,6 +7,7 @@ import typer
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect, number_or_none
+from tuning_service.domain.job import Budget
 from tuning_service.domain.texts import counted
 
 _LISTS = (
@@ -45,7 +46,7 @@ def submit(
     with connect(url, key) as client:
         job = client.submit(job_file, program=program)
         if not as_json:
-            output.show_warm_start(job["warm_start_report"])
+            _tell(job)
         if not watch:
             if as_json:
                 output.print_json(job)
@@ -75,6 +76,13 @@ def submit(
             output.show_best(best, job["spec"])
     if job["status"] != "completed":
         raise typer.Exit(exits.JOB_FAILED)
+
+
+def _tell(job: output.JsonDict) -> None:
+    """What a user should know of the job that was submitted."""
+    output.show_warm_start(job["warm_start_report"])
+    if note := Budget(**job["spec"]["budget"]).note:
+        output.hint(note)
 
 
 def list_jobs(

@@ -124,7 +124,7 @@ def watch(client: "TuningClient", job_id: str, *, quiet: bool) -> JsonDict:
 
         def show(job: JsonDict) -> None:
             text = progress_text(job["progress"])
-            if job["reason"] and job["status"] == "running":
+            if job["reason"] and job["status"] in {"created", "running"}:
                 text += f" · {job['reason']}"  # what it waits for
             if console.is_terminal:
                 bar.update(task, total=job["progress"]["total"], completed=job["progress"]["done"], description=text)

@@ -147,6 +147,13 @@ class Budget:
                 "Raise it, or leave it out for no limit.",
             )
 
+    @property
+    def note(self) -> str:
+        """What is no mistake in it, and may be another than was meant; "" when there is nothing."""
+        if self.parallel <= self.trials:
+            return ""
+        return f"budget.parallel is {self.parallel:,}, which is more than budget.trials, {self.trials:,}."
+
 
 _LEAST_OF_A_GPU = 0.01
 _MOST = 1_000_000  # CPUs, GPUs

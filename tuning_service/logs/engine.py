@@ -71,7 +71,8 @@ class EngineParser(LogParser):
                     readings += self._line(line, passed=True)
         return readings
 
-    def finish(self) -> Sequence[Reading]:
+    def finish(self, cut_off: str = "") -> Sequence[Reading]:
+        self._seen.cut_off(cut_off)
         pending, self._pending = self._pending, ""
         readings = list(self._line(pending)) if pending else []
         for rank, process in self._ranks.items():

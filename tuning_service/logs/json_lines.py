@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tuning_service.logs.around import before_object, step_in
-from tuning_service.logs.marks import COUNTED, TIME, Format, Mark, as_step, as_time, spelled_number
+from tuning_service.logs.marks import COUNTED, NUMBER, TIME, Format, Mark, as_step, as_time, spelled_number
 from tuning_service.logs.names import Wanted, step_rank
 
 _BEGIN = re.compile(r'\{\s*["}]')  # a failing decoder takes longer than all else on a line, so it is asked only here
 _TRIES = 4  # positions from which to try
+_NUMBER = re.compile(NUMBER)
+_LONGEST_NUMBER = 40
 _TIMES = frozenset({"timestamp", "wall_time", "walltime", "unix_time"})
 
 
 class JsonLines(Format):
     """Numeric members are metrics, members of a nested object are named `outer/inner`, `step` and its kin the step.
 
+    A number that is written as a text is one where the job names the metric, and of steps.
     An object `{"metric": name, "value": number}` is one metric. What stands before an object may say the step and what
     was measured: `Epoch 3 val: {"loss": 0.4}`. `timestamp` and `wall_time` are no metrics but the time of the line,
     where they can be one.
@@ -61,7 +64,7 @@ class JsonLines(Format):
         if isinstance(name, str) and name and value is not None:
             marks.append(Mark(self._wanted.of(split, name), value))
             found = {key: item for key, item in found.items() if key not in {"metric", "value"}}
-        for key, number in _numbers(found):
+        for key, number in self._numbers(found):
             rank = step_rank(key)
             # A step may itself be an objective: then it is measured like anything else.
             if key in _TIMES and not self._wanted.get(key) and (time_s := as_time(number)) is not None:
@@ -90,19 +93,19 @@ class JsonLines(Format):
             if value:
                 yield begin.start(), end, value
 
+    def _numbers(self, found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+        for outer, value in found.items():
+            members = [(f"{outer}/{inner}", deep) for inner, deep in value.items()] if isinstance(value, dict) else ()
+            for key, item in members or [(outer, value)]:
+                number = _number(item)
+                if number is None and isinstance(item, str) and (self._wanted.get(key) or step_rank(key) is not None):
+                    number = float(item) if len(item) <= _LONGEST_NUMBER and _NUMBER.fullmatch(item) else None
+                if number is not None and key.strip():
+                    yield key, number
+
 
 def _has_step(marks: Sequence[Mark]) -> bool:
     return any(metric is None for metric, _ in marks)
-
-
-def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for key, item in found.items():
-        if isinstance(item, dict):
-            for inner, deep in item.items():
-                if (number := _number(deep)) is not None:
-                    yield f"{key}/{inner}", number
-        elif (number := _number(item)) is not None and key.strip():
-            yield key, number
 
 
 def _number(item: object) -> float | None:
