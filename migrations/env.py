@@ -16,11 +16,18 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
 
 
 engine = context.config.attributes["engine"]
-with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, render_item=render_item)
+# All migrations are one transaction, so that one that is interrupted leaves what was there. Of two who upgrade at once
+# the second waits, and then finds nothing to do: with SQLite for the lock that a transaction here takes as it begins.
+with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        render_item=render_item,
+        transactional_ddl=True,  # alembic takes SQLite to have none, as the driver's own transactions have not
+    )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
-            # Two who upgrade at once: the second waits here, and then finds nothing to do.
             connection.execute(text("SELECT pg_advisory_xact_lock(7461115)"))
         context.run_migrations()
     connection.commit()

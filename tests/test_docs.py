@@ -214,6 +214,12 @@ def test_the_framework_manager_of_the_guide_works(monkeypatch):
     assert prepared.environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
+def anchors(text: str) -> set[str]:
+    """Of a page's headings, as GitHub makes them: without punctuation."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_points_to_is_there(page):
     text = page.read_text()
@@ -223,8 +229,7 @@ def test_what_a_page_points_to_is_there(page):
         pointed = (page.parent / path) if path else page
         assert pointed.exists(), f"{page.name} points to {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", pointed.read_text(), re.MULTILINE)
-            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+            assert anchor in anchors(pointed.read_text()), target
     for path in re.findall(r"`((?:tests|deploy|examples|migrations|benchmarks|docs)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
 

@@ -1,4 +1,4 @@
-"""The only place that names concrete classes and wires them: the three kinds of process of a deployment."""
+"""The three kinds of process of a deployment, made of concrete classes; their managers are made in `wiring`."""
 
 import dataclasses
 import fcntl

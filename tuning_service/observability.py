@@ -6,11 +6,9 @@ libraries that use the standard `logging`.
 
 import logging
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import structlog
-
-LogFormat = Literal["console", "json"]
 
 
 def configure(log_format: str = "console", *, level: int = logging.INFO, stream: TextIO | None = None) -> None:

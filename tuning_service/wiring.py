@@ -69,7 +69,7 @@ def managers_of(settings: Settings, store: Store, clock: Clock, notify: Callable
         pools=PoolMgr(store, clock),
         plugins=plugins,
         plugin_checks=PluginCheckMgr(store, plugins, artifacts, cache, limits=limits, clock=clock),
-        previews=PreviewMgr(store, artifacts, environments=settings.environments),
+        previews=PreviewMgr(store, artifacts, environments=settings.environments, clock=clock),
         programs=ProgramMgr(
             store,
             artifacts,

@@ -102,7 +102,11 @@ def _parallel(results: Results, searchers: Sequence[str] | None) -> dict[str, An
         one, more = (results.regret(name, count, places) for count in (few, many))
         length = min(one.shape[1], more.shape[1])
         at = {str(n): asdict(ratio(more[:, n - 1], one[:, n - 1])) for n in _AT if n <= length}
-        found[name] = {"workers": [few, many], "cells": len(places), "ratio": at}
+        # With many workers a choice knows as many results fewer as there are more of them. What that alone costs is
+        # where the same searcher with few workers was so many evaluations before.
+        fewer = many - few
+        late = {str(n): asdict(ratio(one[:, n - 1 - fewer], one[:, n - 1])) for n in _AT if fewer < n <= length}
+        found[name] = {"workers": [few, many], "cells": len(places), "ratio": at, "delay": late}
     return found
 
 
@@ -163,12 +167,19 @@ def _table(workers: int, group: str, found: Mapping[str, Any], seconds: Mapping[
 def _parallel_table(parallel: Mapping[str, Any]) -> str:
     few, many = next(iter(parallel.values()))["workers"]
     at = list(next(iter(parallel.values()))["ratio"])
-    lines = [f"**Regret with {many} workers over regret with {few}**, at equal evaluations", ""]
-    lines += [f"| | {' | '.join(f'at {n}' for n in at)} | cells |", "|---" * (len(at) + 2) + "|"]
+    heading = (
+        f"**Regret with {many} workers over regret with {few}**, at equal evaluations; in place of the former, "
+        f"under *delay*, regret with {few} after {many - few} evaluations fewer"
+    )
+    lines = [
+        heading,
+        "",
+        f"| | {' | '.join([f'at {n}' for n in at] + [f'delay at {n}' for n in at])} | cells |",
+        "|---" * (2 * len(at) + 2) + "|",
+    ]
     for name, found in parallel.items():
-        lines.append(
-            f"| {_name(name)} | {' | '.join(_interval(found['ratio'][n], 2) for n in at)} | {found['cells']} |"
-        )
+        cells = [_interval(found[kind][n], 2) if n in found[kind] else "" for kind in ("ratio", "delay") for n in at]
+        lines.append(f"| {_name(name)} | {' | '.join(cells)} | {found['cells']} |")
     return "\n".join(lines)
 
 

@@ -74,7 +74,7 @@ def test_a_slice_leaves_out_trials_in_which_the_parameter_is_inactive() -> None:
     table = a_table(a_row(0, 0.5, params=SGD), a_row(1, 0.6, params=ADAM), a_row(2, params=SGD))
     answer = slice_of(table, "momentum", None)
     assert answer["columns"] == {"number": [0], "x": [0.9], "value": [0.5], "feasible": [True]}
-    assert answer["note"] == "In 1 trials momentum is inactive: they are left out."
+    assert answer["note"] == "Left out: 1 trial in which momentum is inactive."
     with pytest.raises(InvalidRequest, match="no parameter of this job"):
         slice_of(table, "decay", None)
 
@@ -122,7 +122,7 @@ def test_slots_say_who_ran_where_and_when() -> None:
     }
     assert (answer["hosts"], answer["gpu_sets"]) == (["host-0", "host-1"], [[], ["0"]])
     assert answer["now"] == 60.0
-    assert "1 executions that no executor has taken" in answer["note"]
+    assert "1 execution that no executor has taken" in answer["note"]
 
 
 def test_of_many_executions_some_are_shown_over_all_the_time() -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.rest_service import Driver, Service, archive, job_file
-from tuning_service.domain.state import JobStatus
+from tests.rest_service import Driver, Service, running
 
 CHARTS = {
     "history": {},
@@ -76,7 +75,7 @@ def test_charts_follow_the_job(service: Service, driver: Driver) -> None:
             (1, [1, 2, 3], [0.3, "nan", 0.7]),
         ]
         assert curves["metrics"] == ["val_accuracy"]
-        assert "1 trials have measured nothing" in curves["note"]
+        assert "1 trial measured nothing" in curves["note"]
         assert ask(http, driver, "parallel")["parameters"][2]["values"] == [None, 0.9, None]
         assert ask(http, driver, "slice", parameter="momentum")["columns"]["x"] == [0.9]
         assert ask(http, driver, "slots")["hosts"] == ["worker-1"]
@@ -134,9 +133,7 @@ def test_a_long_curve_is_reduced_when_its_training_ends(service: Service, driver
 def test_compared_jobs_keep_their_order(service: Service, driver: Driver) -> None:
     trained(driver, 0, [0.4], 0.4)
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        other = Driver(service, http.post("/v1/tuning-jobs", json=job_file(program, name="other")).json()["id"])
-        other.set_status(JobStatus.RUNNING)
+        other = running(service, name="other")
         trained(other, 0, [0.6], 0.6)
         answer = http.get("/v1/analysis/compare", params={"jobs": f"{other.job_id},{driver.job_id}"}).json()
         assert [job["name"] for job in answer["jobs"]] == ["other", "digits"]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.frameworks.test_caffe import NET, SOLVER
-from tests.rest_service import Service, archive, job_file
+from tests.rest_service import Service, job_file, upload
 
 SPACE = {
     "BASE_LR": {"type": "float", "min": 1e-4, "max": 0.1, "scale": "log"},
@@ -12,8 +12,8 @@ SPACE = {
 
 
 def submit(http, net=NET, solver=SOLVER, **changes):
-    data = archive({"solver.prototxt": solver.encode(), "net.prototxt": net.encode()})
-    file = job_file(http.post("/v1/programs", content=data).json()["digest"], framework="caffe", space=SPACE)
+    program = upload(http, {"solver.prototxt": solver.encode(), "net.prototxt": net.encode()})
+    file = job_file(program, framework="caffe", space=SPACE)
     file["objective"] = {"metric": "loss", "goal": "minimize"}
     del file["command"]
     return http.post("/v1/tuning-jobs", json=file | changes)
@@ -31,7 +31,7 @@ def test_the_command_may_be_left_out_where_the_framework_has_one(service: Servic
 
 def test_elsewhere_it_is_missing_as_it_was(service: Service) -> None:
     with service.http() as http:
-        file = job_file(http.post("/v1/programs", content=archive()).json()["digest"])
+        file = job_file(upload(http))
         del file["command"]
         answer = http.post("/v1/tuning-jobs", json=file)
         assert answer.status_code == 422

@@ -99,14 +99,14 @@ def test_what_the_service_lost_is_not_held_against_a_trial_whose_executor_is_los
     assert faults == ["service"] * MOST_LOST + ["cluster"] * MOST_LOST
 
 
-def block(service: Service, folder: Path) -> None:
+def block(folder: Path) -> None:
     """Nothing can be written: a file stands where the store's folder was. Permissions would not stop root."""
     shutil.rmtree(folder / "artifacts", ignore_errors=True)
     (folder / "artifacts").write_text("")
 
 
 def test_uploads_to_a_store_that_refuses_writes_are_to_come_again(service: Service, tmp_path: Path) -> None:
-    block(service, tmp_path)
+    block(tmp_path)
     with service.http() as http:
         answer = http.post("/v1/programs", content=archive())
     assert answer.status_code == 503
@@ -123,7 +123,7 @@ def test_readiness_tells_of_a_store_that_refuses_writes_and_sends_requests_to_ma
     with service.http(key="") as anyone, service.presence.kept():
         wait_for((tmp_path / "artifacts" / ".check").exists)
         assert anyone.get("/readyz").text == "ok"
-        block(service, tmp_path)
+        block(tmp_path)
         told = "ok, but: The service's artifact store takes no files at present."
         wait_for(lambda: anyone.get("/readyz").text == told)
         assert anyone.get("/readyz").status_code == 200, "trainings still report, and no other manager can do more"

@@ -4,10 +4,12 @@ import csv
 import io
 from typing import Any
 
+import pytest
 from sqlalchemy import event, update
 
 from tests.rest_service import Driver, Service, submit
 from tuning_service.domain.state import JobStatus
+from tuning_service.manager import listing_mgr
 from tuning_service.manager.listing_mgr import JobQuery
 from tuning_service.storage.tables import tuning_jobs
 from tuning_service.storage.tenant_scope import TrialOrder
@@ -135,6 +137,20 @@ def test_trials_are_a_table_that_a_spreadsheet_takes_for_no_formula(service: Ser
         service.principal(), driver.job_id, order=TrialOrder(descending=True), offset=2, limit=3
     )
     assert ([trial.number for trial in page.trials], page.total) == ([9, 8, 7], 12)
+
+
+def test_a_table_has_no_column_for_each_name_that_a_program_makes_up(
+    service: Service, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing_mgr, "_MOST_METRICS", 2)
+    for number, names_of in enumerate(("a", "bcd", ("e", "val_accuracy"))):
+        run = driver.add_trial(number)
+        run.claim()
+        assert run.report(*((1, name, 0.5) for name in names_of)).status_code == 200
+    with service.http() as http:
+        header = http.get(f"{LIST}/{driver.job_id}/trials.csv").text.splitlines()[0].split(",")
+    found = [name for name in header if name.startswith("metrics.")]
+    assert found == ["metrics.a", "metrics.b", "metrics.val_accuracy"]
 
 
 def test_cursors_hold_while_jobs_are_made_and_share_their_time(service: Service) -> None:

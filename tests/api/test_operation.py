@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, submit
 from tests.waiting import wait_for
 from tuning_service import observability
 
@@ -168,6 +168,5 @@ def test_unknown_log_formats_are_refused() -> None:
 def test_a_long_job_file_is_no_problem(service: Service) -> None:
     values = [f"value {i}" for i in range(5000)]
     with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
         space = {"c": {"type": "categorical", "values": values}}
-        assert http.post("/v1/tuning-jobs", json=job_file(program, space=space)).status_code == 201
+        assert submit(http, space=space).status_code == 201

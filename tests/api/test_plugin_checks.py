@@ -19,7 +19,7 @@ def test_the_results_of_a_check_are_served(service: Service) -> None:
         service.plugins.upload(service.principal(), zipped(files))
         wait_for(lambda: client.plugin("mine", "1.0.0")["status"] == "ready")
         path = "/v1/plugins/mine/1.0.0/check"
-        with pytest.raises(TuningApiError, match="not checked yet"):
+        with pytest.raises(TuningApiError, match="not been checked yet"):
             client.plugin_check("mine", "1.0.0")
         assert viewer.post(path).status_code == 403
         done = client.check_plugin("mine", "1.0.0")

@@ -1,6 +1,6 @@
 """Plug-ins over REST: uploaded, installed, listed, named by jobs, deleted; and what is refused."""
 
-from tests.plugins import OLD_RANDOM, plugin_files, tarred, write, zipped
+from tests.plugins import OLD_RANDOM, plugin_files, tarred, waiting_files, write, zipped
 from tests.rest_service import Driver, Service, submit
 from tests.waiting import wait_for
 from tuning_service.domain.state import JobStatus
@@ -91,6 +91,15 @@ def test_bad_options_of_a_plugin_are_refused_without_running_it(service: Service
     assert "There are: 1.0.0." in problem(service, mine | {"version": "2.0"})
     assert "Did you mean 'mine'?" in problem(service, {"name": "mien"})
     assert "is built in and has no versions" in problem(service, {"name": "random", "version": "1"})
+
+
+def test_what_replaces_a_version_that_was_being_installed_is_installed_too(service: Service, tmp_path):
+    gate = tmp_path / "gate"
+    upload(service, zipped(waiting_files(gate)))
+    with service.http() as http:
+        assert http.delete("/v1/plugins/mine/1.0.0").status_code == 204
+    assert installed(service, zipped(plugin_files()))["status"] == "ready"
+    gate.touch()
 
 
 def test_a_job_takes_the_newest_version_that_is_ready(service: Service):

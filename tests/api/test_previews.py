@@ -1,13 +1,14 @@
 """A look at job files before they are submitted."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.rest_service import Driver, Service, archive, job_file
+from tests.rest_service import Driver, Service, job_file, upload
 from tuning_service.domain.space import Space
 
 CAFFE = {
@@ -36,7 +37,7 @@ def preview(service: Service, source: Any, key: str | None = None, **wish: Any) 
 
 def uploaded(service: Service, files: dict[str, bytes] | None = None) -> str:
     with service.http() as http:
-        return str(http.post("/v1/programs", content=archive(files)).json()["digest"])
+        return upload(http, files)
 
 
 def refusal(service: Service, document: dict[str, Any]) -> list[dict[str, str]]:
@@ -289,6 +290,32 @@ def test_who_may_look(service: Service, driver: Driver) -> None:
     assert {problem["field"] for problem in found["problems"]} == {"program", "warm_start.0"}
     with service.http(service.operator_key) as http:
         assert http.post("/v1/tuning-jobs/preview", json={"file": document}).status_code == 403
+
+
+def test_what_may_be_other_than_was_meant_is_a_note(service: Service, driver: Driver) -> None:
+    with service.client() as client:
+        spec = client.job(driver.job_id)["spec"]
+        few = {"optimizer": spec["space"]["optimizer"]}
+
+        def notes(trials: int, parallel: int, **changes: Any) -> list[str]:
+            budget = {"trials": trials, "parallel": parallel}
+            return client.preview(spec | {"budget": budget} | changes, samples=1)["notes"]
+
+        assert notes(4, 4) == []
+        assert notes(2, 4) == ["budget.parallel is 4, which is more than budget.trials, 2."]
+        assert notes(3, 1, space=few) == ["budget.trials is 3, and no more than 2 configurations can be tried."]
+        room = "budget.parallel is 4, and the pool 'default' has room for 2 such trials."
+        assert notes(9, 4, resources={"cpus": 4}) == [room]
+        assert notes(9, 4, resources={"gpus": 1}) == [room]
+        large = "It would wait now: the pool 'default' has no room for a trial of 9 CPUs and 1 GPUs."
+        assert notes(9, 4, resources={"cpus": 9, "gpus": 1}) == [large]
+        operator = service.principal(service.operator_key)
+        service.pools.change(operator, "default", drained=True)
+        assert notes(9, 4) == ["It would wait now: the pool 'default' is drained."]
+        service.pools.change(operator, "default", drained=False)
+        with service.store.write() as unit:
+            unit.pools.forget("controller-1", time.time())
+        assert notes(9, 4) == ["It would wait now: no controller serves the pool 'default' at present."]
 
 
 def test_a_used_up_quota_is_a_note(service: Service, driver: Driver) -> None:

@@ -134,7 +134,7 @@ def test_a_trial_with_more_gpus_than_the_quota_is_refused_at_submission(service:
     with service.http() as member:
         errors = submit(member, resources={"gpus": 2}).json()["errors"]
     assert [e["field"] for e in errors] == ["resources.gpus"]
-    assert "quota of 1 GPUs" in errors[0]["message"]
+    assert "quota of 1 GPU" in errors[0]["message"]
 
 
 def test_requests_beyond_the_rate_are_told_when_to_come_again(service: Service) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests import databases
 from tests.api.test_access import all_routes, filled
 from tests.e2e.service import Deployment
-from tests.rest_service import PASSWORD, Driver, Service, a_user, archive, job_file
+from tests.rest_service import PASSWORD, Driver, Service, a_user, job_file, upload
 from tests.waiting import wait_for
 from tuning_service import bootstrap
 from tuning_service.api import app as app_module
@@ -301,7 +301,7 @@ def test_signing_in_again_ends_the_session_before(service: Service, ada: Any) ->
         assert http.get("/v1/session", headers={"Cookie": f"{COOKIE}={before}"}).status_code == 401
 
 
-def test_users_are_made_changed_and_deleted_by_an_admin(service: Service, driver: Driver) -> None:
+def test_users_are_made_changed_and_deleted_by_an_admin(service: Service) -> None:
     with service.http(service.keys["vision/admin"]) as admin, service.http(key="") as browser:
         wish = {"name": "ada", "password": PASSWORD, "role": "member"}
         made = admin.post("/v1/users", json=wish, headers={"Idempotency-Key": "u1"})
@@ -347,7 +347,7 @@ def test_a_bad_user_request_names_its_field(shared: Service, body: Any, field: s
 
 def test_jobs_say_whose_they_are_also_when_the_owner_is_gone(service: Service, ada: Any) -> None:
     with signed_in(service) as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
+        program = upload(http)
         mine = http.post("/v1/tuning-jobs", json=job_file(program)).json()
         assert (mine["owner"], mine["owner_name"]) == (ada.id, "ada")
     with service.http() as http:

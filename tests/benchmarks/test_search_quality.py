@@ -218,6 +218,14 @@ def test_the_report_compares_over_the_cells_that_all_have() -> None:
     assert text.index("**tpe (ours)**") < text.index("| random |")
 
 
+def test_what_many_workers_cost_is_told_apart_from_what_late_results_cost() -> None:
+    slow = [0.5] * 20 + [0.3] * 30  # regret 0.8, from the 21st evaluation on 0.4
+    lines = [_line("tpe", slow), _line("tpe", [0.5] * 50, workers=8)]
+    found = summarise(Results(lines), None, [1, 8])["parallel"]["tpe"]
+    assert {n: found["ratio"][n]["mean"] for n in ("25", "50")} == pytest.approx({"25": 2.0, "50": 2.0})
+    assert {n: found["delay"][n]["mean"] for n in ("25", "50")} == pytest.approx({"25": 2.0, "50": 1.0})
+
+
 def test_plots_are_drawn_for_each_setting(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     lines = [

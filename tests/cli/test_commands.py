@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.rest_service import TRAIN, Driver, Service
 from tests.waiting import wait_for
+from tuning_service.cli import output
 from tuning_service.cli.app import app
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, TrialStatus
@@ -65,6 +66,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
     submitted = shell.run("submit", str(job_yaml))
     job_id = submitted.stdout.strip()
     assert job_id.startswith("job_")
+    assert "budget." not in submitted.stderr
     driver = Driver(service, job_id)
     driver.set_status(JobStatus.RUNNING)
     driver.add_trial(0).complete(0.5, log="val_accuracy=0.5\n")
@@ -94,7 +96,7 @@ def test_a_job_from_submission_to_deletion(service: Service, shell: Shell, job_y
         *("longer", 3, 2.5),
     )
     assert "budget: trials=3 parallel=1 failures=10\n" in shell.run("change", job_id, "--minutes", "none").stdout
-    assert "neither a number nor none" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
+    assert "takes a number or 'none'" in shell.run("change", job_id, "--minutes", "long", code=2).stderr
     assert "at least one thing" in shell.run("change", job_id, code=2).stderr
     driver.add_trial(2).claim()
     assert shell.json("stop", job_id, "2")["stop_requested"]
@@ -137,6 +139,19 @@ def test_watching_ends_with_the_job(
     shell.run("show", job_id, "--exit-code", code=code)
 
 
+def test_watching_says_what_a_job_waits_for_that_nobody_has_begun(driver: Driver, capsys: Any) -> None:
+    with driver.service.client() as client:
+        job = client.job(driver.job_id) | {"status": "created", "reason": "Waits: no controller."}
+
+    class Client:
+        def wait(self, _: str, on_change: Any) -> dict[str, Any]:
+            on_change(job)
+            return job
+
+    output.watch(Client(), driver.job_id, quiet=False)  # type: ignore[arg-type]
+    assert " · Waits: no controller." in capsys.readouterr().err
+
+
 def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Path, driver: Driver) -> None:
     job_yaml.write_text(JOB.replace("trials: 2", "trials: 0").replace("0.3", "0.00001"))
     refused = shell.run("submit", str(job_yaml), code=2)
@@ -154,8 +169,8 @@ def test_exit_codes_and_plain_words(service: Service, shell: Shell, job_yaml: Pa
     shell.run("tenant", "list", code=3)
     assert "id: is empty. Name what is meant." in shell.run("show", "", code=2).stderr
     assert "leave out TRIAL" in shell.run("trials", driver.job_id, "--csv", "--limit", "1", code=2).stderr
-    assert "neither a number nor none" in shell.run("change", driver.job_id, "--minutes", "nan", code=2).stderr
-    assert "No job is like that." in shell.run("list", "--status", "failed").stderr
+    assert "takes a number or 'none'" in shell.run("change", driver.job_id, "--minutes", "nan", code=2).stderr
+    assert "No job matches." in shell.run("list", "--status", "failed").stderr
     assert "no key has" in Shell(service, "tsk_ü").run("list", code=3).stderr
     stranger = Shell(service, "tsk_x.y").run("list", code=3).stderr
     assert "not known" in stranger
@@ -319,7 +334,7 @@ def test_a_submission_tells_what_was_learned_of_earlier_jobs(shell: Shell, job_y
     submitted = shell.run("submit", str(job_yaml))
     assert submitted.stdout.startswith("job_")
     for told in (
-        f"Learned from 1 trials of {driver.job_id} (digits).",
+        f"Learned from 1 trial of {driver.job_id} (digits).",
         "1 not used: lr was out of range.",
         "Assumed, since those trials did not have it: depth=2.",
         "left out: momentum, optimizer.",
@@ -524,6 +539,10 @@ def test_a_job_file_is_checked_without_being_submitted(shell: Shell, job_yaml: P
     job_yaml.write_text(JOB + "name: again\n")
     assert "name stands here again" in shell.run("job", "check", str(job_yaml), code=2).stderr
     assert shell.json("list") == []
+    job_yaml.write_text(JOB.replace("trials: 2", "trials: 2, parallel: 3"))
+    note = "budget.parallel is 3, which is more than budget.trials, 2."
+    assert note in shell.run("job", "check", str(job_yaml)).stdout
+    assert note in shell.run("submit", str(job_yaml)).stderr
 
 
 def test_usage_and_a_search_in_a_log(shell: Shell, service: Service, driver: Driver) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.compute.probes import RUN, SHIP_PROBES, Probes, run_all, wait_status
 from tests.machine import command_of, descendants, is_running
 from tests.waiting import wait_for
-from tuning_service.compute import spark
+from tuning_service.compute import connection, spark
 from tuning_service.compute.base import Capacity, HandleStatus
 from tuning_service.compute.settings import SparkSettings
 from tuning_service.compute.spark import SparkBackend
@@ -90,6 +90,43 @@ def test_memory_of_ended_tasks_is_bounded(backend, probes, monkeypatch):
     wait_for(lambda: HandleStatus.PENDING not in backend.poll(names).values(), "all to end")
     assert list(backend.poll(names).values()).count(HandleStatus.ENDED) == 10
     assert not backend._batches
+
+
+def test_tasks_that_no_executor_can_begin_fail_in_sparks_own_words(backend, probes, monkeypatch):
+    monkeypatch.setattr(backend._connection, "_python", "/no/such/python")
+    backend.submit([probes.ticket("first"), probes.ticket("second")], Resources())
+    wait_status(backend, ["first", "second"], HandleStatus.FAILED)
+    assert 'Cannot run program "/no/such/python"' in backend.failure("first")
+
+
+PYTHON_ERROR = """PythonException: Traceback (most recent call last):
+  File "worker.py", line 1
+    check()
+PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] 3.10
+
+\tat org.apache.spark.Worker"""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PYTHON_ERROR, "PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] 3.10"),
+        ("ExecutorLostFailure (executor 2 exited) Reason: 50", "ExecutorLostFailure (executor 2 exited) Reason: 50"),
+    ],
+)
+def test_the_last_error_of_a_spark_job_is_told(error, words):
+    failed = "Job aborted due to stage failure: Task 0 in stage 3.0 failed 4 times, most recent failure: Lost task 0.3"
+    message = f"{failed} in stage 3.0 (TID 9) (10.0.0.7 executor 1): {error}\nDriver stacktrace:"
+    assert connection._told(message) == (words, True)
+
+
+def test_a_spark_job_that_was_cancelled_is_nobodys_failure_and_one_that_nothing_can_run_is():
+    assert connection._told("Job 3 cancelled because SparkContext was shut down") == (
+        *("Job 3 cancelled because SparkContext was shut down", False),
+    )
+    aborted = "Job aborted due to stage failure: Aborting TaskSet 0.0: task 0 cannot run anywhere\nDriver stacktrace:"
+    assert connection._told(aborted) == ("Aborting TaskSet 0.0: task 0 cannot run anywhere", True)
+    assert connection._told("").words == "unknown"
 
 
 def test_a_jvm_that_was_killed_loses_the_tasks_and_the_next_start_is_a_fresh_one(backend, probes):

@@ -21,6 +21,11 @@ def test_the_deployments_conf_goes_before_the_services(master):
     assert made.items() >= conf.items()
 
 
+def test_no_deployment_can_have_trainings_run_twice():
+    conf = SparkSettings(master="yarn", conf={"spark.speculation": "true"}).spark_conf("pools.xml")
+    assert conf["spark.speculation"] == "false"
+
+
 def test_a_standalone_master_answers_soon_and_yarn_takes_its_time():
     assert SparkSettings(master="local[2]").connect_s is None
     assert SparkSettings(master="spark://head:7077").connect_s == 30

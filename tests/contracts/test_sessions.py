@@ -313,7 +313,7 @@ def test_a_change_of_the_own_password_does_not_undo_another(anywhere, monkeypatc
         return right
 
     monkeypatch.setattr(user_mgr.passwords, "matches", slow)
-    with pytest.raises(Conflict, match="at this moment"):
+    with pytest.raises(Conflict, match="has just changed"):
         anywhere.users.change_own_password(who, PASSWORD, "another horse battery")
     monkeypatch.setattr(user_mgr.passwords, "matches", real)
     assert anywhere.good(anywhere.sessions.sign_in("vision", "ada", "set by an admin"))

@@ -10,6 +10,7 @@ from tuning_service.domain.job import Budget
 from tuning_service.domain.pool import Pool
 from tuning_service.domain.state import JobStatus, JobTarget, TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Outcome, QueuedPoint
+from tuning_service.storage.control import Losses
 from tuning_service.storage.tenant_scope import TrialOrder
 
 LOST = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, reason="gone")
@@ -293,15 +294,16 @@ def test_a_higher_attempt_takes_over_in_a_task_of_its_own(store, alice):
         assert unit.for_tenant(alice).trial(job.id, 0).tasks == 2
         assert unit.runner.latest_for_handle(task.handle) == successor.id
         assert unit.runner.latest_for_handle("task_none") is None
-        assert unit.control.losses([trial.id, "trial_none"]) == {trial.id: (1, 2.0)}
+        assert unit.control.losses([trial.id, "trial_none"]) == {trial.id: Losses(by_cluster=1, all=1, last=2.0)}
         assert unit.control.with_unsettled_tasks() == set()
 
 
-def test_what_the_service_lost_does_not_count_as_lost(store, alice):
+@pytest.mark.parametrize(("failure", "losses"), [("", Losses(by_cluster=0, all=1, last=2.0)), ("cordoned", None)])
+def test_what_the_service_lost_does_not_count_as_lost_by_the_cluster(store, alice, failure, losses):
     _, _, [trial], [task] = prepared(store, alice)
     with store.write() as unit:
-        unit.control.end_task(task, dataclasses.replace(LOST, fault=FaultKind.SERVICE), 2.0)
-        assert unit.control.losses([trial.id]) == {}
+        unit.control.end_task(task, dataclasses.replace(LOST, fault=FaultKind.SERVICE, failure=failure), 2.0)
+        assert unit.control.losses([trial.id]).get(trial.id) == losses
 
 
 def test_a_runner_finds_what_its_task_belongs_to(store, alice):
@@ -319,7 +321,7 @@ def test_a_runner_finds_what_its_task_belongs_to(store, alice):
 # -- queued points
 
 
-def queued(job, *values, first=1):
+def queued(*values, first=1):
     return [
         QueuedPoint(position=first + i, params={"lr": v}, source=f"point {first + i}") for i, v in enumerate(values)
     ]
@@ -328,10 +330,10 @@ def queued(job, *values, first=1):
 def test_points_wait_in_their_order_until_they_are_taken(store, alice):
     job = stored_job(store, alice)
     other = stored_job(store, alice)
-    points = queued(job, 0.1, 0.2, 0.3)
+    points = queued(0.1, 0.2, 0.3)
     with store.write() as unit:
         unit.for_tenant(alice).add_points(job.id, points)
-        unit.for_tenant(alice).add_points(other.id, queued(other, 0.9))
+        unit.for_tenant(alice).add_points(other.id, queued(0.9))
         assert unit.control.job(job.id).queued_points == 3
         assert unit.control.queued_points(job.id, 2) == points[:2]
         unit.control.take_points(job.id, {1: 7, 2: 8})
@@ -349,11 +351,11 @@ def test_points_belong_to_their_tenant_and_go_with_their_job(store, alice):
     bob = a_tenant(store, "b")
     job = stored_job(store, alice)
     with store.write() as unit:
-        unit.for_tenant(alice).add_points(job.id, queued(job, 0.1))
+        unit.for_tenant(alice).add_points(job.id, queued(0.1))
         assert unit.for_tenant(bob).points(job.id) == []
         assert unit.for_tenant(bob).last_position(job.id) == 0
         with pytest.raises(NotFound):
-            unit.for_tenant(bob).add_points(job.id, queued(job, 0.2, first=2))
+            unit.for_tenant(bob).add_points(job.id, queued(0.2, first=2))
     with store.write() as unit:
         unit.control.delete_job(job.id)
         assert unit.control.queued_points(job.id, 9) == []
@@ -365,7 +367,7 @@ def test_the_fence_tells_when_points_or_another_budget_came_in_between(store, al
     with store.write() as unit:
         scope = unit.for_tenant(alice)
         assert unit.control.fence(lease, seen=job)
-        scope.add_points(job.id, queued(job, 0.1))
+        scope.add_points(job.id, queued(0.1))
         assert not unit.control.fence(lease, seen=job)
         with_points = scope.job(job.id)
         assert unit.control.fence(lease, seen=with_points)
@@ -424,6 +426,6 @@ _STOPPING = (TrialStatus.QUEUED, TrialStatus.COMPLETED, TrialStatus.STOPPED)
 def test_storing_where_a_job_is_leaves_its_queue_alone(store, alice):
     job = stored_job(store, alice)
     with store.write() as unit:
-        unit.for_tenant(alice).add_points(job.id, queued(job, 0.1))
+        unit.for_tenant(alice).add_points(job.id, queued(0.1))
         unit.control.set_job(dataclasses.replace(job, reason="waits"), 1.0)
         assert unit.control.job(job.id).queued_points == 1

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tuning_service.compute.base import Capacity, ComputeBackend, HandleStatus
 from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.domain.state import Decision, TaskStatus
-from tuning_service.domain.trial import Measurement, Outcome
+from tuning_service.domain.trial import FaultKind, Measurement, Outcome
 from tuning_service.runner.protocol import Claim, Report
 
 
@@ -143,6 +143,20 @@ class EndsWithoutReport(Cluster):
             self.leave(ticket)
         else:
             super().run(ticket)
+
+
+class FetchesNothing(Cluster):
+    """Its runners cannot be given the program, so often."""
+
+    misses = 6
+
+    def report(self, plan, status):
+        if self.misses:
+            self.misses -= 1
+            outcome = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason="no program")
+            self.desk.report(plan.task_id, plan.token, Report(outcome=outcome))
+        else:
+            super().report(plan, status)
 
 
 class LosesEverything(EndsWithoutReport):

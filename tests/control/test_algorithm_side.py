@@ -35,6 +35,8 @@ class Opinionated(HPTAlgorithm):
             self.own += not observation.job
 
     def _suggest(self, count, pending):
+        if self.options.recommends == "late":
+            threading.Event().wait()
         first = self.next_number(pending)
         lr = 0.01 * self.others if self.order == "right" else 0.09
         return [Suggestion(params={"lr": lr + 0.001 + 1e-8 * (first + i)}) for i in range(count)]
@@ -119,6 +121,15 @@ def test_the_best_by_model_is_known_while_the_job_runs_and_after_a_stop(house, m
     house.aim(job, JobTarget.STOPPED)
     stopped = house.until_status(job, JobStatus.STOPPED)
     assert (stopped.model_best_trial, stopped.model_best_value) == (1, 0.45)
+
+
+def test_a_job_whose_algorithm_takes_its_time_says_what_it_waits_for(house, monkeypatch):
+    monkeypatch.setattr(asking, "_SLOW_S", 0.0)
+    house.controller(house.cluster())
+    job = submit(house, "late", trials=1)
+    wait_for(lambda: house.job(job).reason == "Waits for suggestions of its search algorithm.", lambda: house.job(job))
+    house.aim(job, JobTarget.STOPPED)
+    assert house.until_status(job, JobStatus.STOPPED).reason == ""
 
 
 def test_an_algorithm_without_a_model_is_not_asked(house):

@@ -192,7 +192,7 @@ def test_without_any_executors_jobs_are_still_stopped_and_the_pool_says_why_none
 def test_a_job_that_wants_more_gpus_than_any_executor_has_waits_and_says_so(house):
     house.controller(house.cluster())
     job = house.submit(Budget(trials=2), resources=Resources(gpus=2))
-    told = "Waits: no executor has 1 CPUs and 2 GPUs for a trial."
+    told = "Waits: no executor has 1 CPU and 2 GPUs for a trial."
     wait_for(lambda: house.job(job).reason == told, lambda: house.job(job))
     other = house.submit(Budget(trials=2))
     house.until_status(other, "completed")

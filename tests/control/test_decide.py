@@ -6,7 +6,7 @@ import pytest
 
 from tests.samples import a_job, a_spec, a_task, a_trial
 from tuning_service.compute.base import HandleStatus
-from tuning_service.control.decide import MOST_INFEASIBLE, decide, wanted
+from tuning_service.control.decide import MOST_ASKED, MOST_INFEASIBLE, UNBEGUN_S, decide, wanted
 from tuning_service.control.ends import STOP_GRACE_S
 from tuning_service.control.job_state import JobState, Result
 from tuning_service.domain.job import Budget, Goal, MetricConstraint, Objective
@@ -77,6 +77,10 @@ def test_a_running_job_asks_for_as_much_as_it_may_launch():
     assert decide(a_state(budget=budget)).ask == 4
     assert decide(a_state(budget=budget, slots=3)).ask == 3
     assert decide(a_state(budget=budget, slots=0)).ask == 0
+    many = Budget(trials=5000, parallel=1000)
+    assert decide(a_state(budget=many, slots=1000)).ask == MOST_ASKED
+    actions = decide(a_state(budget=many, slots=1000, ready=suggestions(MOST_ASKED)))
+    assert (len(actions.launch), actions.ask) == (MOST_ASKED, MOST_ASKED)
     assert decide(a_state(budget=budget, counts={TrialStatus.COMPLETED: 9})).ask == 1
     assert decide(a_state(budget=budget, ready=suggestions(1))).ask == 3
     assert decide(a_state(budget=budget, exhausted=True, counts={TrialStatus.COMPLETED: 1})).ask == 0
@@ -188,9 +192,9 @@ def test_a_lost_trial_is_queued_again_until_it_was_lost_too_often():
     assert "Lost 5 times; the last time: gone" in actions.conclusions[0].trial.reason
 
 
-@pytest.mark.parametrize(("lost", "pause_s"), [(1, 0.0), (2, 2.0), (3, 6.0), (4, 18.0)])
+@pytest.mark.parametrize(("lost", "pause_s"), [(1, 0.0), (2, 2.0), (3, 6.0), (4, 18.0), (5, 30.0), (5000, 30.0)])
 def test_a_trial_rests_ever_longer_after_each_loss_and_others_go_before_it(lost, pause_s):
-    waiting, other = a_trial(a_job(), 0, tasks=lost), a_trial(a_job(), 1)
+    waiting, other = a_trial(a_job(), 0, tasks=lost, reason="lost: gone"), a_trial(a_job(), 1)
     for since, rests in ((0.5 * pause_s, pause_s > 0), (pause_s, False)):
         losses = {waiting.id: (lost, NOW - since)}
         state = a_state(trials=[waiting, other], losses=losses, budget=Budget(trials=2, parallel=2))
@@ -198,7 +202,7 @@ def test_a_trial_rests_ever_longer_after_each_loss_and_others_go_before_it(lost,
         assert [t.trial_id for t in decide(state).launch] == expected
         assert wanted(state) == len(expected)
         alone = decide(a_state(trials=[waiting], losses=losses, budget=Budget(trials=1, parallel=1)))
-        reason = f"Waits: trial 0 was lost {lost} times, and is tried again after a pause."
+        reason = f"Waits: trial 0 was lost {lost} times, and is tried again after a pause. The last time: lost: gone"
         assert (alone.job.reason if rests else not alone.launch) == (reason if rests else False)
 
 
@@ -274,6 +278,9 @@ def test_a_job_that_is_to_stop_stops_whatever_its_environment():
         ({}, None, None, None),
         ({}, HandleStatus.ENDED, TaskStatus.LOST, FaultKind.CLUSTER),
         ({}, HandleStatus.LOST, TaskStatus.LOST, FaultKind.SERVICE),
+        ({}, HandleStatus.FAILED, TaskStatus.LOST, FaultKind.SERVICE),
+        ({"task_status": TaskStatus.SUBMITTED}, HandleStatus.LOST, TaskStatus.LOST, FaultKind.SERVICE),
+        ({"task_status": TaskStatus.SUBMITTED}, HandleStatus.FAILED, TaskStatus.LOST, FaultKind.CLUSTER),
         ({"heartbeat_at": NOW - 61}, HandleStatus.PENDING, TaskStatus.LOST, FaultKind.CLUSTER),
         ({"heartbeat_at": NOW - 59}, HandleStatus.PENDING, None, None),
         ({"stop_requested": True}, HandleStatus.PENDING, None, None),
@@ -380,6 +387,31 @@ def test_with_the_failure_that_is_one_too_many_nothing_more_is_launched():
     assert not actions.ask
 
 
+def test_failures_in_a_row_end_nothing_that_runs_and_begin_nothing_new():
+    trial, task = one_task()
+    state = a_state(
+        budget=Budget(trials=100, parallel=4, failures=3),
+        trials=[trial],
+        tasks=[task],
+        failed_in_row=3,
+        last_failure="exit 1",
+        ready=suggestions(1),
+    )
+    assert wanted(state) == 0
+    held = decide(state)
+    assert (held.stop, held.launch, held.ask, held.job.status) == ([], [], 0, JobStatus.RUNNING)
+    assert held.job.reason.startswith(
+        "Waits: the last 3 trials all failed, and nothing new begins before one that runs"
+    )
+    well = decide(dataclasses.replace(state, job=held.job, failed_in_row=0))
+    assert (well.job.reason, len(well.launch)) == ("", 1)
+    worse = decide(dataclasses.replace(state, job=held.job, failed_in_row=4, trials=[], tasks=[]))
+    assert (worse.job.status, worse.job.reason) == (
+        JobStatus.STOPPING,
+        "The last 4 trials all failed. The last one: exit 1",
+    )
+
+
 def test_a_resumed_job_is_forgiven_its_failures():
     job = a_job(spec=a_spec(budget=Budget(trials=100, failures=3)), reason="gave up", ended_at=5.0, used_s=30.0)
     actions = decide(a_state(JobStatus.FAILED, job=job, counts={TrialStatus.FAILED: 3}, failed_in_row=3))
@@ -400,6 +432,60 @@ def test_a_job_that_gets_no_slots_says_what_it_waits_for_and_forgets_it_when_it_
     assert decide(a_state(slots=0, waiting="Waits for free slots.", job=waiting)).job is None
     going_on = decide(a_state(job=waiting, ready=suggestions(1)))
     assert going_on.job.reason == ""
+
+
+def test_what_spark_cannot_begin_has_its_words_and_where_the_service_is_looked_for():
+    trial, task = one_task(TaskStatus.SUBMITTED)
+    begun = dataclasses.replace(task, status=TaskStatus.CLAIMED)
+    handles, failures = {task.handle: HandleStatus.FAILED}, {task.handle: "executor gone"}
+    (conclusion,) = decide(a_state(trials=[trial], tasks=[begun], handles=handles, spark_failures=failures)).conclusions
+    assert conclusion.trial.reason == "lost with its Spark job: executor gone"
+    told = {
+        HandleStatus.FAILED: "lost: Spark could not begin it: no such Python",
+        HandleStatus.ENDED: (
+            "lost: its Spark task ended without a report; its runner was not heard of, as when executors cannot reach"
+            " http://tuning:8765"
+        ),
+    }
+    for status, reason in told.items():
+        state = a_state(
+            trials=[trial],
+            tasks=[task],
+            handles={task.handle: status},
+            spark_failures={task.handle: "no such Python"},
+            service_url="http://tuning:8765",
+        )
+        (conclusion,) = decide(state).conclusions
+        assert (conclusion.trial.status, conclusion.trial.reason) == (TrialStatus.QUEUED, reason)
+
+
+@pytest.mark.parametrize(
+    ("begun", "waited_s", "reason"),
+    [
+        (TaskStatus.SUBMITTED, UNBEGUN_S + 1, "no executor has begun it. Executors may be starting, or cannot reach"),
+        (TaskStatus.SUBMITTED, UNBEGUN_S - 1, ""),
+        (TaskStatus.CLAIMED, UNBEGUN_S + 1, ""),
+    ],
+)
+def test_a_job_of_which_spark_begins_nothing_says_so(begun, waited_s, reason):
+    trials = [a_trial(a_job(), number, status=TrialStatus.RUNNING, tasks=1) for number in (3, 4)]
+    tasks = [
+        a_task(trials[0], status=TaskStatus.SUBMITTED, created_at=NOW - waited_s, heartbeat_at=None),
+        a_task(trials[1], status=begun, created_at=NOW, heartbeat_at=NOW),
+    ]
+    said = decide(a_state(trials=trials, tasks=tasks, slots=0)).job
+    assert reason in (said.reason if said else "")
+    assert (said is None) == (not reason)
+    assert said is None or "Spark has trial 3" in said.reason
+
+
+def test_a_job_whose_launches_spark_refuses_says_so_until_one_is_taken():
+    refused = {"refusal": "Waits: Spark did not take the tasks.", "ready": suggestions(1)}
+    waiting = decide(a_state(**refused)).job
+    assert waiting.reason == "Waits: Spark did not take the tasks."
+    again = decide(a_state(**refused, job=waiting))
+    assert (again.job, len(again.launch)) == (None, 1)
+    assert decide(a_state(ready=suggestions(1), job=waiting)).job.reason == ""
 
 
 def test_what_is_wanted_is_what_could_be_launched():

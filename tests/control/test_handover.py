@@ -45,7 +45,7 @@ def test_only_a_job_that_has_waited_for_slots_and_runs_nothing_may_go():
     hand = Handover(clock)
     hand.note("waits", demand(), WAITS)
     hand.note("runs", demand(running=1), WAITS)
-    hand.note("quota", demand(), "Waits: the tenant's quota of 1 trials in parallel is in use.")
+    hand.note("quota", demand(), "Waits: the tenant's quota of 1 trial in parallel is in use.")
     assert hand.due == []
     clock.now += handover.PATIENCE_S
     assert hand.due == ["waits"]

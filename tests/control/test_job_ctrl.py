@@ -14,6 +14,7 @@ from tests.control.house import vanish
 from tests.samples import a_tenant
 from tests.waiting import PATIENCE_S, wait_for
 from tuning_service.compute.base import Capacity, HandleStatus
+from tuning_service.control import decide, reconciler
 from tuning_service.control.job_ctrl import TuningJobCtrl
 from tuning_service.domain.errors import LeaseLost, NotFound, TryAgain
 from tuning_service.domain.job import Budget, Resources
@@ -55,12 +56,38 @@ def test_whatever_the_cluster_does_each_trial_counts_once_and_the_total_is_what_
     assert backend.most_open <= 2
 
 
+def test_a_job_that_its_controller_cannot_step_says_so_until_it_can(house, monkeypatch):
+    monkeypatch.setattr(reconciler, "_LONGEST_PAUSE_S", 0.05)
+    mended, look = threading.Event(), TuningJobCtrl._look
+
+    def breaks(self, grant):
+        return look(self, grant) if mended.is_set() else 1 // 0
+
+    monkeypatch.setattr(TuningJobCtrl, "_look", breaks)
+    house.controller(house.cluster())
+    job = house.submit(Budget(trials=2))
+    said = "Waits: the service cannot go on with it, and tries again: ZeroDivisionError."
+    wait_for(lambda: house.job(job).reason.startswith(said), lambda: house.job(job))
+    mended.set()
+    assert house.until_status(job, JobStatus.COMPLETED).reason == ""
+
+
 def test_a_trial_that_is_always_lost_fails_with_the_reason(house):
     house.controller(house.cluster(clusters.LosesEverything))
     job = house.submit(Budget(trials=1))
     ended = house.until_status(job, JobStatus.FAILED)
     assert "Lost 5 times; the last time: lost: its Spark task ended without a report" in ended.reason
     assert len(house.tasks(job)) == 5
+
+
+def test_what_the_service_loses_again_and_again_is_tried_again_after_pauses_and_never_given_up(house):
+    backend = house.cluster(clusters.FetchesNothing)
+    house.controller(backend)
+    job = house.submit(Budget(trials=1))
+    said = "times, and is tried again after a pause. The last time: no program"
+    wait_for(lambda: said in house.job(job).reason, lambda: house.job(job))
+    assert house.until_status(job, JobStatus.COMPLETED).reason == ""
+    assert [task.status for task in house.tasks(job)] == [*[TaskStatus.LOST] * 6, TaskStatus.SUCCEEDED]
 
 
 def test_a_job_whose_trials_all_fail_gives_up_and_can_be_resumed(house):
@@ -218,6 +245,22 @@ def test_a_runner_that_reports_its_end_while_the_controller_ends_another_task_ge
     assert sorted(task.status for task in house.tasks(job)) == ["lost", "stopped"]
 
 
+def test_free_slots_are_filled_in_steps_that_follow_each_other_at_once(house, monkeypatch):
+    monkeypatch.setattr(decide, "MOST_ASKED", 2)
+    house.submit(Budget(trials=7, parallel=7))
+    backend = house.cluster(clusters.NeverStarts)
+    told = threading.Event()
+    with house.store.write() as unit:
+        [lease] = unit.control.claim_jobs(unit.control.claimable_jobs(0.0, held=()), "one", 0.0, 10.0)
+    ctrl = TuningJobCtrl(lease, house.tools(backend, notify=lambda _: told.set()))
+    again = True
+    while len(backend.submitted) < 7:
+        assert again or told.wait(PATIENCE_S)  # the algorithm is at work, and tells when it is done
+        told.clear()
+        again = ctrl.step(lambda d: (d.wanted, ""))
+    ctrl.close()
+
+
 def test_a_tenants_quota_holds_over_its_jobs_that_begin_at_once(house):
     backend = house.cluster(slots=8)
     backend.go_on.clear()
@@ -280,7 +323,7 @@ def test_what_a_controller_left_behind_that_has_ended_holds_the_quota_and_is_sai
     first.stop()
     house.controller(house.cluster())
     waiting = house.submit(Budget(trials=1), bob)
-    waits = "Waits: the tenant's quota of 1 trials in parallel is in use."
+    waits = "Waits: the tenant's quota of 1 trial in parallel is in use."
     wait_for(lambda: house.job(waiting).reason == waits, lambda: house.job(waiting))
 
 

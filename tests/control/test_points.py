@@ -125,7 +125,7 @@ def test_a_job_that_does_not_run_takes_no_points_and_says_why(house):
     stopped = submit(house, budget=Budget(trials=1000))
     house.aim(stopped, JobTarget.STOPPED)
     house.until_status(stopped, JobStatus.STOPPED)
-    with pytest.raises(Conflict, match="stopped, and goes nowhere; resume it"):
+    with pytest.raises(Conflict, match="stopped; resume it"):
         add(house, stopped, [{"lr": 0.1}])
     house.aim(stopped, JobTarget.RUNNING)
     add(house, stopped, [{"lr": 0.1}])

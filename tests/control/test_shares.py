@@ -136,7 +136,7 @@ def test_a_pool_with_fewer_gpus_than_are_held_goes_on_with_its_cpus():
 def test_whoever_waits_is_told_for_what():
     full = {"j": demand(running=4), "k": demand("b", running=0)}
     assert grant("k", full, slots(4)) == (0, "Waits for free slots. It is the next.")
-    in_use = "Waits: the tenant's quota of 1 trials in parallel is in use."
+    in_use = "Waits: the tenant's quota of 1 trial in parallel is in use."
     assert grant("j", {"j": demand(running=1, limit=1)}, slots(4)) == (0, in_use)
     assert grant("j", {"j": demand(limit=1, elsewhere=1)}, slots(4)) == (0, in_use)
     gpus = demand(gpus=1, running=1, tenant_gpus=1.5)
@@ -146,7 +146,7 @@ def test_whoever_waits_is_told_for_what():
     assert grant("j", {"j": lowered}, gpu_slots(4)) == (0, told)
     assert grant("j", {"j": demand(used_up="no hours are left.")}, slots(4)) == (0, "Waits: no hours are left.")
     reason = grant("j", {"j": demand(gpus=2)}, slots(4))[1]
-    assert reason == "Waits: no executor has 1 CPUs and 2 GPUs for a trial."
+    assert reason == "Waits: no executor has 1 CPU and 2 GPUs for a trial."
     assert grant("j", {"j": demand()}, slots(0)) == (0, "Waits for executors.")
     assert grant("j", {"j": demand(wanted=0)}, slots(4)) == (0, "")
 

@@ -1,5 +1,7 @@
 """Parameters and spaces: what they accept, how they are read back, what completes a point."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +76,7 @@ def test_each_value_that_is_listed_and_the_middle_are_values(entry):
         (1e-300, 0.3, 0.1, [1e-300, 0.1, 0.2, 0.3]),
         (1e300, 3e300, 1e300, [1e300, 2e300, 3e300]),
         (-1.5e308, 1.5e308, 1.5e308, [-1.5e308, 0.0, 1.5e308]),
+        (-1.7e308, 1.7e308, 1e308, [-1.7e308, -7e307, 3e307, 1.3e308]),
         (2, 3, 0.5, [2.0, 2.5, 3.0]),
         (0.7, 0.7, 0.1, [0.7]),
     ],
@@ -82,6 +85,7 @@ def test_steps_of_decimals(low, high, step, values):
     made = floats(low, high, step=step)
     assert list(made.choices) == values
     assert all(type(value) is float for value in made.choices)
+    assert all(map(made.contains, values))
     assert not made.contains(low - step)
     assert not made.contains(low + step / 2)
 
@@ -93,6 +97,45 @@ def test_a_step_is_met_to_rounding_and_made_exact():
     assert not made.contains(0.30001)
     assert floats(0, 1, step=1e-12).contains(0.123456789012)
     assert not floats(0, 1, step=1e-10).contains(0.12345678905)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"min": 1.0, "max": 1.0e3},
+        {"min": 1, "max": 1.0e3, "scale": "log"},
+        {"min": 2.0, "max": 16.0, "scale": "pow2", "default": 4.0},
+        {"min": 0, "max": 9, "step": 3.0},
+    ],
+)
+def test_whole_numbers_stay_whole_however_they_are_written(entry):
+    space = Space.from_dict({"n": {"type": "int"} | entry})
+    (parameter,) = space
+    assert {type(value) for value in parameter.choices} == {int}
+    assert type(space.completed({})["n"]) is int
+    assert space.to_dict()["n"] == {"type": "int"} | entry
+
+
+def test_a_whole_number_may_come_as_a_float():
+    entry = {"type": "int", "min": 1, "max": 64, "scale": "pow2"}
+    space = Space.from_dict({"n": entry, "b": {"type": "bool", "when": {"n": [4.0]}}})
+    assert repr(space.completed({"n": 4.0})) == "{'n': 4, 'b': False}"  # tables of numbers make floats of all
+    for value in (4.5, 5.0, 128.0, math.nan, math.inf, True, "4"):
+        assert not space.parameters[0].contains(value)
+
+
+def test_defaults_and_conditions_are_met_to_rounding_too():
+    step = {"type": "float", "min": 0, "max": 1, "step": 0.1}
+    space = Space.from_dict(
+        {
+            "x": step | {"default": 0.1 + 0.2},
+            "n": {"type": "int", "min": 1, "max": 3, "when": {"x": [0.1 + 0.2, 0.7]}},
+            "kind": {"type": "categorical", "values": [1, 2], "default": 2.0},
+        }
+    )
+    assert repr(space.default_point) == "{'x': 0.3, 'kind': 2, 'n': 2}"
+    assert space.completed({"x": 0.1 * 7, "kind": 1}) == {"x": 0.7, "kind": 1, "n": 2}
+    assert space.to_dict()["x"]["default"] == 0.1 + 0.2  # as it was written
 
 
 @pytest.mark.parametrize(
@@ -134,6 +177,15 @@ def test_true_and_one_are_two_values_to_a_user():
     flag = parameter_from_dict("b", {"type": "bool"})
     assert flag.contains(True)
     assert not flag.contains(1)
+
+
+def test_a_list_of_thousands_and_a_condition_that_names_them_all_are_read_in_little_time():
+    # Value by value against each other they would take minutes, and this test its time limit.
+    values = [f"v{i}" for i in range(30_000)]
+    space = Space.from_dict(
+        {"k": {"type": "categorical", "values": values}, "b": {"type": "bool", "when": {"k": values}}}
+    )
+    assert space.completed({"k": "v29999"}) == {"k": "v29999", "b": False}
 
 
 def test_bools_and_fixed_values_are_parents_like_any_other():

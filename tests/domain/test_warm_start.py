@@ -43,7 +43,7 @@ def mapped(entry, value, old=FLOAT):
     ("entry", "value", "expected"),
     [
         (FLOAT, 0.3, 0.3),
-        (FLOAT, 1, 1),
+        (FLOAT, 1, 1.0),
         ({**FLOAT, "min": 0.1, "scale": "log"}, 0.3, 0.3),
         ({**FLOAT, "step": 0.25}, 0.3, 0.25),
         ({**FLOAT, "step": 0.3}, 1.0, 0.9),

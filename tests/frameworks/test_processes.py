@@ -18,10 +18,10 @@ LAUNCHED = "-m torch.distributed.run --standalone --nproc-per-node 3 --redirects
 @pytest.mark.parametrize(
     ("command", "argv"),
     [
-        ("python train.py -m x", f"python {LAUNCHED} --log-dir torchrun-logs train.py -m x --lr 0.01"),
-        ("python3 -u -X dev app", f"python3 -u -X dev {LAUNCHED} --log-dir torchrun-logs app --lr 0.01"),
-        ("python -m pkg.train", f"python {LAUNCHED} --log-dir torchrun-logs --module pkg.train --lr 0.01"),
-        ("python -um pkg.train", f"python -u {LAUNCHED} --log-dir torchrun-logs --module pkg.train --lr 0.01"),
+        ("python train.py -m x", f"python {LAUNCHED} --log-dir .torchrun-logs train.py -m x --lr 0.01"),
+        ("python3 -u -X dev app", f"python3 -u -X dev {LAUNCHED} --log-dir .torchrun-logs app --lr 0.01"),
+        ("python -m pkg.train", f"python {LAUNCHED} --log-dir .torchrun-logs --module pkg.train --lr 0.01"),
+        ("python -um pkg.train", f"python -u {LAUNCHED} --log-dir .torchrun-logs --module pkg.train --lr 0.01"),
     ],
 )
 def test_a_pytorch_program_is_started_once_for_each_gpu(command, argv):

@@ -45,6 +45,9 @@ def test_a_part_of_another_word_is_not_near():
 def test_that_long_lines_were_cut_is_told():
     assert "longer lines" not in explanation("x" * 10_000)
     assert "Of 2 longer lines only the first 16,384 bytes were read" in explanation(*["é" * 8192] * 2, "short")
+    at_once = build_parser({"formats": ["json", "pairs"], "patterns": [], "metrics": ["val_accuracy"]})
+    at_once.feed_lines(["x" * 16_384, *["short"] * 9])
+    assert "Of 1 longer lines" in at_once.explain("val_accuracy")
 
 
 def test_silence_is_named():
@@ -98,6 +101,18 @@ def test_of_another_split_the_name_to_write_is_told():
     text = parser.explain("val_accuracy")
     assert "If test_accuracy is what you mean, write that instead of val_accuracy" in text
     assert "never taken for one another" in text
+
+
+@pytest.mark.parametrize("line", ["ValAccuracy=0.9", '{"metrics": {"val_accuracy": 0.9}}'])
+def test_a_longer_or_joined_name_is_of_the_same_split(line):
+    text = explanation(line)
+    assert "is what you mean, write that instead of val_accuracy" in text
+    assert "never taken for one another" not in text
+
+
+def test_that_numbers_have_a_point_is_told():
+    assert "Numbers need a decimal point: 0,91 is not read." in explanation("val_accuracy: 0,91")
+    assert "decimal point" not in explanation("val_accuracy of files 1, 2,3,4 and a1,5")
 
 
 def test_what_was_found_is_summed_up():

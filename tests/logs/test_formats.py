@@ -35,22 +35,176 @@ def read(*lines, **options):
         (["validation_loss=0.4 valid/acc: 0.9"], {"val_loss": 0.4, "valid/acc": 0.9}),
         (["INFO:train:loss=0.5", "loss=0.4"], {"loss": 0.4}),
         (['{"validation": {"loss": 0.4}, "train": {"loss": 0.3}}'], {"val_loss": 0.4, "train/loss": 0.3}),
+        (['{"val_loss": "0.4", "lr": "0.1", "run": "3"}'], {"val_loss": 0.4}),
+        (['{"epoch": "3", "validation": {"loss": "4e-1"}}'], {"val_loss": 0.4}),
         (["Test set: Average loss: 0.05, Accuracy: 9870/10000 (99%)"], {"test_loss": 0.05, "test_accuracy": 0.987}),
         (["Test set: Accuracy: 0/0 (nan%)"], {}),
+        (["train: {'loss': 0.3}", "val metrics: {'loss': 0.4}"], {"loss": 0.3, "val_loss": 0.4}),
+        (["train={'loss': 0.3} test={'loss': 0.4}"], {"loss": 0.3, "test_loss": 0.4}),
+        (['INFO train {"loss": 0.3}', 'INFO [val] {"loss": 0.4}'], {"loss": 0.3, "val_loss": 0.4}),
+        (['train {"loss": 0.3} | test {"loss": 0.4}'], {"loss": 0.3, "test_loss": 0.4}),
     ],
 )  # fmt: skip
 def test_training_and_validation_of_one_name_stay_apart(lines, expected):
     assert {metric: value for metric, _, value in read(*lines)} == expected
 
 
-@pytest.mark.parametrize("number", ["0,5", "12,25", "100,5", "1,234.5", "1,234"])
-def test_a_comma_within_a_number_is_not_taken_for_its_end(number):
-    assert read(f"val_loss={number} acc: {number}") == []
+def test_the_split_of_a_lines_first_name_holds_for_what_the_job_asks_for():
+    lines = ["Epoch 1/9", "train Loss: 0.5 Acc: 0.8", "val Loss: 0.4 Acc: 0.9", "Best val Acc: 0.99"]
+    found = [("train_Loss", 1, 0.5), ("Acc", 1, 0.8), ("val_loss", 1, 0.4), ("val_acc", 1, 0.9)]
+    assert read(*lines, metrics=["val_acc", "val_loss"])[:4] == found
+    assert ("acc", 1, 0.9) in read(*lines, metrics=["acc"])
+    line = "Train loss: 0.5, acc: 0.4 | Val loss: 0.4, acc: 0.9 | acc: 0.1"
+    assert read(line, metrics=["val_acc"])[3:] == [("val_acc", 0, 0.9), ("acc", 1, 0.1)]
+
+
+def test_a_metric_that_a_line_spells_out_is_taken_from_nothing_else():
+    lines = ["val loss: 0.4 acc: 0.8 val acc: 0.9", "val loss: 0.3 acc: 0.8"]
+    assert [value for metric, _, value in read(*lines, metrics=["val_acc"]) if metric == "val_acc"] == [0.9]
 
 
 @pytest.mark.parametrize(
-    "line", ["val_loss=1,acc=2", "val_loss: 1, 2", "val_loss=1,", "val_loss=0.5,3", "(val_loss=1,)"]
+    ("line", "step"),
+    [
+        ("Epoch 3 - {'val_loss': 0.4}", 3),
+        ("epoch 3 step 40/100: {'val_loss': 0.4}", 3),
+        ("INFO step=3 {'val_loss': 0.4} lr=0.1", 3),
+        ("{'val_loss': 0.4} after epoch 3", 3),
+        ("epoch 9 {'epoch': 3, 'val_loss': 0.4}", 3),
+        ('Epoch [3/10]: {"val_loss": 0.4}', 3),
+        ('{"_step": 3, "_runtime": 9, "val_loss": 0.4}', 3),
+        ('{"val_loss": 0.4} at step 3', 3),
+        ('epoch 9 {"epoch": 3, "val_loss": 0.4}', 3),
+        ("Epoch 3: Val set: Average loss: 0.4, Accuracy: 9/10", 3),
+        ("Epoch 3/10 - 12s - loss: 0.5 - val_loss: 0.4", 3),
+        ("2026-01-02 12:30:01,123 - INFO - Epoch [3/10], Step [100/600], val_loss: 0.4", 3),
+        ("01/02/2026 12:30:01 - INFO - Epoch 3/10: loss: 0.5 - val_loss: 0.4", 3),
+        ("Epoch 3/10 [=====>....] - 12s - val_loss: 0.4", 3),
+        ("2026-01-02 12:30:01.123 | INFO | __main__:val_loss:33 - epoch=3 val_loss=0.4", 3),
+        ("[train.py:val_loss:33] epoch 3 val_loss=0.4", 3),
+        ("2026/01/02 12:30:01 - mmengine - INFO - Epoch(val) [3][20/20]    loss: 0.4  data_time: 0.02", 3),
+        ("[3]: val_loss=0.4", 0),
+        ("epoch 3, val_loss=0.4", 3),
+        ("step: 1,000 val_loss=0.4", 0),
+    ],
 )
+def test_the_step_that_a_line_names_is_the_values(line, step):
+    assert [found for found in read(line) if found[0] == "val_loss"] == [("val_loss", step, 0.4)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["no improvement since epoch 3", "Best epoch: 3", "Resuming from epoch 3", "best: 0.3 at epoch 3",
+     "val_acc=0.9 (best val_acc 0.95 @ epoch 3)", "Best val acc: 81.5% (epoch 3)", "best 1e-05 in step 3",
+     "Total epoch: 3", "Namespace(batch_size=64, epoch=3, lr=0.1)"],
+)  # fmt: skip
+def test_another_epoch_of_which_a_line_speaks_is_no_step(line):
+    assert ("val_loss", 7, 0.5) in read("Epoch 7", line, "val_loss=0.5")
+    assert ("val_loss", 7, 0.5) in read("Epoch 6", "New best at epoch 7: val_loss=0.5", line)
+
+
+def test_steps_that_begin_anew_in_each_epoch_overwrite_nothing():
+    lines = ["Epoch 1/2", "step 50/100 loss: 0.9", "step 100/100 loss: 0.8", "val_loss: 0.7",
+             "Epoch 2/2", "step 50/100 loss: 0.7", "step 100/100 loss: 0.6", "val_loss: 0.75"]  # fmt: skip
+    found = read(*lines)
+    assert [step for metric, step, _ in found if metric == "loss"] == [50, 100, 150, 200]
+    assert [(step, value) for metric, step, value in found if metric == "val_loss"] == [(100, 0.7), (200, 0.75)]
+    whole = ["Epoch 1", "Step 9/9 - loss: 0.9", "Epoch 2", "Step 9/9 - loss: 0.8", "Step 9/9 - acc: 1"]
+    assert [step for _, step, _ in read(*whole)] == [9, 18, 18]
+    assert [step for _, step, _ in read("step 2/9 loss=1", "step 3/9 loss=1", "step 1/4 loss=1")] == [2, 3, 1]
+
+
+def test_tables_of_lightning_one_after_the_other_are_read():
+    rule = "─" * 60
+    tables = [[rule, f"      {word} metric           DataLoader 0", rule, f"      {name}            0.5", rule]
+              for word, name in (("Validate", "val_loss"), ("Test", "test_loss"))]  # fmt: skip
+    assert read(*tables[0], *tables[1]) == [("val_loss", 0, 0.5), ("test_loss", 0, 0.5)]
+
+
+def test_sets_of_lightgbm_stay_apart():
+    line = "[10]\ttraining's auc: 0.9\tvalid_1's auc: 0.8"
+    assert read(line) == [("training_auc", 0, 0.9), ("valid_1_auc", 0, 0.8)]
+    assert read(line, metrics=["train_auc"])[0] == ("train_auc", 0, 0.9)
+
+
+def test_numbers_in_brackets_that_begin_lines_are_no_processes():
+    assert [value for _, _, value in read("[1]: val_loss=0.4", "[2]: val_loss=0.3")] == [0.4, 0.3]
+
+
+def test_processes_of_each_launcher_are_told_apart():
+    for first, second in [("[default0]:", "[default1]:"), ("[1,0]<stderr>:", "[1,1]<stderr>:"),
+                          ("[prterun-node-17@1,0]<stdout>:", "[prterun-node-17@1,1]<stdout>:")]:  # fmt: skip
+        assert read(f"{second}loss=9", f"{first}loss=1", f"{second}loss=9") == [("loss", 0, 9), ("loss", 1, 1)]
+
+
+def outer(done, values=""):
+    return f"Epochs: 0%|# | {done}/2 [00:01<00:01, 5.0s/it{values}]"
+
+
+def test_what_a_bar_of_epochs_shows_of_its_first_one_counts():
+    inner = ["train 0: 0%|  | 0/9 [00:00<?, ?it/s]\r", "train 0: 100%|##| 9/9 [00:01<00:00, 5.0it/s, loss=0.9]\r"]
+    lines = [outer(0) + "\r", *inner, outer(0, ", val_loss=0.3") + "\r", outer(1, ", val_loss=0.3") + "\r",
+             *inner, outer(1, ", val_loss=0.4") + "\r", outer(2, ", val_loss=0.4")]  # fmt: skip
+    assert [found for found in read(*lines) if found[0] == "val_loss"] == [("val_loss", 0, 0.3), ("val_loss", 1, 0.4)]
+
+
+def test_the_epoch_among_a_bars_values_is_its_epoch():
+    states = [outer(0), *(outer(n, f", epoch={e}, val_loss=0.{e + 3}") for n, e in [(0, 0), (1, 0), (1, 1), (2, 1)])]
+    assert read("\r".join(states)) == [("val_loss", 0, 0.3), ("val_loss", 1, 0.4)]
+
+
+def test_what_is_printed_while_a_bar_moves_is_of_its_epoch():
+    bar = "Epoch {0}: 0%|# | 1/2 [00:01<00:01, 5.0it/s]\r"
+    lines = [bar.format(1), "            \rval_loss: 0.5", bar.format(2), "            \rval_loss: 0.4"]
+    assert read(*lines) == [("val_loss", 1, 0.5), ("val_loss", 2, 0.4)]
+
+
+def test_what_a_bar_that_has_ended_says_before_it_is_read():
+    states = [f"Epoch 2 val_loss: 0.{n}: {n}0%|#  | {n}/9 [00:01<00:01, 5.0it/s, acc=0.{n}]" for n in (1, 5, 9)]
+    assert read("\r".join(states)) == [("acc", 2, 0.9), ("val_loss", 2, 0.9)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["tensor(0.5, device='cuda:0')", "np.float32(0.5)", "Array(0.5, dtype=float32)", "array(0.5)",
+     "<tf.Tensor: shape=(), dtype=float32, numpy=0.5>"],
+)  # fmt: skip
+def test_numbers_as_libraries_print_them_are_read(value):
+    assert ("val_loss", 0, 0.5) in read(f"val_loss={value}")
+    assert ("val_loss", 0, 0.5) in read(f"{{'val_loss': {value}, 'note': 'x'}}")
+
+
+@pytest.mark.parametrize(
+    "line", ["val_loss=0.4 best val_loss=0.3", "val_loss: 0.4, best val_loss: 0.3", "val_loss=0.4 (best val_loss=0.3)"]
+)
+def test_the_best_value_so_far_is_not_the_lines_own(line):
+    assert read(line) == [("val_loss", 0, 0.4), ("best_val_loss", 0, 0.3)]
+
+
+@pytest.mark.parametrize("line", ["{' ': 0.5}", '{"metric": " ", "value": 0.5}'])
+def test_a_name_of_spaces_is_a_name(line):
+    assert read(line) == [("_", 0, 0.5)]
+
+
+def test_colours_of_tput_are_no_part_of_a_name():
+    assert read("\x1b[1m\x1b(Bval_loss\x1b(B\x1b[m=0.5") == [("val_loss", 0, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0,5", "12,25", "100,5", "1234,5", "1,234.5", "1,234", "1.234,5", "12.345.678,9", "1 234,5", "1\u00a0234",
+     "1\u202f234,5", "1'234.5"],
+)  # fmt: skip
+def test_a_number_in_another_languages_form_is_not_read_in_part(number):
+    assert read(f"val_loss={number} acc: {number}") == []
+    assert read(f"Test set: Average loss: {number}") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["val_loss=1,acc=2", "val_loss: 1, 2", "val_loss=1,", "val_loss=0.5,3", "(val_loss=1,)", "val_loss=1 100 items",
+     "val_loss='1'", "val_loss=0.5,0.25", "val_loss=1, 234,5"],
+)  # fmt: skip
 def test_a_comma_behind_a_number_is_its_end(line):
     assert read(line)[0] in {("val_loss", 0, 1), ("val_loss", 0, 0.5)}
 
@@ -110,6 +264,19 @@ def test_states_of_a_keras_bar_count_once_however_they_arrive():
     assert read("Epoch 3/9", "".join(states)) == expected
     assert read("Epoch 3/9", states[0] + "\r", states[1].strip("\r")) == expected
     assert read("Epoch 3/9", *(state.strip("\r") + "\r" for state in states)) == expected  # the log ends there
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["1/2 ━━ 1s 9ms/step - loss: 0.9", "1/2 [=>.] - ETA: 1s - loss: 0.9", "      1/Unknown 1s 9ms/step - loss: 0.9"],
+)
+def test_what_callbacks_print_beside_a_bar_does_not_end_its_epoch(begun):
+    end = "2/2 ━━ 1s 9ms/step - loss: 0.5 - val_loss: 0.4"
+    for printed in (["", "Epoch 3: val_loss improved from 0.7 to 0.4"], ["val_f1: 0.8"], [" — val_f1: 0.8"]):
+        lines = ["Epoch 3/9", "\r" + begun + printed[0], *printed[1:], "\b\b\r" + end, "8/8 ━━ 1s 9ms/step - loss: 0.6"]
+        found = read(*lines)
+        assert found[-3:] == [("loss", 3, 0.5), ("val_loss", 3, 0.4), ("eval_loss", 3, 0.6)]
+        assert found[:-3] == ([] if printed[1:] else [("val_f1", 3, 0.8)])
 
 
 def test_an_evaluation_within_an_epoch_is_not_taken_for_the_epoch():

@@ -87,3 +87,13 @@ def test_grok_reads_what_it_names(pattern, line, expected):
 def test_grok_that_is_wrong_is_refused_with_its_place(pattern, message):
     with pytest.raises(ValueError, match=message.replace("%{", "%[{]")):
         check_pattern(pattern)
+
+
+def test_a_pattern_sees_bars_as_they_stand_on_the_line():
+    pattern = r"\| *%{INT:step}/%{INT} .*top=%{NUMBER:val_top}"
+    one = build_parser({"formats": ["bars", "pairs"], "patterns": [pattern], "metrics": ["val_top"]})
+    bar = "ep 1: {0}0%|###   | {0}/9 [00:01<00:01, 5.0it/s, top=0.{0}, loss=0.{0}]"
+    lines = [bar.format(5), "\r".join(map(bar.format, range(6, 10)))]
+    found = [(r.metric, r.step, r.value) for line in lines for r in one.feed(line)]
+    assert [reading for reading in found if reading[0] == "val_top"] == [("val_top", 5, 0.5), ("val_top", 9, 0.9)]
+    assert {"top", "loss"} <= {metric for metric, _, _ in found}

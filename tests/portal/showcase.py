@@ -26,7 +26,7 @@ from tests.portal.make_believe import (
     out_of_memory,
     suggested,
 )
-from tests.rest_service import Driver, Run, Service, a_controller, archive
+from tests.rest_service import Driver, Run, Service, a_controller, upload
 from tuning_service.domain.principal import User
 from tuning_service.domain.resources import ResourceSample, ResourceUse
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TaskStatus, TrialStatus
@@ -374,5 +374,4 @@ def upload_program(service: Service) -> str:
     """A program of tenant 'vision', to choose in a form; its digest."""
     with service.http() as http:
         files = dict.fromkeys(("train.py", "model.py", "data.py"), b"print('val_accuracy=0.9')\n")
-        digest: str = http.post("/v1/programs", content=archive(files)).json()["digest"]
-        return digest
+        return upload(http, files)

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.portal import seed
 from tests.portal.browser import PHONE, Pages, check_accessibility
 from tests.portal.conftest import Portal
-from tests.rest_service import Driver, archive, job_file
+from tests.rest_service import running
 from tuning_service.domain.state import JobStatus
 
 TABS = ("", "/trials", "/curves", "/parameters", "/slots", "/file")
@@ -22,30 +22,12 @@ SEVERAL = [
 ]
 
 
-def signed_in(pages: Pages, portal: Portal, who: str = "vision/member", **options: Any) -> Page:
-    page = pages.open(portal.url, **options)
-    answer = page.request.post("/v1/session", data={"key": portal.service.keys[who]})
-    assert answer.ok, answer.text()
-    return page
-
-
-def submitted(portal: Portal, **changes: Any) -> Driver:
-    """A job that runs, without trials."""
-    with portal.service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        job = http.post("/v1/tuning-jobs", json=job_file(program, **changes))
-    assert job.status_code == 201, job.text
-    driver = Driver(portal.service, job.json()["id"])
-    driver.set_status(JobStatus.RUNNING)
-    return driver
-
-
 @pytest.fixture
 def opened(portal: Portal, pages: Pages) -> Callable[..., Page]:
     """Opens a page of a job for somebody who has signed in."""
 
     def open_page(job_id: str, tab: str = "", who: str = "vision/member", **options: Any) -> Page:
-        page = signed_in(pages, portal, who, **options)
+        page = portal.sign_in(pages.open(portal.url, **options), who)
         page.goto(f"/jobs/{job_id}{tab}")
         return page
 
@@ -64,7 +46,7 @@ def fits(page: Page) -> None:
 
 
 def test_the_overview_tells_what_was_found_and_what_went_wrong(opened, portal):
-    job = submitted(portal, points=[{"lr": 0.2}], name="<b>digits</b> & more")
+    job = running(portal.service, points=[{"lr": 0.2}], name="<b>digits</b> & more")
     job.add_trial(0, {"lr": 0.0001, "optimizer": "adam"}).complete(0.75)
     job.add_trial(1).complete(0.5)
     for number in (2, 3):
@@ -90,7 +72,7 @@ def test_the_overview_tells_what_was_found_and_what_went_wrong(opened, portal):
 
 
 def test_what_a_running_trial_measures_is_seen_before_it_ends(opened, portal):
-    job = submitted(portal)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     table, overview = opened(job.job_id, "/trials").locator("#trial-0"), opened(job.job_id).locator("#running-0")
@@ -106,7 +88,7 @@ def test_what_a_running_trial_measures_is_seen_before_it_ends(opened, portal):
 
 def test_a_page_follows_its_job_until_it_is_deleted(opened, portal, watch):
     watch.allow("status of 404")  # a chart may ask for what has just gone
-    job = submitted(portal)
+    job = running(portal.service)
     page = opened(job.job_id)
     expect(page.get_by_role("heading", name="No trial has ended yet")).to_be_visible()
     job.add_trial(0).complete(0.25)
@@ -119,7 +101,7 @@ def test_a_page_follows_its_job_until_it_is_deleted(opened, portal, watch):
 
 def test_controls_stop_change_resume_and_delete(opened, portal, watch):
     watch.allow("status of 422")
-    job = submitted(portal)
+    job = running(portal.service)
     page = opened(job.job_id)
     page.get_by_role("button", name="Change budget").click()
     dialog = page.get_by_role("dialog")
@@ -149,7 +131,7 @@ def test_controls_stop_change_resume_and_delete(opened, portal, watch):
 
 def test_a_trial_is_added_by_hand_from_a_form_of_the_space(opened, portal, watch):
     watch.allow("status of 422")
-    job = submitted(portal, budget={"trials": 10})
+    job = running(portal.service, budget={"trials": 10})
     job.add_trial(0, {"lr": 0.02, "optimizer": "adam"}).complete(0.75)
     page = opened(job.job_id)
     page.get_by_role("button", name="Add a trial").click()
@@ -173,7 +155,7 @@ def test_a_trial_is_added_by_hand_from_a_form_of_the_space(opened, portal, watch
 
 
 def test_a_viewer_is_offered_no_changes(opened, portal):
-    job = submitted(portal)
+    job = running(portal.service)
     job.add_trial(0)
     page = opened(job.job_id, "/trials", who="vision/viewer")
     expect(page.locator("#trial-0")).to_be_visible()
@@ -204,7 +186,7 @@ def test_the_table_of_trials_is_sorted_filtered_and_paged_on_the_server(opened, 
 
 
 def test_one_trial_is_stopped_from_the_table(opened, portal):
-    job = submitted(portal)
+    job = running(portal.service)
     job.add_trial(0).claim()
     page = opened(job.job_id, "/trials")
     page.get_by_role("button", name="Stop trial 0").click()
@@ -294,7 +276,7 @@ def test_axes_of_the_contour_change_places_rather_than_show_the_same(opened, por
 
 
 def test_several_objectives_have_a_front_whose_axes_are_chosen(opened, portal):
-    job = submitted(portal, objective=SEVERAL, budget={"trials": 40})
+    job = running(portal.service, objective=SEVERAL, budget={"trials": 40})
     draw = random.Random(0)
     for number in range(8):
         run = job.add_trial(number, {"lr": 10 ** draw.uniform(-4, -1), "optimizer": "adam"})
@@ -312,7 +294,7 @@ def test_several_objectives_have_a_front_whose_axes_are_chosen(opened, portal):
 
 
 def test_the_job_file_is_shown_in_each_language_and_copied(opened, portal):
-    job = submitted(portal)
+    job = running(portal.service)
     page = opened(job.job_id, "/file", permissions=["clipboard-read", "clipboard-write"])
     text = page.locator("#file-text pre")
     expect(text).to_contain_text("framework: pytorch")
@@ -328,12 +310,12 @@ def test_the_job_file_is_shown_in_each_language_and_copied(opened, portal):
 def test_every_page_makes_sense_for_odd_jobs(portal, pages, kind):
     name = "ضبط " * 50  # of another script, from right to left, and long
     space = {"lr": {"type": "float", "min": 0.001, "max": 1.0, "scale": "log"}}
-    job = submitted(portal, name=name.strip(), **({"space": space} if kind == "one parameter" else {}))
+    job = running(portal.service, name=name.strip(), **({"space": space} if kind == "one parameter" else {}))
     if kind == "all failed":
         job.add_trial(0).complete(None)
     elif kind == "one parameter":
         job.add_trial(0, {"lr": 0.1}).complete(0.5)
-    page = signed_in(pages, portal, **PHONE, color_scheme="dark")
+    page = portal.sign_in(pages.open(portal.url, **PHONE, color_scheme="dark"))
     for tab in TABS:
         page.goto(f"/jobs/{job.job_id}{tab}")
         figure = page.locator("figure[data-chart]")
@@ -347,7 +329,7 @@ def test_every_page_makes_sense_for_odd_jobs(portal, pages, kind):
 
 
 def test_failures_are_told_by_kind_over_rest(portal):
-    job = submitted(portal)
+    job = running(portal.service)
     for number in range(3):
         job.add_trial(number).complete(None)
     with portal.service.http() as http:

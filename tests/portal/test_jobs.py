@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.portal.browser import PHONE, Pages, check_accessibility
 from tests.portal.conftest import Portal
-from tests.rest_service import Driver, archive, job_file
+from tests.rest_service import Driver, submit
 from tuning_service.domain.state import JobStatus
 
 LONG = "Größenänderung 数字 تجربة " + "long-name-" * 17
@@ -23,8 +23,7 @@ def running(portal: Portal, name: str, reason: str = "") -> Driver:
 def submitted(portal: Portal) -> str:
     """A job that nobody has taken up yet; its id."""
     with portal.service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        return http.post("/v1/tuning-jobs", json=job_file(program, name="submitted")).json()["id"]
+        return submit(http, name="submitted").json()["id"]
 
 
 def box(page: Page, name: str) -> Locator:

@@ -11,8 +11,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 import tuning_service.portal
 from tests.portal.browser import Pages
-from tests.portal.conftest import Portal
-from tests.rest_service import Driver, archive, job_file
+from tests.rest_service import running
 from tuning_service.domain.state import JobStatus
 from tuning_service.portal.rendered import Rendered
 
@@ -121,15 +120,6 @@ def test_what_a_script_keeps_gets_its_data_and_nothing_else(bench):
 # -- the stream, and what it moves
 
 
-def running(portal: Portal, name: str = "digits") -> Driver:
-    with portal.service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        job = http.post("/v1/tuning-jobs", json=job_file(program, name=name)).json()
-    driver = Driver(portal.service, job["id"])
-    driver.set_status(JobStatus.RUNNING)
-    return driver
-
-
 class Traffic:
     """What a page asks for."""
 
@@ -148,12 +138,6 @@ class Traffic:
         self.closed += "/live/" in request.url
 
 
-def signed_in(pages: Pages, portal: Portal) -> Page:
-    page = pages.open(portal.url)
-    assert page.request.post("/v1/session", data={"key": portal.service.key}).ok
-    return page
-
-
 def seen(page: Page, *, hidden: bool) -> None:
     page.evaluate(
         """hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
@@ -163,8 +147,8 @@ def seen(page: Page, *, hidden: bool) -> None:
 
 
 def test_a_page_has_one_stream_while_it_is_seen_and_catches_up_afterwards(pages, portal):
-    job = running(portal)
-    page = signed_in(pages, portal)
+    job = running(portal.service)
+    page = portal.sign_in(pages.open(portal.url))
     traffic = Traffic(page)
     page.goto("/jobs")
     expect(page.locator("#live-state")).to_have_text("Live")
@@ -179,11 +163,11 @@ def test_a_page_has_one_stream_while_it_is_seen_and_catches_up_afterwards(pages,
 
 
 def test_an_update_that_changes_nothing_moves_nothing(pages, portal):
-    job = running(portal)
+    job = running(portal.service)
     job.add_trial(0).complete(0.5)
     other = job.add_trial(1)
     other.claim()
-    page = signed_in(pages, portal)
+    page = portal.sign_in(pages.open(portal.url))
     traffic = Traffic(page)
     page.goto(f"/jobs/{job.job_id}/trials/0")
     expect(page.locator("#live-state")).to_have_text("Live")
@@ -229,8 +213,8 @@ class Tries:
 
 def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, portal, watch):
     watch.allow("status of 503")
-    job = running(portal)
-    page = signed_in(pages, portal)
+    job = running(portal.service)
+    page = portal.sign_in(pages.open(portal.url))
     tries = Tries(page, "block")
     page.goto(f"/jobs/{job.job_id}")
     expect(page.locator("#live-state")).to_have_text("Live")
@@ -245,7 +229,7 @@ def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, porta
     page.route(f"**/jobs/{job.job_id}", answer)
     job.add_trial(0).complete(0.75)
     expect(page.locator("#live-state")).to_have_text("Reconnecting…")
-    other = signed_in(pages, portal)
+    other = portal.sign_in(pages.open(portal.url))
     other.goto(f"/jobs/{job.job_id}")
     expect(other.locator("#job-head")).to_contain_text("0.75")
     page.clock.run_for(500)  # by now all has been told that there is, and what was asked because of it
@@ -259,8 +243,8 @@ def test_an_answer_that_fails_is_asked_for_again_but_not_in_a_storm(pages, porta
 
 def test_a_stream_that_always_breaks_is_tried_ever_more_rarely(pages, portal, watch):
     watch.allow("status of 500")
-    job = running(portal)
-    page = signed_in(pages, portal)
+    job = running(portal.service)
+    page = portal.sign_in(pages.open(portal.url))
     tries = Tries(page, "stream")
     page.route("**/live/**", lambda route: route.fulfill(status=500, body=""))
     page.goto(f"/jobs/{job.job_id}")
@@ -276,8 +260,8 @@ def test_a_stream_that_always_breaks_is_tried_ever_more_rarely(pages, portal, wa
 
 def test_a_job_that_is_deleted_is_told_once(pages, portal, watch):
     watch.allow("status of 404")
-    job = running(portal)
-    page = signed_in(pages, portal)
+    job = running(portal.service)
+    page = portal.sign_in(pages.open(portal.url))
     page.goto(f"/jobs/{job.job_id}")
     expect(page.locator("#live-state")).to_have_text("Live")
     job.delete()

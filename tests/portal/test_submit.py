@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.portal.browser import PHONE, Pages, check_accessibility, held_back
 from tests.portal.conftest import Portal
-from tests.rest_service import MAX_UPLOAD, PASSWORD, Driver, Service, a_user, archive, job_file
+from tests.rest_service import MAX_UPLOAD, PASSWORD, Driver, Service, a_user, archive, submit, upload
 from tuning_service.domain.state import JobStatus, Role
 
 CAFFE = Path(__file__).resolve().parents[2] / "examples" / "digits_caffe"
@@ -43,14 +43,9 @@ def ready(page: Page) -> None:
     expect(page.locator("#yaml")).not_to_have_value("")
 
 
-def uploaded(portal: Portal, files: dict[str, bytes] | None = None) -> str:
-    with portal.service.http() as http:
-        return str(http.post("/v1/programs", content=archive(files)).json()["digest"])
-
-
 def submitted(portal: Portal, **changes: Any) -> str:
     with portal.service.http() as http:
-        answer = http.post("/v1/tuning-jobs", json=job_file(uploaded(portal), **changes))
+        answer = submit(http, **changes)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
@@ -109,7 +104,8 @@ def expect_yaml(page: Page, *texts: str) -> None:
 
 def test_every_kind_of_parameter_and_choice_reaches_the_job(pages: Pages, portal: Portal) -> None:
     page = opened(pages, portal)
-    program = uploaded(portal)
+    with portal.service.http() as http:
+        program = upload(http)
     page.reload()
     begin(page, program)
     parameter(page, "lr", type="float", min="1e-4", max=".3", scale="log", default="0.01")
@@ -297,7 +293,7 @@ def test_a_text_that_cannot_be_read_is_not_lost(pages: Pages, portal: Portal) ->
     page.reload()
     expect(page.locator("#yaml")).to_have_value(broken)
     expect(problem.get_by_role("button")).to_be_visible()
-    page.get_by_role("button", name="Write it anew from the form").click()
+    page.get_by_role("button", name="Rewrite it from the form").click()
     expect_yaml(page, "trials: 7")
     assert "{{" not in document(page)
     page.get_by_role("button", name="Undo").click()
@@ -467,20 +463,20 @@ def test_what_is_no_program_is_refused_beside_the_upload(
     page = opened(pages, portal)
     state = page.locator("#upload-state")
 
-    def upload(name: str, data: bytes) -> None:
+    def choose(name: str, data: bytes) -> None:
         page.locator("#archive").set_input_files({"name": name, "mimeType": "application/zip", "buffer": data})
 
-    upload("notes.zip", b"no archive at all")
+    choose("notes.zip", b"no archive at all")
     expect(state).to_have_class(re.compile("field-error"))
     expect(state).to_contain_text(re.compile("zip|tar"))
-    upload("empty.zip", b"")
+    choose("empty.zip", b"")
     expect(state).to_contain_text("empty.zip is empty")
-    upload("large.zip", b"x" * (MAX_UPLOAD + 1))
+    choose("large.zip", b"x" * (MAX_UPLOAD + 1))
     expect(state).to_contain_text("large.zip has 195.3 KiB")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w"):
         pass
-    upload("nothing.zip", buffer.getvalue())
+    choose("nothing.zip", buffer.getvalue())
     expect(state).to_contain_text("holds no files")
     (tmp_path / "f" / "__pycache__").mkdir(parents=True)
     (tmp_path / "f" / "__pycache__" / "a.pyc").write_text("x")
@@ -490,7 +486,7 @@ def test_what_is_no_program_is_refused_beside_the_upload(
     page.locator("#folder").set_input_files(tmp_path / "f")
     expect(state).to_contain_text("or list them in a file .tuningignore")
     expect(page.get_by_role("button", name="Start the job")).to_be_enabled()
-    upload("good.tar.gz", archive())
+    choose("good.tar.gz", archive())
     expect(state).to_have_text("Uploaded good.tar.gz: 1 file.")
     expect(state).not_to_have_class(re.compile("field-error"))
 
@@ -573,7 +569,7 @@ def test_what_was_entered_outlives_reload_sign_out_and_others(pages: Pages, port
     ready(page)
     expect(field(page, "name")).to_have_value("half")
     expect(page.locator(".parameter [data-key=min]")).to_have_value("0,1")
-    expect(page.locator("#notice")).to_contain_text("What you had entered here before is back.")
+    expect(page.locator("#notice")).to_contain_text("What you had entered here before has been restored.")
     page.locator("summary[aria-label=Account]").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/sign-in"))

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,23 +12,13 @@ from sqlalchemy import update
 
 from tests.portal.browser import PHONE, Pages, check_accessibility
 from tests.portal.conftest import Portal
-from tests.rest_service import Driver, Run, Service, archive, job_file
+from tests.rest_service import Driver, Run, Service, running
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.resources import ResourceSample, ResourceUse
-from tuning_service.domain.state import JobStatus, TaskStatus, TrialStatus
+from tuning_service.domain.state import TaskStatus, TrialStatus
 from tuning_service.domain.trial import FaultKind, Outcome, TuningTask
 from tuning_service.runner.protocol import Report
 from tuning_service.storage.tables import tuning_tasks
-
-
-def submitted(service: Service, **changes: Any) -> Driver:
-    with service.http() as http:
-        program = http.post("/v1/programs", content=archive()).json()["digest"]
-        job = http.post("/v1/tuning-jobs", json=job_file(program, **changes))
-    assert job.status_code == 201, job.text
-    driver = Driver(service, job.json()["id"])
-    driver.set_status(JobStatus.RUNNING)
-    return driver
 
 
 def ended(run: Run, status: TrialStatus, outcome: Outcome | None = None, **changes: Any) -> None:
@@ -67,22 +57,16 @@ def long_log(service: Service, run: Run, text: bytes) -> None:
     run.log_bytes = len(text)
 
 
-@dataclass
-class Opener:
-    pages: Pages
-    url: str
-    keys: dict[str, str]
-
-    def __call__(self, job: Driver, number: int, who: str = "vision/member", query: str = "", **options: Any) -> Page:
-        page = self.pages.open(self.url, **options)
-        assert page.request.post("/v1/session", data={"key": self.keys[who]}).ok
-        page.goto(f"/jobs/{job.job_id}/trials/{number}{query}")
-        return page
-
-
 @pytest.fixture
 def opened(pages: Pages, portal: Portal) -> Callable[..., Page]:
-    return Opener(pages, portal.url, portal.service.keys)
+    """Opens the page of a trial for somebody who has signed in."""
+
+    def open_page(job: Driver, number: int, who: str = "vision/member", **options: Any) -> Page:
+        page = portal.sign_in(pages.open(portal.url, **options), who)
+        page.goto(f"/jobs/{job.job_id}/trials/{number}")
+        return page
+
+    return open_page
 
 
 def drawn(page: Page, chart: str) -> None:
@@ -96,7 +80,7 @@ def log_of(page: Page) -> str:
 
 
 def test_a_trial_waits_trains_and_ends_before_its_readers_eyes(opened, portal):
-    job = submitted(portal.service)
+    job = running(portal.service)
     before = job.add_trial(0)
     before.complete(0.75)
     measured = {"val_accuracy": 0.75, "loss": 2.0}
@@ -146,7 +130,7 @@ OUTCOMES = [
 
 
 def test_each_end_says_whose_fault_it_was(opened, portal):
-    job = submitted(portal.service, budget={"trials": 9})
+    job = running(portal.service, budget={"trials": 9})
     for number, (fault, failure, reason, _) in enumerate(OUTCOMES):
         run = job.add_trial(number)
         run.claim()
@@ -179,7 +163,7 @@ def test_each_end_says_whose_fault_it_was(opened, portal):
 
 
 def test_executions_that_were_lost_keep_their_last_words_and_the_log_follows_the_newest(opened, portal):
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     run.report(log="first life\n")
@@ -218,7 +202,7 @@ def test_executions_that_were_lost_keep_their_last_words_and_the_log_follows_the
 
 
 def test_a_log_is_shown_as_a_terminal_would(opened, portal):
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     page = opened(job, 0)
@@ -248,7 +232,7 @@ def test_a_log_is_shown_as_a_terminal_would(opened, portal):
 
 @pytest.mark.parametrize("mib", [12, pytest.param(100, marks=pytest.mark.heavy)])
 def test_a_long_log_stays_quick_and_all_of_it_is_searched(opened, portal, tmp_path, mib):
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     lines = [
@@ -305,7 +289,7 @@ def test_a_long_log_stays_quick_and_all_of_it_is_searched(opened, portal, tmp_pa
 
 def test_pieces_of_a_long_log_fit_together(opened, portal):
     """Line by line, up and down again: no gap, nothing twice."""
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     whole = "".join(f"{n:06d} {'é' * (n % 90)}\n" for n in range(14_000))
@@ -343,7 +327,7 @@ def test_pieces_of_a_long_log_fit_together(opened, portal):
 
 
 def test_resources_peaks_and_files_that_it_left(opened, portal, tmp_path):
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     samples = tuple(ResourceSample(elapsed_s=5.0 * n, cpu=1.5, memory_bytes=n * 2**28, threads=12) for n in range(1, 9))
@@ -375,7 +359,7 @@ def test_resources_peaks_and_files_that_it_left(opened, portal, tmp_path):
 
 
 def test_a_member_stops_a_trial_and_a_viewer_cannot(opened, portal):
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     seen = opened(job, 0, "vision/viewer")
@@ -400,7 +384,7 @@ def test_many_metrics_and_parameters_fit_a_phone(opened, portal):
         f"parameter_number_{n:02d}_of_sixty": {"type": "float", "min": 0, "max": 1, "default": 0.5} for n in range(59)
     }
     space["kind"] = {"type": "categorical", "values": ["ש" * 80, "科学" * 30]}
-    job = submitted(portal.service, name="数字 " + "long-name-" * 19, space=space)
+    job = running(portal.service, name="数字 " + "long-name-" * 19, space=space)
     params = dict.fromkeys(space, 0.25) | {"kind": "科学" * 30}
     run = job.add_trial(0, params)
     run.claim()
@@ -423,7 +407,7 @@ def test_many_metrics_and_parameters_fit_a_phone(opened, portal):
 
 def test_a_job_that_is_deleted_while_it_is_watched_is_said_once_and_asked_for_no_more(opened, portal, watch):
     watch.allow("status of 404")
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     run.report((1, "val_accuracy", 0.5), log="epoch 1\n")
@@ -448,7 +432,7 @@ def test_a_job_that_is_deleted_while_it_is_watched_is_said_once_and_asked_for_no
 
 def test_a_session_that_ends_while_a_trial_is_watched(opened, portal, watch):
     watch.allow("status of 401")
-    job = submitted(portal.service)
+    job = running(portal.service)
     run = job.add_trial(0)
     run.claim()
     run.report(log="epoch 1\n")
@@ -468,28 +452,21 @@ def test_a_session_that_ends_while_a_trial_is_watched(opened, portal, watch):
     expect(page.locator("h1")).to_contain_text("completed")
 
 
-def test_a_restart_of_the_service_leaves_no_gap_and_nothing_twice(pages, tmp_path, watch):
+def test_a_restart_of_the_service_leaves_no_gap_and_nothing_twice(opened, portal, watch):
     watch.allow("ERR_|status of 5|Failed to load")
-    service = Service(tmp_path)
-    try:
-        with service.served():
-            port = int(service.url.rsplit(":", 1)[1])
-            job = submitted(service)
-            run = job.add_trial(0)
-            run.claim()
-            run.report(log="before\n")
-            page = Opener(pages, service.url, service.keys)(job, 0)
-            expect(page.locator("#log-text")).to_have_text("before\n")
-            expect(page.locator("#live-state")).to_have_text("Live")
-        expect(page.locator("#live-state")).to_have_text("Reconnecting…")
-        with service.served(port):
-            run.report((1, "val_accuracy", 0.5), log="after\n")
-            expect(page.locator("#live-state")).to_have_text("Live")
-            expect(page.locator("#log-text")).to_have_text("before\nafter\n")
-            expect(page.locator("#log-problem")).to_be_empty()
-            run.finish(0.5)
-            expect(page.locator("h1")).to_contain_text("completed")
-            page.close()
-    finally:
-        service.plugins.close()
-        service.store.close()
+    job = running(portal.service)
+    run = job.add_trial(0)
+    run.claim()
+    run.report(log="before\n")
+    page = opened(job, 0)
+    expect(page.locator("#log-text")).to_have_text("before\n")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    portal.stop()
+    expect(page.locator("#live-state")).to_have_text("Reconnecting…")
+    portal.start()
+    run.report((1, "val_accuracy", 0.5), log="after\n")
+    expect(page.locator("#live-state")).to_have_text("Live")
+    expect(page.locator("#log-text")).to_have_text("before\nafter\n")
+    expect(page.locator("#log-problem")).to_be_empty()
+    run.finish(0.5)
+    expect(page.locator("h1")).to_contain_text("completed")

@@ -148,6 +148,7 @@ def test_requirements_are_installed_once_behind_which_the_executors_packages_are
     outcome = run(CODE, **requiring("greeting"))
     assert (outcome.status, outcome.reason) == (TaskStatus.SUCCEEDED, ""), room.log
     assert ("loss", 0, 0.5) in room.measurements
+    assert room.log.startswith("tuning-service: its Python environment is being made on ")
     [home] = homes(room)
     assert Path(home).is_relative_to(work)
     # A script of the environment's names an interpreter that is there.
@@ -268,13 +269,34 @@ def test_a_builder_that_is_killed_leaves_nothing_that_runs_or_looks_finished(roo
 def test_what_is_installed_from_the_programs_folder_belongs_to_that_program(tmp_path):
     def key(text, digest, **files):
         for name, content in {"requirements.txt": text, **files}.items():
-            (tmp_path / name.replace("_txt", ".txt")).write_text(content)
+            path = tmp_path / name.replace("_txt", ".txt")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content)
         return Requirements(tmp_path, "requirements.txt", digest).key
 
     assert key("greeting", "a") == key("greeting", "b")
     assert key("./lib", "a") != key("./lib", "b")
     assert key("lib @ file:lib", "a") != key("lib @ file:lib", "b")
-    assert key("-r base.txt", "a", base_txt="greeting") != key("-r base.txt", "a", base_txt="greeting==2")
+    for text in ("-r base.txt", "-rbase.txt", "--requirement=base.txt"):
+        assert key(text, "a", base_txt="greeting") != key(text, "a", base_txt="greeting==2")
+        assert key(text, "a", base_txt="greeting") == key(text, "b", base_txt="greeting")
+    for encoding in ("utf-8-sig", "utf-16"):
+        keys = set()
+        for content in ("greeting", "greeting==2"):
+            (tmp_path / "requirements.txt").write_text("-r base.txt\n", encoding=encoding)
+            (tmp_path / "base.txt").write_text(content)
+            keys.add(Requirements(tmp_path, "requirements.txt", "a").key)
+        assert len(keys) == 2, encoding
+    there = {"libs/setup.py": "", "wheels/greeting-1.0-py3-none-any.whl": "", "other-1.0.tar.gz": ""}
+    for text in (
+        "libs[all]; python_version > '3'",
+        "-f wheels",
+        "--find-links=wheels",
+        "other-1.0.tar.gz",
+        "-r more/r.txt",
+    ):
+        assert key(text, "a", **there, **{"more/r.txt": "other-1.0.tar.gz"}) != key(text, "b"), text
+    assert key("greeting # libs", "a") == key("greeting # libs", "b")
 
 
 # -- the cache
@@ -387,7 +409,8 @@ def pack(bare, path, **scripts):
     return path
 
 
-def test_a_packed_environment_is_unpacked_once_and_mended_where_it_lies(run, room, bare, tmp_path, work):
+def test_a_packed_environment_is_unpacked_once_and_mended_where_it_lies(run, room, bare, tmp_path, work, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/of/the/executor")
     mend = "import pathlib, sys; (pathlib.Path(sys.prefix) / 'mended').write_text(sys.prefix)"
     url = pack(bare, tmp_path / "env.tar.gz", conda_unpack=mend).as_uri()
     code = "import sys; print('loss=1'); print('home', sys.prefix); print(open(sys.prefix + '/mended').read())"

@@ -70,6 +70,25 @@ def test_thinning_keeps_least_greatest_and_last(count, stride):
         assert kept[-1] == points[-1]
 
 
+@pytest.mark.parametrize("odd", [float("inf"), float("-inf"), float("nan")])
+def test_numbers_that_are_none_hide_no_least_greatest_or_last(odd):
+    thinner = Thinner()
+    values = [odd, *[5.0] * 3000, 9.0, 5.0, 1.0, 5.0, 7.0, odd]
+    points = [point(i, value) for i, value in enumerate(values)]
+    kept = [p for p in points if thinner.keep(p)]
+    kept += thinner.finish()
+    assert {9.0, 1.0, 7.0} <= {p.value for p in kept}
+    assert kept[-1] is points[-1]
+
+
+def test_the_point_of_the_highest_step_is_kept_when_steps_begin_anew():
+    thinner = Thinner()
+    points = [point(i, 5.0) for i in range(3002)] + [point(i, 5.0) for i in range(11)]
+    kept = [p for p in points if thinner.keep(p)] + list(thinner.finish())
+    assert max(p.step for p in kept) == 3001
+    assert kept[-1] is points[-1]
+
+
 def test_a_million_points_become_some_thousand():
     thinner = Thinner()
     kept = sum(thinner.keep(point(i, float(i % 7))) for i in range(1_000_000))
@@ -90,6 +109,19 @@ def test_spool_gives_back_in_order(tmp_path_factory, moves):
             assert spool.head() == expected.pop(0)
             spool.pop()
         assert bool(spool) == bool(expected)
+    spool.close()
+
+
+def test_what_a_training_deletes_in_its_temporary_folder_is_not_lost(tmp_path):
+    spool = Spool(tmp_path / "file")
+    items = [b"first", b"second", b"third"]
+    for item in items:
+        assert spool.append(item)
+        (tmp_path / "file").unlink(missing_ok=True)
+    for item in items:
+        assert spool.head() == item
+        spool.pop()
+    assert not spool
 
 
 def test_full_spool_refuses_all_but_the_last(tmp_path):

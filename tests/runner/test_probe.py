@@ -24,9 +24,10 @@ sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), write_through=False)
 with contextlib.redirect_stdout(io.StringIO()):
     probe.report(step=1, loss=0.5)
 for step in range(2, 5):
-    print("working {on} it: 40%", end="")
+    print("epoch 7 validation {on} it, test: ", end="")
     probe.report(step, loss=1 / step, other=float("nan"))
     print("\\r[====]", end="")
+sys.stdout.close()
 probe.report(step=9, loss=0.125)
 """
     outcome = run(code)
@@ -34,6 +35,22 @@ probe.report(step=9, loss=0.125)
     found = {(step, value) for metric, step, value in room.measurements if metric == "loss"}
     assert found == {(1, 0.5), (2, 0.5), (3, 1 / 3), (4, 0.25), (9, 0.125)}
     assert sum(metric == "other" and value != value for metric, _, value in room.measurements) == 3  # noqa: PLR0124
+
+
+def test_reports_without_a_step_are_counted_whatever_the_log_says_of_steps(run, room):
+    code = """
+from tuning_service import probe
+for epoch in (3, 4):
+    print("epoch", epoch, "acc=1")
+    probe.report(loss=epoch)
+    probe.report(loss=epoch + 0.5)
+print("acc=2")
+"""
+    assert run(code).status is TaskStatus.SUCCEEDED, room.log
+    assert [(step, value) for metric, step, value in room.measurements if metric == "loss"] == [
+        (0, 3.0), (1, 3.5), (2, 4.0), (3, 4.5),
+    ]  # fmt: skip
+    assert ("acc", 4, 2.0) in room.measurements
 
 
 def test_only_the_first_of_several_processes_reports(run, room):

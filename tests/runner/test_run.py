@@ -109,6 +109,23 @@ def test_failures_of_the_program_are_outcomes(run, code, reason):
     assert outcome.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("end", "values", "missing"),
+    [
+        ("sys.exit(3)", [0.5, 0.25], False),
+        ("os.kill(os.getpid(), 9)", [0.5], False),
+        ("os.kill(os.getpid(), 9)", [], True),
+    ],
+)
+def test_a_last_line_without_an_end_counts_unless_the_training_was_killed(run, room, end, values, missing):
+    before = "" if missing else "print('step=1 loss=0.5'); "
+    outcome = run(f"import os, sys; {before}print('step=2 loss=0.25', end='', flush=True); {end}")
+    assert [value for *_, value in room.measurements] == values
+    told = "Lines that come near:\n  step=2 loss=0.25\nThe last line was not read: it has no end"
+    assert (told in outcome.explanation) == missing
+    assert outcome.log_tail.endswith("step=2 loss=0.25")
+
+
 def test_objective_that_is_not_printed_is_explained(run, room):
     outcome = run("print('starting'); print('train_loss=3'); print('the loss is about 3')")
     assert "train_loss=3" in outcome.explanation
@@ -136,6 +153,17 @@ def test_each_required_metric_that_is_missing_is_named_and_explained(run, code, 
     assert all(f"gave a value of {name}." in outcome.explanation for name in explained)
 
 
+@pytest.mark.parametrize(("name", "shown"), [(b"a\xff.log", r"'a\udcff.log'"), (b"a\nb.log", r"'a\nb.log'")])
+def test_files_whose_names_are_no_text_are_explained_like_others(run, name, shown):
+    outcome = run(
+        f"open({name!r}, 'w').write('hello')",
+        parser={"formats": ["pairs"], "patterns": [], "metrics": ["loss"],
+                "sources": [{"kind": "text", "path": "*.log"}, {"kind": "output"}]},
+    )  # fmt: skip
+    assert outcome.reason == "the program ended without printing loss"
+    assert shown in outcome.explanation
+
+
 def test_a_stored_metric_may_be_missing(run):
     parser = {"formats": ["pairs"], "patterns": [], "metrics": ["loss", "extra"]}
     assert run("print('loss=1')", parser=parser).status is TaskStatus.SUCCEEDED
@@ -153,7 +181,12 @@ def test_program_that_cannot_be_started(run, argv, reason):
     assert argv[0] in outcome.reason
 
 
-def test_program_that_is_no_archive(run, room, prepare):
+def test_an_outcome_that_is_no_text_is_told_as_far_as_it_is(run):
+    outcome = run("print('loss=1')", argv=("./a\udcffb",))
+    assert (outcome.status, outcome.reason[:24]) == (TaskStatus.FAILED, "could not start ./a?b: t")
+
+
+def test_program_that_is_no_archive(room, prepare):
     prepare("")
     room.program = b"no archive"
     room.plan = replace(room.plan, program=hashlib.sha256(b"no archive").hexdigest())
@@ -194,8 +227,7 @@ def test_silent_training_sends_heartbeats(run, room):
     assert len([r for r in room.reports if not r.measurements]) >= 3
 
 
-@pytest.mark.parametrize("decision", [Decision.STOP, Decision.PAUSE])
-def test_decision_ends_a_training_that_ignores_sigterm(room, prepare, work, decision):
+def test_a_stop_ends_a_training_that_ignores_sigterm(room, prepare, work):
     prepare(
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "for i in range(1000): print(f'loss={i}'); time.sleep(0.05)"
@@ -205,7 +237,7 @@ def test_decision_ends_a_training_that_ignores_sigterm(room, prepare, work, deci
     def trouble(method, path, body):
         if "report" in path and room.measurements:  # once it has begun to train
             first.append(time.monotonic())
-            room.decision = decision
+            room.decision = Decision.STOP
 
     room.trouble = trouble
     run_ticket(room.ticket(), 0, ())
@@ -274,7 +306,7 @@ def test_service_that_stays_away_is_given_up(room, prepare, monkeypatch, work):
     run_ticket(room.ticket(), 0, ())
 
 
-def test_program_is_fetched_again_when_it_arrives_damaged(room, prepare, work):
+def test_program_is_fetched_again_when_it_arrives_damaged(room, prepare):
     prepare("print('loss=1')")
     bad = [True]
     room.trouble = lambda method, path, body: (200, b"damaged") if "program" in path and bad and bad.pop() else None

@@ -230,7 +230,7 @@ def crc32c(data):
 """
 
 
-def test_values_of_a_file_are_reported_while_it_grows(room, prepare, work):
+def test_values_of_a_file_are_reported_while_it_grows(room, prepare):
     code = (
         "import os, time\n"
         "with open('train.log', 'w') as f:\n"
@@ -263,7 +263,7 @@ def test_printed_values_are_withdrawn_when_the_result_file_comes(run, room):
     assert series(room, "acc") == {i: i for i in range(5)}
 
 
-def test_a_missing_metric_is_explained_with_the_files(run, brings):
+def test_a_missing_metric_is_explained_with_the_files(run):
     outcome = run("open('train.log', 'w').write('val loss is 3\\n')", **plan_of(("val_loss",), ["*.log", "x/**"]))
     assert outcome.status is TaskStatus.FAILED
     assert "*.log, x/**" in outcome.explanation

@@ -479,6 +479,23 @@ def test_explanation_names_what_was_looked_for_and_seen(opened):
     assert "the val loss is about 3" in told
 
 
+def test_a_file_that_nobody_named_and_that_has_the_metric_is_named(opened):
+    opened.write("notes.log", "val_loss=9\n")
+    os.utime(opened.folder / "notes.log", (1, 1))  # brought along
+    sources = opened.start("val_loss")
+    opened.write("a.log", "epoch 1 loss=3\n")
+    opened.write("run/train.txt", "step 1 val_loss=0.5")
+    opened.write("run/later.log", b"\0\1")
+    opened.rest()
+    told = sources.explain("val_loss")
+    assert "run/train.txt was written and not read, and has val_loss." in told
+    assert '\n  log_files: ["run/train.txt"]' in told
+    assert "was written and not read" not in sources.explain("val_accuracy")
+    named = opened.start("val_loss", entries=[*ALL, {"kind": "text", "path": "run/*"}])
+    opened.rest()
+    assert "notes.log" not in named.explain("val_loss")
+
+
 def test_without_sources_nothing_is_looked_for(opened):
     sources = opened.start("loss", entries=[])
     opened.write("val_dict_list.json", '[{"loss": 1}]')

@@ -61,6 +61,38 @@ def test_it_comes_close_to_the_optimum_where_random_draws_stay_far_away():
     assert np.mean(drawn) > 0.4
 
 
+def test_ranges_of_thousands_of_ints_are_searched_to_the_end():
+    wide = {"type": "int", "min": 0, "max": 9999}
+    history = run(build(Space.from_dict({"n": wide, "m": wide})), lambda p: (p["n"] + p["m"],), 20)
+
+    # Neighbours of the best are tried once it is found, not random draws in place of repeats.
+    assert {tuple(o.params.values()) for o in history} > {(0, 0), (0, 1), (1, 0)}
+    assert sum(o.loss < 100 for o in history) > 8
+
+
+def test_what_a_wide_parent_wakes_up_is_searched():
+    space = Space.from_dict(
+        {
+            "n": {"type": "int", "min": 0, "max": 4999},
+            "x": {"type": "float", "min": 0.0, "max": 1.0, "when": {"n": list(range(2500))}},
+        }
+    )
+    assert best(run(build(space), lambda p: (abs(p.get("x", 9.0) - 0.9),), 15)) < 0.05
+
+
+def test_violations_may_be_as_large_and_as_small_as_numbers_are():
+    limit = MetricConstraint(metric="ms", upper=True, limit=1.0)
+    algorithm = build(PLANE, constraints=[limit])
+    violations = [1e-320, 1.7e308, -1.7e308, 1e-5, 0.0] * 4
+    algorithm.observe(
+        [
+            Observation(number=i, params=params, losses=(params["x"],), violations=(violation,))
+            for i, (params, violation) in enumerate(zip(sampled(PLANE, 20), violations, strict=True))
+        ]
+    )
+    assert len(algorithm.suggest(3, [])) == 3
+
+
 def test_it_learns_where_trials_fail():
     history = run(build(PLANE), lambda p: None if p["x"] > 0.4 else ((p["x"] - 0.3) ** 2 + (p["y"] - 0.5) ** 2,), 30)
 

@@ -88,8 +88,10 @@ def test_an_algorithm_that_is_done_is_not_helped_out():
 
 
 def test_a_proposal_outside_the_space_is_an_error():
-    with pytest.raises(InvalidRequest, match=r"params\.n"):
-        build(Strays, SMALL).suggest(1, [])
+    constrained = Space.from_dict(SMALL.to_dict(), ["n > 5"])
+    for space in (SMALL, constrained):  # also where it breaks a constraint beside
+        with pytest.raises(InvalidRequest, match=r"params\.n"):
+            build(Strays, space).suggest(1, [])
 
 
 def test_a_large_finite_space_with_a_long_history_is_answered_quickly():

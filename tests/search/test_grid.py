@@ -62,6 +62,12 @@ def test_single_parameters_have_points_or_values_of_their_own():
     assert all(type(p["y"]) is float for p in found)
 
 
+def test_values_are_met_to_rounding_and_made_exact():
+    parameters = {"x": X | {"step": 0.1}, "kind": {"type": "categorical", "values": [1, 2]}}
+    found = points(parameters, values={"x": [0.1 + 0.2, 0.3, 0.7], "kind": [2.0]})
+    assert repr(found) == repr([{"x": 0.3, "kind": 2}, {"x": 0.7, "kind": 2}])
+
+
 def test_conditions_are_collapsed_and_constraints_kept():
     parameters = {
         "kind": {"type": "categorical", "values": ["a", "b"]},

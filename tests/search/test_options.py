@@ -62,12 +62,20 @@ def test_an_unknown_option_is_refused_with_the_nearest():
         ("evolution", {"population": 1}, "population"),
         ("evolution", {"mutations": 0.5}, "mutations"),
         ("grid", {"points": 0}, "points"),
+        ("tpe", {"startup_trials": True}, "startup_trials"),
+        ("bayesian", {"noise": False}, "noise"),
     ],
 )
 def test_a_bad_option_is_refused_by_its_name(name, options, field):
     problem = problem_of(name, options)
     assert problem.field == f"algorithm.options.{field}"
     assert str(options[field]) in problem.message
+
+
+def test_numbers_that_cannot_be_stored_are_refused():
+    wide = Space.from_dict({"x": {"type": "float", "min": 0, "max": 1e300}})
+    problem = problem_of("grid", {"values": {"x": [1.0, 10**30]}}, wide)
+    assert (problem.field, problem.message) == ("algorithm.options.values", f"{10**30} cannot be stored.")
 
 
 def test_more_categories_than_a_gaussian_process_bears_are_refused_for_bayesian_only():

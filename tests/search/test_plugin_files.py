@@ -46,6 +46,11 @@ def option(lines):
         (option("type = 'float'\ndefault = nan"), "nan is no float"),
         (option("type = 'float'\ndefault = 9\nmax = 3"), "the default 9 is not between min and max"),
         (option("type = 'int'\ndefault = 1\nmin = 3\nmax = 2"), "min 3 is greater than max 2"),
+        (f"# {'x' * 70_000}", "plugin.toml: is longer than 65536 bytes."),
+        ("most_objectives = true", "plugin.toml.most_objectives: Input should be a valid integer, not True."),
+        ("takes_constraints = 'yes'", "plugin.toml.takes_constraints: Input should be a valid boolean, not 'yes'."),
+        (option("type = 'float'\ndefault = 1\nmax = inf"), "max is inf; leave it out for no bound"),
+        (option("type = 'float'\ndefault = 1\nmin = nan"), "min is nan; leave it out for no bound"),
         (option("type = 'str'\ndefault = 'a'\nchoices = ['b']"), "the default 'a' is none of the choices"),
         (option("type = 'str'\ndefault = 'a'\nmin = 1"), "a str has no min or max"),
         (option("type = 'int'\ndefault = 1\nmni = 0"), "plugin.toml.options.reach.mni: is no key of this table."),
@@ -94,10 +99,17 @@ def with_link():
     return buffer.getvalue()
 
 
+def test_what_macs_and_windows_add_does_no_harm():
+    files = {f"mine/{name}": text for name, text in plugin_files().items()}
+    files["mine/plugin.toml"] = "\ufeff" + files["mine/plugin.toml"]
+    assert archive.read(zipped(files | {"__MACOSX/mine/._mine.py": "x", "mine/.tuningignore/x": ""})).manifest
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
         (b"nothing", "no readable tar"),
+        (zipped(plugin_files() | {".tuningignore": b"\xff"}), ".tuningignore is no text in UTF-8"),
         (zipped({}), "file: the archive holds no files."),
         (zipped({"/etc/passwd": "x"}), "absolute path"),
         (zipped({"a/../../x": "x"}), "leads out of"),

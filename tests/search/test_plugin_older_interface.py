@@ -147,6 +147,13 @@ def test_a_service_that_was_restarted_goes_on_too(opened, source):
     assert search(opened(source, GRID), 6, whole[:6]) == whole
 
 
+def test_what_was_given_at_once_is_not_lost_with_the_service(opened):
+    source = OLD_GRID.replace("end = self.place + number_samples", "end = last")
+    whole = search(opened(source, GRID), 30)
+    assert len(whole) == 18
+    assert search(opened(source, GRID), 30, whole[:6]) == whole
+
+
 RUBBISH = [
     ("'lr=0.1'", "its search returned a str, not a list"),
     ("[0.1]", "a list with a float in it: 0.1"),
@@ -179,3 +186,9 @@ def test_texts_and_rounded_numbers_are_read(opened):
     (suggestion,) = opened(source, space).ask(1, [], []).result(60)
     assert suggestion.params == {"lr": 0.3, "n": 3}
     assert dli.BasePluginOptimizer("x", []).get_state() == {}
+
+
+def test_a_number_is_the_nearest_of_values_that_are_close_together(opened):
+    source = OLD_RANDOM.replace("return [{p", "return [{'n': 1000000002.0}]\n        return [{p")
+    (suggestion,) = opened(source, {"n": {"type": "int", "min": 10**9, "max": 10**9 + 5}}).ask(1, [], []).result(60)
+    assert suggestion.params == {"n": 10**9 + 2}

@@ -1,6 +1,7 @@
 """Plug-ins that misbehave, in real processes: each is told clearly, and nobody else notices."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.search.test_host import search, setup
 from tests.waiting import wait_for
 from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.domain.job import AlgorithmChoice
+from tuning_service.domain.space import Space
 from tuning_service.domain.trial import Recommendation
 from tuning_service.search.host import AlgorithmFailed, AlgorithmHost, AlgorithmSetup
 from tuning_service.search.plugins import process
@@ -107,6 +109,23 @@ def test_rubbish_is_told_each_time_by_the_same_process(session, host):
     assert len(host.pids()) == 1
 
 
+def test_values_are_made_exact(host, tmp_path):
+    files = plugin_files("return [Suggestion(params={'x': 0.1 + 0.2, 'y': 1})]")
+    space = {"x": {"type": "float", "min": 0, "max": 1, "step": 0.1}, "y": {"type": "float", "min": 0, "max": 1}}
+    chosen = replace(plugin_setup(), space=Space.from_dict(space))
+    plugin = prepared(write(tmp_path, files))
+    (suggestion,) = host.open("job", chosen, lambda: plugin).ask(1, [], []).result(60)
+    assert repr(suggestion.params) == "{'x': 0.3, 'y': 1.0}"
+
+
+def test_what_overrides_the_services_part_is_told(host, tmp_path):
+    files = plugin_files()
+    files["mine.py"] = files["mine.py"].replace("def _observe(", "def observe(")
+    plugin = prepared(write(tmp_path, files))
+    message = failure(host.open("job", plugin_setup(), lambda: plugin)).message
+    assert message.endswith("Mine defines observe, which is the service's own; define _observe")
+
+
 def test_a_constructor_that_forgets_its_base_is_told(host, tmp_path):
     files = plugin_files()
     files["mine.py"] = files["mine.py"].replace("super().__init__(*arguments, **named)", "pass")
@@ -127,7 +146,7 @@ def test_a_plugin_that_always_dies_has_three_chances_and_leaves_its_last_words(s
     assert count.read_text() == "xxx"
 
 
-def test_a_plugin_that_died_once_goes_on_as_if_nothing_had_happened(session, host, tmp_path):
+def test_a_plugin_that_died_once_goes_on_as_if_nothing_had_happened(session, tmp_path):
     undisturbed = search(session(), 4)
     flag = tmp_path / "died"
     dying = session(f"if self.seen and not os.path.exists({str(flag)!r}): open({str(flag)!r}, 'w'); os.kill(0, 9)")

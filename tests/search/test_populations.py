@@ -139,6 +139,26 @@ def test_a_child_differs_in_something_that_counts():
     assert len(values) >= 8  # what becomes active is drawn anew
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "int", "min": 0, "max": 1},
+        {"type": "int", "min": 1, "max": 1000, "scale": "log"},
+        {"type": "int", "min": 2, "max": 64, "scale": "pow2"},
+        {"type": "ordinal", "values": [1, True, "a"]},
+        {"type": "float", "min": 0.0, "max": 1.0, "step": 0.3},
+    ],
+)
+def test_a_child_differs_from_its_parent_at_the_ends_of_a_scale_too(entry):
+    algorithm = build("evolution", Space.from_dict({"p": entry}))
+    axis = algorithm.transform.axes[0]
+    for value in (axis.value_at(0), axis.value_at(axis.size - 1)):
+        unit = algorithm.transform.to_unit({"p": value})
+        rng = np.random.default_rng(0)
+        children = [algorithm.transform.from_unit(algorithm._mutated(unit, rng))["p"] for _ in range(50)]
+        assert axis.identity(value) not in map(axis.identity, children)
+
+
 def test_infeasible_trials_have_children_only_while_none_is_feasible():
     space = Space.from_dict({"x": X})
     limit = [MetricConstraint(metric="m", upper=True, limit=0.0)]

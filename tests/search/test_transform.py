@@ -93,6 +93,13 @@ def test_the_widest_ranges_do_not_overflow():
     assert there.to_unit({"x": 0.0, "n": 0})[0] == 0.5
 
 
+@pytest.mark.parametrize("low", [2**53 - 3, 2**53])
+def test_a_log_range_whose_logarithms_are_one_has_all_its_values(low):
+    there = transform(n={"type": "int", "min": low, "max": 2**53, "scale": "log"})
+    values = list(range(low, 2**53 + 1))
+    assert [there.from_unit(there.to_unit({"n": value}))["n"] for value in values] == values
+
+
 @pytest.mark.parametrize(("low", "scale"), [(0.0, "linear"), (1e300, "log"), (1.0, "log"), (-1e300, "linear")])
 def test_a_range_of_two_doubles_is_searched(low, scale):
     high = math.nextafter(low, math.inf)

@@ -1,6 +1,8 @@
 """The schema's way up and down, on each kind of database."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 from alembic import command
@@ -57,6 +59,30 @@ def test_a_second_upgrade_keeps_everything(engine, database_url):
     with store.read() as unit:
         assert unit.for_tenant(alice).job(job.id) == job
     store.close()
+
+
+UPGRADES = """
+import sys
+from tuning_service.storage.engine import open_engine, upgrade_schema
+engine = open_engine(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+print(upgrade_schema(engine))
+"""
+
+
+def test_of_processes_that_upgrade_at_once_each_succeeds(tmp_path):
+    begin = [sys.executable, "-c", UPGRADES, f"sqlite:///{tmp_path}/x.db"]
+    processes = [
+        subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate() for process in processes]
+    assert said[0][0] == said[1][0] != "", said
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(engine):

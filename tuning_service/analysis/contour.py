@@ -10,6 +10,7 @@ from tuning_service.analysis.numbers import Places, Vector, amount, column, repo
 from tuning_service.analysis.table import TrialTable
 from tuning_service.analysis.views import axis_values
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
+from tuning_service.domain.texts import counted
 
 MOST_POINTS = 5000
 _MOST_FITTED = 200
@@ -53,7 +54,7 @@ def contour(table: TrialTable, x: str, y: str, metric: str | None) -> dict[str, 
         },
         "note": sentences(
             nothing,
-            f"In {amount(idle)} trials {x} or {y} is inactive: they are left out." if idle else "",
+            f"Left out: {counted(idle, 'trial')} in which {x} or {y} is inactive." if idle else "",
             "" if nothing else said,
             f"{amount(len(shown))} of {amount(len(numbers))} points are shown." if len(shown) < len(numbers) else "",
         ),

@@ -11,6 +11,7 @@ import numpy as np
 from tuning_service.analysis.lttb import lttb, thinned
 from tuning_service.analysis.numbers import Places, Vector, amount, reported, rounded, sentences, spread, whole
 from tuning_service.analysis.table import TrialTable
+from tuning_service.domain.texts import counted
 
 Along = Literal["step", "time"]
 
@@ -235,7 +236,7 @@ def _method(smooth: float) -> str:
 def _missing(table: TrialTable, selection: Selection, shown: int) -> str:
     missing = len(selection.places) - shown
     if shown:
-        return f"{amount(missing)} trials have measured nothing of this metric." if missing else ""
+        return f"{counted(missing, 'trial')} measured nothing of this metric." if missing else ""
     if not len(selection.places):
         return "There are no trials yet." if not len(table) else "None of these trials has begun."
     return "No trial has measured this metric."
@@ -245,4 +246,4 @@ def _sampled(counts: Sequence[int | None]) -> str:
     sampled = sum(count is None for count in counts)
     if not sampled:
         return ""
-    return f"{amount(sampled)} long curves are shown by samples at equal steps until they are reduced: ask again."
+    return f"Shown by samples at equal steps until reduced: {counted(sampled, 'long curve')}. Ask again."

@@ -19,6 +19,7 @@ from tuning_service.analysis.numbers import (
 from tuning_service.analysis.table import TrialTable
 from tuning_service.domain import pareto
 from tuning_service.domain.outlines import TaskOutline
+from tuning_service.domain.texts import counted
 
 MOST_POINTS = 5000
 # Numbers in one answer, so that it stays below 300 KB.
@@ -95,7 +96,7 @@ def slice_of(table: TrialTable, parameter: str, metric: str | None) -> dict[str,
         "note": sentences(
             table.nothing(),
             said,
-            f"In {amount(idle)} trials {parameter} is inactive: they are left out." if idle else "",
+            f"Left out: {counted(idle, 'trial')} in which {parameter} is inactive." if idle else "",
         ),
     }
 
@@ -164,6 +165,6 @@ def slots(tasks: list[TaskOutline], began: float, now: float) -> dict[str, Any]:
             f"{amount(len(chosen))} of {amount(len(claimed))} executions are shown, evenly over their starts."
             if len(chosen) < len(claimed)
             else "",
-            f"{amount(waiting)} executions that no executor has taken are left out." if waiting else "",
+            f"Left out: {counted(waiting, 'execution')} that no executor has taken." if waiting else "",
         ),
     }

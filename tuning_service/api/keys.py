@@ -39,7 +39,9 @@ def create_key(
     if made is None:
         # A secret is stored nowhere, so the first answer cannot be given again.
         key = KeyOut.model_validate_json(bytes(response.body))
-        raise Conflict(f"This request has made the key {key.id}, shown once then. Revoke it and make another.")
+        raise Conflict(
+            f"This request has already made the key {key.id}, which is shown once. Revoke it and make another."
+        )
     return Response(made.model_dump_json(), status_code=status.HTTP_201_CREATED, media_type="application/json")
 
 

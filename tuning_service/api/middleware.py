@@ -153,7 +153,7 @@ class Entrance:
             limit = MAX_BYTES + _FORM_OVERHEAD
         elif path.startswith(TASK_PATHS):
             limit = self._artifact_limit_bytes if _task_route(path) == "artifacts" else _REPORT_LIMIT
-        too_large = TooLarge(f"The body of this request may have {limit} bytes.")
+        too_large = TooLarge(f"The body of this request may have at most {limit} bytes.")
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
             raise too_large

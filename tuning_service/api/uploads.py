@@ -38,5 +38,5 @@ async def read_upload(request: Request, limit: int, what: str) -> tuple[bytes, d
     async for chunk in request.stream():
         data += chunk
         if len(data) > limit:
-            raise TooLarge(f"{what} may have {limit} bytes as an archive.")
+            raise TooLarge(f"{what} may have at most {limit} bytes as an archive.")
     return bytes(data), {}

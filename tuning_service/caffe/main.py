@@ -115,7 +115,7 @@ def _device(gpu: str, *, wanted: bool) -> torch.device:
         return torch.device("cpu")
     first, *others = (gpu or "0").replace("all", "0").split(",")
     check(
-        first.isdigit() and int(first) < torch.cuda.device_count(),
+        first.isdecimal() and int(first) < torch.cuda.device_count(),
         f"there is no GPU {first}; torch sees {torch.cuda.device_count()}",
     )
     if others:

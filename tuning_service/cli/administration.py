@@ -15,7 +15,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     role: Annotated[str, typer.Option(help="viewer: look · member: tune · admin: also keys.")] = "member",
-    tenant: Annotated[str | None, typer.Option(help="Whose key; for operators.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The key's tenant; for operators.")] = None,
     expires_in_days: Annotated[
         float | None, typer.Option(min=0, max=36_500, callback=finite, help="Default: never.")
     ] = None,
@@ -54,7 +54,7 @@ def _operator_key(name: str, data_dir: str | None) -> output.JsonDict:
 
 @keys.command("list", epilog="Example: tuning-service key list --tenant acme")
 def list_keys(
-    tenant: Annotated[str | None, typer.Option(help="Whose keys; for operators.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The keys' tenant; for operators.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -107,7 +107,7 @@ def algorithms(
 
 
 def frameworks(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """List the frameworks that programs may be written with."""
+    """List the frameworks."""
     with connect(url, key) as client:
         found = client.frameworks()
     rows = ((item["name"], item["summary"]) for item in found)

@@ -7,6 +7,7 @@ import typer
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson, Key, Url, connect
+from tuning_service.domain.texts import counted
 
 job = typer.Typer(no_args_is_help=True, help="Job files before they are submitted.")
 
@@ -18,7 +19,7 @@ def check(
         Path | None, typer.Option(help="Folder with the program, instead of the one that the file names.")
     ] = None,
     samples: Annotated[int, typer.Option(min=0, max=50, help="How many configurations of its space to show.")] = 5,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the samples; default: the file's own.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples; default: the file's own.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -57,7 +58,7 @@ def _show(preview: output.JsonDict) -> None:
         output.say("Nothing is wrong.")
     size = preview["grid_size"]
     if size is not None:
-        output.say(f"The space has {size:,} configurations.")
+        output.say(f"The space has {counted(size, 'configuration')}.")
     for note in preview["notes"]:
         output.say(note)
     for params in preview["samples"]:

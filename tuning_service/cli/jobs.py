@@ -1,13 +1,14 @@
 """Commands about jobs: submit, list, show, change, stop, resume, delete."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tuning_service.cli import exits, output
-from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
+from tuning_service.cli.options import AsJson, JobId, Key, Url, connect, number_or_none
+from tuning_service.domain.job import Budget
+from tuning_service.domain.texts import counted
 
 _LISTS = (
     ("limits", "metric_constraints"),
@@ -45,7 +46,7 @@ def submit(
     with connect(url, key) as client:
         job = client.submit(job_file, program=program)
         if not as_json:
-            output.show_warm_start(job["warm_start_report"])
+            _tell(job)
         if not watch:
             if as_json:
                 output.print_json(job)
@@ -77,6 +78,13 @@ def submit(
         raise typer.Exit(exits.JOB_FAILED)
 
 
+def _tell(job: output.JsonDict) -> None:
+    """What a user should know of the job that was submitted."""
+    output.show_warm_start(job["warm_start_report"])
+    if note := Budget(**job["spec"]["budget"]).note:
+        output.hint(note)
+
+
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="Only these: running, completed, failed, stopped …")] = None,
     search: Annotated[str | None, typer.Option(help="Part of the job's name or id, or of its owner's name.")] = None,
@@ -86,7 +94,7 @@ def list_jobs(
     sort: Annotated[
         str | None, typer.Option(help="created_at, name, status, ended_at or cost, with - before it for descending.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -110,7 +118,7 @@ def list_jobs(
         for job in jobs
     )
     filtered = any((status, search, framework, algorithm, pool))
-    none = "No job is like that." if filtered else "There are no jobs."
+    none = "No job matches." if filtered else "There are no jobs."
     output.listing(jobs, as_json=as_json, show=lambda: output.table(columns, rows, none))
 
 
@@ -130,7 +138,7 @@ def show(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one job: where it is, how far, and what was asked."""
+    """Show one job: its status, its progress, and what was submitted."""
     with connect(url, key) as client:
         job = client.job(job_id)
         text = client.job_file(job_id) if as_yaml else ""
@@ -208,40 +216,30 @@ def _by_model(job: output.JsonDict) -> list[tuple[str, object]]:
 
 def change(
     job_id: JobId,
-    trials: Annotated[int | None, typer.Option(help="How many configurations are tried in all.")] = None,
-    parallel: Annotated[int | None, typer.Option(help="How many run at once.")] = None,
-    minutes: Annotated[str | None, typer.Option(help="Of running in all; none: no limit.")] = None,
-    trial_minutes: Annotated[str | None, typer.Option(help="Of each trial that begins now; none: no limit.")] = None,
+    trials: Annotated[int | None, typer.Option(help="How many configurations to try in all.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="How many to run at once.")] = None,
+    minutes: Annotated[str | None, typer.Option(help="How long it may run in all; none: no limit.")] = None,
+    trial_minutes: Annotated[
+        str | None, typer.Option(help="Of each trial that starts from now on; none: no limit.")
+    ] = None,
     failures: Annotated[int | None, typer.Option(help="Failed trials in a row after which the job gives up.")] = None,
-    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a job's budget or name while it runs, or once it has ended, to resume it then."""
+    """Change a job's budget or name, while it runs or after it has ended; resume then uses the new budget."""
     counts = {"trials": trials, "parallel": parallel, "failures": failures}
     budget: dict[str, float | None] = {field: value for field, value in counts.items() if value is not None}
     for field, text in (("minutes", minutes), ("trial_minutes", trial_minutes)):
         if text is not None:
-            budget[field] = _minutes(text, field)
+            budget[field] = number_or_none(text, field)
     if not budget and name is None:
         raise typer.BadParameter("Name at least one thing to change.")
     with connect(url, key) as client:
         job = client.change(job_id, name=name, **budget)
     budget_text = output.cell(job["spec"]["budget"])
     output.print_json(job) if as_json else output.say(f"{job_id} is {job['status']}; budget: {budget_text}")
-
-
-def _minutes(text: str, field: str) -> float | None:
-    if text == "none":
-        return None
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not math.isfinite(minutes):
-        raise typer.BadParameter(f"{text!r} is neither a number nor none.", param_hint=f"--{field.replace('_', '-')}")
-    return minutes
 
 
 def stop(
@@ -264,7 +262,7 @@ def stop(
 
 
 def resume(job_id: JobId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Resume a job that has ended where it was; one that completed, after change has raised its budget."""
+    """Resume a job that has ended. One that has completed needs a larger budget first: see change."""
     with connect(url, key) as client:
         job = client.resume(job_id)
     output.print_json(job) if as_json else output.say(f"{job_id} goes on.")
@@ -281,7 +279,9 @@ def delete(
     with connect(url, key) as client:
         if not yes:
             job = client.job(job_id)
-            question = f"Delete {job['name']!r} ({job['status']}, {job['progress']['done']} trials) for good?"
+            question = (
+                f"Delete {job['name']!r} ({job['status']}, {counted(job['progress']['done'], 'trial')}) for good?"
+            )
             if not typer.confirm(question, err=True):
                 output.hint("Nothing was deleted.")
                 raise typer.Exit(exits.INVALID)

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from tuning_service.cli import exits, output
 from tuning_service.cli.options import AsJson
+from tuning_service.domain.texts import counted
 
 _CHUNK = 2**16
 _SHOWN = 60  # characters of a line
@@ -30,11 +31,11 @@ class LogsGroup(TyperGroup):
 def explain(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A log file; - reads standard input.")],
     framework: Annotated[
-        str, typer.Option(help="Of which framework's programs: command, pytorch, tensorflow or caffe.")
+        str, typer.Option(help="Framework of the program: command, pytorch, tensorflow or caffe.")
     ] = "command",
     metric: Annotated[list[str] | None, typer.Option(help="A metric that the job would name; may be repeated.")] = None,
     pattern: Annotated[
-        list[str] | None, typer.Option(help="As in log_patterns of the job file; may be repeated.")
+        list[str] | None, typer.Option(help="A pattern as in log_patterns of the job file; may be repeated.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +109,9 @@ def _feed(stream: BinaryIO, parser: Any) -> tuple[int, int, bool]:
 
 def _show(file: str, framework: str, size: int, lines: int, found: Sequence[Any]) -> None:
     name = "Standard input" if file == "-" else file
-    output.say(f"{name}: {lines:,} lines, {size:,} bytes, read as the output of a {framework} program.\n")
+    output.say(
+        f"{name}: {counted(lines, 'line')}, {counted(size, 'byte')}, read as the output of a {framework} program.\n"
+    )
     columns = ("metric", "values", "steps", "first", "last", "least", "greatest", "format", "first read in")
     rows = (
         (

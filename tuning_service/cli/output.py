@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tuning_service.domain.texts import counted
+
 if TYPE_CHECKING:
     from tuning_service.client import TuningClient
 
@@ -122,7 +124,7 @@ def watch(client: "TuningClient", job_id: str, *, quiet: bool) -> JsonDict:
 
         def show(job: JsonDict) -> None:
             text = progress_text(job["progress"])
-            if job["reason"] and job["status"] == "running":
+            if job["reason"] and job["status"] in {"created", "running"}:
                 text += f" · {job['reason']}"  # what it waits for
             if console.is_terminal:
                 bar.update(task, total=job["progress"]["total"], completed=job["progress"]["done"], description=text)
@@ -179,7 +181,7 @@ def show_front(front: JsonDict, spec: JsonDict) -> None:
 def show_warm_start(report: Sequence[JsonDict]) -> None:
     """What became of earlier jobs' trials, for people."""
     for entry in report:
-        hint(f"Learned from {entry['used']} trials of {entry['job']} ({entry['name']}).")
+        hint(f"Learned from {counted(entry['used'], 'trial')} of {entry['job']} ({entry['name']}).")
         for reason, count in entry["unused"].items():
             hint(f"  {count} not used: {reason}.")
         if entry["assumed"]:

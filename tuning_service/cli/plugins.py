@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 plugin = typer.Typer(no_args_is_help=True, help="Search algorithms of your own: check, upload, list, delete.")
 
 Source = Annotated[Path, typer.Argument(metavar="DIR|FILE", exists=True, help="The plug-in's folder, zip or tar.")]
-OldName = Annotated[str, typer.Option("--name", help="Of an archive of the older interface, without plugin.toml.")]
-OldVersion = Annotated[str, typer.Option("--version", help="Of an archive of the older interface. [default: 1]")]
+OldName = Annotated[
+    str, typer.Option("--name", help="Name for an archive of the older interface, which has no plugin.toml.")
+]
+OldVersion = Annotated[str, typer.Option("--version", help="Version for such an archive. [default: 1]")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The plug-in's name, as `plugin list` shows it.")]
 
 
@@ -23,7 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The plug-in's name, a
 def check(
     source: Source,
     name: OldName = "",
-    memory_mb: Annotated[int, typer.Option(min=256, help="Address space of its process.")] = 2048,
+    memory_mb: Annotated[int, typer.Option(min=256, help="Address space of its process, in MB.")] = 2048,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer, and for the whole suite.")] = 120.0,
     as_json: AsJson = False,
 ) -> None:

@@ -5,22 +5,24 @@ from typing import Annotated, Any
 import typer
 
 from tuning_service.cli import output
-from tuning_service.cli.options import AsJson, Key, Url, connect, finite
+from tuning_service.cli.options import AsJson, Given, Key, Options, Url, connect, finite, number_or_none, takes
 
 pool = typer.Typer(no_args_is_help=True, help="Compute pools: Spark clusters that jobs run on.")
 
 Name = Annotated[str, typer.Argument(metavar="POOL", help="Its name.")]
 Host = Annotated[str, typer.Argument(metavar="HOST", help="The executor, as `trials JOB TRIAL` names it.")]
-Conf = Annotated[
-    list[str] | None, typer.Option("--conf", help="Spark configuration, NAME=VALUE; once for each, and all of them.")
-]
-Slots = Annotated[str | None, typer.Option("--slots", help="Stated slots; 'none': ask Spark.")]
-Cpus = Annotated[int | None, typer.Option("--cpus-per-slot", min=1)]
-Gpus = Annotated[int | None, typer.Option("--gpus-per-slot", min=0)]
-Price = Annotated[float | None, typer.Option("--price", min=0, callback=finite, help="Of a GPU for an hour.")]
-Tenants = Annotated[
-    str | None, typer.Option("--tenants", help="Who may use it, comma-separated names; 'all' for everybody.")
-]
+DESCRIBED: Options = {
+    "conf": Annotated[
+        list[str] | None,
+        typer.Option(help="Spark configuration, NAME=VALUE; may be repeated. Replaces all that was set."),
+    ],
+    "slots": Annotated[str | None, typer.Option(help="How many slots there are; 'none': ask Spark.")],
+    "cpus_per_slot": Annotated[int | None, typer.Option(min=1, help="With --slots: CPUs of each.")],
+    "gpus_per_slot": Annotated[int | None, typer.Option(min=0, help="With --slots: GPUs of each.")],
+    "price": Annotated[float | None, typer.Option(min=0, callback=finite, help="What a GPU costs for an hour.")],
+    "tenants": Annotated[str | None, typer.Option(help="Who may use it, comma-separated names; 'all' for everybody.")],
+}
+Master = Annotated[str | None, typer.Option(help="Spark master. Like --conf, from a controller's next start on.")]
 
 _SMALL_SKEW_S = 5.0
 
@@ -74,56 +76,35 @@ def show_pool(name: Name, url: Url = None, key: Key = None, as_json: AsJson = Fa
 
 
 @pool.command("create", epilog="Example: tuning-service pool create h100 --master spark://spark:7077 --price 2.5")
+@takes(DESCRIBED)
 def create_pool(
     name: Name,
     master: Annotated[str, typer.Option(help="local[*], spark://HOST:7077, yarn, k8s://…")],
-    conf: Conf = None,
-    slots: Slots = None,
-    cpus_per_slot: Cpus = None,
-    gpus_per_slot: Gpus = None,
-    price: Price = None,
-    tenants: Tenants = None,
+    given: Given,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a pool. Then start a controller for it: `tuning-service controller --pool POOL`."""
-    described = _described(
-        conf=conf, slots=slots, cpus_per_slot=cpus_per_slot, gpus_per_slot=gpus_per_slot, price=price, tenants=tenants
-    )
     with connect(url, key) as client:
-        made = client.create_pool(name, master, **described)
+        made = client.create_pool(name, master, **_described(given))
     output.print_json(made) if as_json else output.say(made["name"])
 
 
 @pool.command("set", epilog="Example: tuning-service pool set h100 --price 3 --tenants acme,audio")
+@takes({"master": Master, **DESCRIBED})
 def set_pool(
     name: Name,
-    master: Annotated[str | None, typer.Option(help="From the next start of a controller on, as --conf.")] = None,
-    conf: Conf = None,
-    slots: Slots = None,
-    cpus_per_slot: Cpus = None,
-    gpus_per_slot: Gpus = None,
-    price: Price = None,
-    tenants: Tenants = None,
+    given: Given,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a pool."""
-    described = _described(
-        master=master,
-        conf=conf,
-        slots=slots,
-        cpus_per_slot=cpus_per_slot,
-        gpus_per_slot=gpus_per_slot,
-        price=price,
-        tenants=tenants,
-    )
-    if not described:
+    if not given:
         raise typer.BadParameter("name what to change, as in --price 3")
     with connect(url, key) as client:
-        changed = client.change_pool(name, **described)
+        changed = client.change_pool(name, **_described(given))
     output.print_json(changed) if as_json else output.say(f"{name} is changed.")
 
 
@@ -149,7 +130,7 @@ def cordon_executor(
     host: Host,
     reason: Annotated[str, typer.Option(help="Shown to operators, and in the tasks that went elsewhere.")] = "",
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, callback=finite, help="For so long; default: until uncordon.")
+        float | None, typer.Option(min=0.01, callback=finite, help="For how long; default: until uncordon.")
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -176,19 +157,17 @@ def delete_pool(name: Name, url: Url = None, key: Key = None) -> None:
     output.say(f"{name} is deleted.")
 
 
-def _described(**options: Any) -> dict[str, Any]:
-    """The options that were used, as fields of a request."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if "conf" in given:
-        pairs = [pair.partition("=") for pair in given["conf"]]
+def _described(given: Given) -> dict[str, Any]:
+    """What the options say, as fields of a request."""
+    fields = dict(given)
+    if "conf" in fields:
+        pairs = [pair.partition("=") for pair in fields["conf"]]
         if any(not equals for _, equals, _ in pairs):
             raise typer.BadParameter("--conf takes NAME=VALUE")
-        given["conf"] = {name: value for name, _, value in pairs}
-    if "slots" in given:
-        if given["slots"] != "none" and not given["slots"].isdecimal():
-            raise typer.BadParameter(f"--slots takes a number or 'none', not {given['slots']!r}")
-        given["slots"] = None if given["slots"] == "none" else int(given["slots"])
-    if "tenants" in given:
-        names = given["tenants"]
-        given["tenants"] = None if names == "all" else [n.strip() for n in names.split(",") if n.strip()]
-    return given
+        fields["conf"] = {name: value for name, _, value in pairs}
+    if "slots" in fields:
+        fields["slots"] = number_or_none(fields["slots"], "slots")
+    if "tenants" in fields:
+        names = fields["tenants"]
+        fields["tenants"] = None if names == "all" else [n.strip() for n in names.split(",") if n.strip()]
+    return fields

@@ -1,12 +1,11 @@
 """Commands about tenants: create, list, show, set."""
 
-import math
 from typing import Annotated, Any
 
 import typer
 
 from tuning_service.cli import output
-from tuning_service.cli.options import AsJson, Key, Url, connect, finite
+from tuning_service.cli.options import AsJson, Given, Key, Options, Url, connect, finite, number_or_none, takes
 
 tenant = typer.Typer(no_args_is_help=True, help="Tenants: their weights, quotas and usage. For operators.")
 
@@ -18,74 +17,48 @@ _LIMITS = {
     "storage_bytes": ("max_storage_bytes", "bytes stored"),
 }
 
-Parallel = Annotated[int | None, typer.Option("--max-parallel", min=1, help="Trials in parallel over all its jobs.")]
-Weight = Annotated[
-    float | None, typer.Option("--weight", callback=finite, help="Its part of contended slots, beside others'.")
-]
-Gpus = Annotated[str | None, typer.Option("--max-gpus", help="GPUs at once; 'none' for no limit, as below.")]
-GpuHours = Annotated[str | None, typer.Option("--max-gpu-hours", help="GPU-hours in a calendar month.")]
-Jobs = Annotated[str | None, typer.Option("--max-jobs", help="Jobs that have not ended.")]
-Storage = Annotated[str | None, typer.Option("--max-storage-bytes", help="Programs, plug-ins, logs and artifacts.")]
-Requests = Annotated[str | None, typer.Option("--max-requests-per-s", help="At each manager process.")]
+QUOTAS: Options = {
+    "max_parallel": Annotated[int | None, typer.Option(min=1, help="Trials in parallel over all its jobs.")],
+    "weight": Annotated[
+        float | None, typer.Option(callback=finite, help="Its share of contended slots, relative to others' weights.")
+    ],
+    "max_gpus": Annotated[str | None, typer.Option(help="GPUs at once; 'none' for no limit, as below.")],
+    "max_gpu_hours": Annotated[str | None, typer.Option(help="GPU-hours in a calendar month.")],
+    "max_jobs": Annotated[str | None, typer.Option(help="Jobs that have not ended.")],
+    "max_storage_bytes": Annotated[str | None, typer.Option(help="Bytes of programs, plug-ins, logs and artifacts.")],
+    "max_requests_per_s": Annotated[str | None, typer.Option(help="Requests a second, at each manager process.")],
+}
 
 
 @tenant.command("create", epilog="Example: tuning-service tenant create acme --max-parallel 8 --weight 2")
+@takes(QUOTAS)
 def create_tenant(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, dots, dashes, underscores.")],
-    max_parallel: Parallel = None,
-    weight: Weight = None,
-    max_gpus: Gpus = None,
-    max_gpu_hours: GpuHours = None,
-    max_jobs: Jobs = None,
-    max_storage_bytes: Storage = None,
-    max_requests_per_s: Requests = None,
+    given: Given,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a tenant. It has no key yet: make one with `key create --tenant NAME`."""
-    quotas = _given(
-        max_parallel=max_parallel,
-        weight=weight,
-        max_gpus=max_gpus,
-        max_gpu_hours=max_gpu_hours,
-        max_jobs=max_jobs,
-        max_storage_bytes=max_storage_bytes,
-        max_requests_per_s=max_requests_per_s,
-    )
     with connect(url, key) as client:
-        made = client.create_tenant(name, **quotas)
+        made = client.create_tenant(name, **_quotas(given))
     output.print_json(made) if as_json else output.say(made["id"])
 
 
 @tenant.command("set", epilog="Example: tuning-service tenant set acme --weight 3 --max-gpu-hours none")
+@takes(QUOTAS)
 def set_quotas(
     name: Annotated[str, typer.Argument(metavar="TENANT", help="Its name or id.")],
-    max_parallel: Parallel = None,
-    weight: Weight = None,
-    max_gpus: Gpus = None,
-    max_gpu_hours: GpuHours = None,
-    max_jobs: Jobs = None,
-    max_storage_bytes: Storage = None,
-    max_requests_per_s: Requests = None,
+    given: Given,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a tenant's weight and quotas. It takes effect within seconds, and ends nothing that runs."""
-    quotas = _given(
-        max_parallel=max_parallel,
-        weight=weight,
-        max_gpus=max_gpus,
-        max_gpu_hours=max_gpu_hours,
-        max_jobs=max_jobs,
-        max_storage_bytes=max_storage_bytes,
-        max_requests_per_s=max_requests_per_s,
-    )
-    if not quotas:
+    if not given:
         raise typer.BadParameter("name what to change, as in --weight 3")
     with connect(url, key) as client:
-        changed = client.change_tenant(name, **quotas)
+        changed = client.change_tenant(name, **_quotas(given))
     output.print_json(changed) if as_json else output.say(f"{name} is changed.")
 
 
@@ -112,7 +85,7 @@ def list_tenants(url: Url = None, key: Key = None, as_json: AsJson = False) -> N
 @tenant.command("show", epilog="Example: tuning-service tenant show acme")
 def show_tenant(
     name: Annotated[
-        str | None, typer.Argument(metavar="[TENANT]", help="Its name or id, for operators; default: the own one.")
+        str | None, typer.Argument(metavar="[TENANT]", help="Its name or id, for operators; default: your own.")
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -136,32 +109,12 @@ def show_tenant(
     output.table(("what", "used", "quota"), rows, "")
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were used, with `none` for no limit."""
-    given: dict[str, Any] = {}
-    for name, value in options.items():
-        if value is None:
-            continue
-        if isinstance(value, str):
-            given[name] = None if value.lower() == "none" else _number(name, value)
-        else:
-            given[name] = value
-    return given
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        option = "--" + name.replace("_", "-")
-        raise typer.BadParameter(f"{option} takes a number or 'none', not {text!r}")
-    return int(number) if number.is_integer() else number
+def _quotas(given: Given) -> dict[str, Any]:
+    return {name: number_or_none(value, name) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def usage(
-    months: Annotated[int, typer.Option(min=1, max=120, help="The last so many, this one included.")] = 12,
+    months: Annotated[int, typer.Option(min=1, max=120, help="How many months, the current one included.")] = 12,
     tenant_name: Annotated[
         str | None, typer.Option("--tenant", help="One tenant, by name or id; for operators. Default: all of them.")
     ] = None,

@@ -8,7 +8,7 @@ import typer
 from tuning_service.cli import output
 from tuning_service.cli.options import AsJson, JobId, Key, Url, connect
 
-trial = typer.Typer(no_args_is_help=True, help="One trial: the files that it left, what it used.")
+trial = typer.Typer(no_args_is_help=True, help="One trial: the files that it left, and what it used.")
 
 Number = Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")]
 Task = Annotated[int | None, typer.Option(min=0, help="Which execution of it; default: the newest.")]

@@ -16,7 +16,9 @@ user = typer.Typer(
     no_args_is_help=True, help="Users, who sign in to the portal with a password: add, list, set, remove."
 )
 
-Tenant = Annotated[str | None, typer.Option(help="Whose user; for operators, who mean each other without it.")]
+Tenant = Annotated[
+    str | None, typer.Option(help="For operators: the user's tenant; without it, the user is an operator.")
+]
 Name = Annotated[str, typer.Argument(metavar="USER", help="Name or id of the user.")]
 
 

@@ -256,7 +256,7 @@ class TuningClient(SteeringCalls, DraftCalls, ArtifactCalls, PluginCalls, Admini
                 yield decoder.decode(b"", final=True)
                 return
 
-    # -- catalogue, keys, tenants
+    # -- what there is to choose from
 
     def algorithms(self) -> list[JsonDict]:
         """The search algorithms with their options."""

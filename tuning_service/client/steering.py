@@ -22,7 +22,7 @@ class SteeringCalls(Calls):
     ) -> list[JsonDict]:
         """All jobs, or the first `limit`, newest first unless sorted otherwise.
 
-        `search`: a part of the job's name or id, or of the name of the key that submitted it. `sort`: created_at, name,
+        `search`: a part of the job's name or id, or of the name of who submitted it. `sort`: created_at, name,
         status, ended_at or cost, each with - for descending.
         """
         params = {"status": status, "search": search, "framework": framework, "algorithm": algorithm, "pool": pool}

@@ -12,7 +12,8 @@ from tuning_service.runner.protocol import TaskTicket
 class HandleStatus(StrEnum):
     PENDING = "pending"  # submitted; waits for a slot or runs: the task's own claim tells which
     ENDED = "ended"  # its Spark task ended, so its runner has delivered what it had or never will
-    LOST = "lost"  # this backend does not know it, or its Spark job failed
+    FAILED = "failed"  # its Spark job failed, since one of its tasks did too often: `failure` says why
+    LOST = "lost"  # this backend does not know it, or Spark has let go of its Spark job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,10 @@ class ComputeBackend(ABC):
     @abstractmethod
     def poll(self, handles: Collection[str]) -> Mapping[str, HandleStatus]:
         """The status of each; an unknown handle is LOST. May be called before `submit` has returned."""
+
+    def failure(self, handle: str) -> str:  # noqa: ARG002  # of backends whose handles do not fail
+        """Why a handle is FAILED, in Spark's words."""
+        return ""
 
     @abstractmethod
     def cancel(self, handles: Collection[str]) -> None:

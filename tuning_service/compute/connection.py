@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext, accumulators
@@ -43,6 +43,8 @@ CONNECTION_ERRORS = (Py4JError, OSError)
 
 _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 _LONGEST_REASON = 300
+_ABORTED = "Job aborted due to stage failure: "
+_LOST_TASK = re.compile(r"^Lost task [\d.]+ in stage [\d.]+ \(TID \d+\) \([^)]*\): ")
 _STOP_S = 15.0  # after it, the JVM is killed
 _log = logging.getLogger(__name__)
 
@@ -71,6 +73,23 @@ class Executor:
     gpus: int
 
 
+class JobFailure(NamedTuple):
+    """Why a Spark job failed. `by_tasks`: its tasks cannot be run; else Spark has let go of it."""
+
+    words: str
+    by_tasks: bool
+
+
+def _told(message: str) -> JobFailure:
+    """Of what Spark says of a job that failed, the error of the task that failed last."""
+    aborted = message.startswith(_ABORTED)
+    text = message.removeprefix(_ABORTED).rpartition(", most recent failure: ")[2]
+    error = _LOST_TASK.sub("", text).split("\n\tat ")[0].split("\nDriver stacktrace:")[0]
+    # A traceback from Python ends with what went wrong.
+    lines = [line for line in error.splitlines() if line.strip() and not line[0].isspace()]
+    return JobFailure(lines[-1][:_LONGEST_REASON] if lines else "unknown", by_tasks=aborted)
+
+
 class SparkJob:
     """A Spark job that was handed over."""
 
@@ -81,14 +100,16 @@ class SparkJob:
         """True when it has ended in any way."""
         return bool(self._future.isDone())
 
-    def failure(self) -> str:
-        """Why it failed, "" when it did not. For jobs that are done."""
+    def failure(self) -> JobFailure | None:
+        """Why it failed, None when it did not. For jobs that are done."""
         try:
             self._future.get()
         except Py4JError as error:
             java = getattr(error, "java_exception", None)
-            return str(java or error).strip() or "unknown"
-        return ""
+            # The future's own exception says no more than that there was one.
+            cause = java and (java.getCause() or java)
+            return _told(str((cause and cause.getMessage()) or error).strip())
+        return None
 
     def cancel(self) -> None:
         """Asks Spark to kill what still runs of it."""

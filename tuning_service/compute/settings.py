@@ -14,8 +14,9 @@ _STANDALONE = re.compile(r"spark://([^/]+:\d+)")
 class SparkSettings:
     """`master` is `local`, `local[N]`, `local[*]`, `spark://host:port[,host:port…]`, `yarn` or `k8s://URL`.
 
-    `conf` wins over what the backend would set. `python` is the interpreter that executors start: None means this
-    one in local mode, else PYSPARK_PYTHON or `python3`; its minor version must be the service's.
+    `conf` wins over what the backend would set, but for spark.speculation, which is off. `python` is the interpreter
+    that executors start: None means this one in local mode, else PYSPARK_PYTHON or `python3`; its minor version must be
+    the service's.
     """
 
     master: str = "local[*]"
@@ -111,7 +112,13 @@ class SparkSettings:
         }
         if self.is_local:
             defaults |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        return defaults | dict(self.conf) | {"spark.master": self.spark_master, "spark.app.name": self.app_name}
+        ours = {
+            "spark.master": self.spark_master,
+            "spark.app.name": self.app_name,
+            # A second copy of a slow training would take over from the first, and be killed with it.
+            "spark.speculation": "false",
+        }
+        return defaults | dict(self.conf) | ours
 
 
 TASK_FAILURES = 100

@@ -38,7 +38,8 @@ class SparkBackend(ComputeBackend):
     """See `ComputeBackend`.
 
     A handle is ENDED as soon as its own Spark task is, whatever its siblings do: each task says so through an
-    accumulator. When the Spark job is over, what never said so is ENDED if the job succeeded, else LOST.
+    accumulator. When the Spark job is over, what never said so is ENDED if the job succeeded, FAILED if one of its
+    tasks failed too often, else LOST.
 
     Only one can be started in a Python process, for PySpark has room for one driver.
     """
@@ -54,6 +55,7 @@ class SparkBackend(ComputeBackend):
         self._gpus = GpuPool(settings.local_gpus)
         self._batches: dict[str, _Batch] = {}  # of each open handle
         self._ended: OrderedDict[str, HandleStatus] = OrderedDict()
+        self._failures: dict[str, str] = {}  # of those that are FAILED
         self._capacity = _NOTHING
         self._looked_at = float("-inf")
         self._seen_at: float | None = None  # when there last was an executor; None before the first
@@ -108,6 +110,10 @@ class SparkBackend(ComputeBackend):
                 for handle in handles
             }
 
+    def failure(self, handle: str) -> str:
+        with self._lock:
+            return self._failures.get(handle, "")
+
     def cancel(self, handles: Collection[str]) -> None:
         """See `ComputeBackend`. A Spark job is cancelled once all its open tasks are to end.
 
@@ -146,6 +152,7 @@ class SparkBackend(ComputeBackend):
                 raise ValueError("a task was submitted twice")
             for handle in handles:
                 self._ended.pop(handle, None)
+                self._failures.pop(handle, None)
                 self._batches[handle] = batch
         return batch
 
@@ -163,7 +170,7 @@ class SparkBackend(ComputeBackend):
             # The last one that held up a cancellation. Spark waits for this call, so it is cancelled from elsewhere.
             threading.Thread(target=self._cancel, args=(batch,), daemon=True).start()
 
-    def _finish(self, handles: Collection[str], status: HandleStatus) -> _Batch | None:
+    def _finish(self, handles: Collection[str], status: HandleStatus, failure: str = "") -> _Batch | None:
         batch = None
         with self._lock:
             for handle in handles:
@@ -173,8 +180,11 @@ class SparkBackend(ComputeBackend):
                 batch.open.discard(handle)
                 self._gpus.release(handle)
                 self._ended[handle] = status
+                if failure:
+                    self._failures[handle] = failure
             while len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
+                oldest, _ = self._ended.popitem(last=False)
+                self._failures.pop(oldest, None)
         return batch
 
     def _lose_all(self) -> None:
@@ -227,10 +237,14 @@ class SparkBackend(ComputeBackend):
         for batch in due.values():
             batch.look_at = now + _LOOK_S
             if batch.job and batch.job.is_done():
-                failure = batch.job.failure() if batch.open else ""
-                if failure and not batch.open <= batch.cancelled:  # a job that we cancelled has "failed", too
-                    _log.warning("A Spark job failed with %d open tasks: %s", len(batch.open), failure.splitlines()[0])
-                self._finish(tuple(batch.open), HandleStatus.LOST if failure else HandleStatus.ENDED)
+                failure = batch.job.failure() if batch.open else None
+                if failure is None:
+                    self._finish(tuple(batch.open), HandleStatus.ENDED)
+                    continue
+                if not batch.open <= batch.cancelled:  # a job that we cancelled has "failed", too
+                    _log.warning("A Spark job failed with %d open tasks: %s", len(batch.open), failure.words)
+                status = HandleStatus.FAILED if failure.by_tasks else HandleStatus.LOST
+                self._finish(tuple(batch.open), status, failure.words if failure.by_tasks else "")
 
     def _disconnect(self, connection: SparkConnection, why: str) -> None:
         """All handles are LOST and `submit` raises TryAgain, until the next `start`."""

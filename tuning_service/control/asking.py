@@ -32,6 +32,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 # How long a step waits for the algorithm before it lets other jobs have their turn: a cheap algorithm answers
 # sooner, and then its suggestion is launched in the step that asked for it.
 _PROMPT_S = 0.02
+# A job whose algorithm has been asked for so long says that it waits for that.
+_SLOW_S = 5.0
 # How long the end of a job waits for the algorithm to say which trial is best.
 _LAST_WORD_S = 10.0
 # While a job runs, that is asked after so many ended trials, and then each time after so many times as many.
@@ -60,6 +62,7 @@ class Search:
     trouble: str = ""  # why it could not be asked the last time; it is asked again
     _session: AlgorithmSession | None = None
     _answer: Future[list[Suggestion]] | None = None
+    _asked_at: float = 0.0  # monotonic
     _opinion: Future[Recommendation | None] | None = None
     _opinion_on: int = 0  # length of the history that it is, or was last, asked about
     _opinion_until: float = 0.0  # monotonic; when the end of the job waits no longer
@@ -153,7 +156,7 @@ class Search:
             "exhausted": self.exhausted,
             "ending": self.ending,
             "algorithm_error": self.error,
-            "algorithm_trouble": self.trouble,
+            "algorithm_trouble": self.trouble or self._slowness(),
         }
 
     def ask(
@@ -167,10 +170,16 @@ class Search:
     ) -> None:
         """Ask for suggestions, given what is about to be stored as `ended`, and wait a moment for a prompt answer."""
         history = self.history + [observation(trial, job) for trial in ended]
-        self.asked = count
+        self.asked, self._asked_at = count, time.monotonic()
         self._answer = self._opened(job, open_session).ask(count, history, pending)
         _wait(self._answer, job, notify)
         self.collect()
+
+    def _slowness(self) -> str:
+        """What a job says whose algorithm takes its time, as a plug-in does that is being installed."""
+        if self._answer is None or time.monotonic() - self._asked_at < _SLOW_S:
+            return ""
+        return "Waits for suggestions of its search algorithm."
 
     # -- which trial is best, by the algorithm's model
 

@@ -9,16 +9,22 @@ from tuning_service.control.results import environment_fault
 from tuning_service.domain.ids import new_id
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.state import OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus, move
+from tuning_service.domain.texts import counted
 from tuning_service.domain.trial import FaultKind, Trial, TuningTask
 
 _ENDED = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
 # A job whose algorithm suggests so many configurations in a row that cannot be trained will not find one that can.
 MOST_INFEASIBLE = 100
+# Suggestions asked for at once: a slow algorithm has one time limit for them all, and others wait for its process.
+MOST_ASKED = 100
+# A task that Spark has had for longer without any executor beginning it is worth a word.
+UNBEGUN_S = 15.0
+_LONGEST_REST = 15.0  # times the first one
 
 
 def wanted(state: JobState) -> int:
     """How many further tasks the job could use now."""
-    if not _searching(state):
+    if not _searching(state) or _holds_back(state):
         return 0
     resting = _resting(state)
     ended = (task for task in state.tasks if (end := end_of(task, state)) and end.status is TaskStatus.LOST)
@@ -29,8 +35,11 @@ def wanted(state: JobState) -> int:
 
 
 def pause_s(lost: int, first_s: float) -> float:
-    """How long a trial rests that the cluster has lost so often: not at all after the first loss, then ever longer."""
-    return 0.0 if lost < 2 else first_s * 3.0 ** (lost - 2)
+    """How long a trial rests that was lost so often: not at all after the first loss, then ever longer, up to a bound.
+
+    What the service itself loses is tried again without end, and some of it at once: a program that cannot be fetched.
+    """
+    return 0.0 if lost < 2 else first_s * min(3.0 ** (min(lost, 9) - 2), _LONGEST_REST)
 
 
 def _resting(state: JobState) -> Mapping[str, int]:
@@ -38,7 +47,8 @@ def _resting(state: JobState) -> Mapping[str, int]:
     losses = dict(state.losses)
     for task in state.tasks:
         if task.id in state.results:
-            losses[task.trial_id] = state.results[task.id].lost, task.ended_at or state.now
+            result = state.results[task.id]
+            losses[task.trial_id] = max(result.lost, result.again), task.ended_at or state.now
     return {trial: lost for trial, (lost, at) in losses.items() if at + pause_s(lost, state.retry_pause_s) > state.now}
 
 
@@ -48,7 +58,33 @@ def _why_resting(state: JobState) -> str:
     trial = next((t for t in state.trials if t.id in resting and t.status is TrialStatus.QUEUED), None)
     if trial is None:
         return ""
-    return f"Waits: trial {trial.number} was lost {resting[trial.id]} times, and is tried again after a pause."
+    why = f" The last time: {trial.reason}" if trial.reason else ""
+    return f"Waits: trial {trial.number} was lost {resting[trial.id]} times, and is tried again after a pause.{why}"
+
+
+def _why_unbegun(state: JobState, still_open: Sequence[TuningTask]) -> str:
+    """What a job says of which nothing runs, since no runner has asked for what Spark was given; "" when one has."""
+    if not still_open or any(task.status is TaskStatus.CLAIMED for task in still_open):
+        return ""
+    first = min(still_open, key=lambda task: (task.created_at, task.trial_number))
+    if state.now - first.created_at < UNBEGUN_S:
+        return ""
+    return (
+        f"Waits: Spark has trial {first.trial_number}, and no executor has begun it. Executors may be starting,"
+        f" or cannot reach the service at {state.service_url}."
+    )
+
+
+def _why_waiting(state: JobState, still_open: Sequence[TuningTask], *, launches: bool) -> str:
+    """What a job says while nothing of it runs; "" when something does, or will in a moment."""
+    if still_open and _holds_back(state) and (_untried(state) or _queued(state)):
+        return (
+            f"Waits: the last {state.failed_in_row} trials all failed, and nothing new begins before one that runs has"
+            f" ended well, or budget.failures is raised. The last one: {state.last_failure}"
+        )
+    if still_open or launches:
+        return (launches and state.refusal) or _why_unbegun(state, still_open)
+    return state.waiting or state.refusal or state.algorithm_trouble or _why_resting(state)
 
 
 def busy(state: JobState) -> int:
@@ -103,13 +139,21 @@ def _end_of(state: JobState) -> str:
     if fault := environment_fault(end_of(task, state) for task in state.tasks):
         return fault
     if _out_of_time(state):
-        return f"The time budget of {job.spec.budget.minutes:g} minutes is used."
-    if state.failed_in_row >= job.spec.budget.failures:
-        return f"The last {state.failed_in_row} trials all failed. The last one: {state.last_failure}"
+        return f"The time budget of {counted(job.spec.budget.minutes or 0, 'minute')} is used."
+    # What fails does so soon, and what runs meanwhile may be well: that is not ended for it.
+    if _holds_back(state) and not busy(state):
+        row = state.failed_in_row
+        failed = f"The last {row} trials all failed. The last one" if row > 1 else "The last trial failed"
+        return f"{failed}: {state.last_failure}"
     if state.infeasible_in_row >= MOST_INFEASIBLE:
         count = f"{state.infeasible_in_row} configurations in a row"
         return f"{count} could not be trained. The last one: {state.last_failure}"
     return ""
+
+
+def _holds_back(state: JobState) -> bool:
+    """True when so many trials have failed in a row that nothing new begins."""
+    return state.failed_in_row >= state.job.spec.budget.failures
 
 
 def _failures_after(state: JobState, conclusions: Sequence[Conclusion]) -> int:
@@ -174,12 +218,12 @@ def _search(
     fresh = _fresh(state, room - len(queued), make_id)
     started = [trial for trial in fresh if trial.status is TrialStatus.QUEUED]
     launch = [_task_of(trial, state, make_id) for trial in [*queued, *started]]
-    ask = min(room - len(launch), _untried(state) - len(fresh))
+    ask = min(room - len(launch), _untried(state) - len(fresh), MOST_ASKED)
     if job.queued_points > len(fresh):
         ask = 0  # infeasible ones were many, and the user's other points go before what the algorithm suggests
     finished = not (still_open or launch or again or _queued(state) or state.ready or state.asked)
     used_up = finished and (not _untried(state) or state.exhausted)
-    waiting = "" if still_open or launch or used_up else state.waiting or state.algorithm_trouble or _why_resting(state)
+    waiting = "" if used_up else _why_waiting(state, still_open, launches=bool(launch))
     after = job
     if used_up:
         after = _finished(state, conclusions, "" if not _untried(state) else state.ending or _exhausted(state))

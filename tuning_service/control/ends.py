@@ -18,14 +18,22 @@ def end_of(task: TuningTask, state: JobState) -> Outcome | None:
     handle = state.handles.get(task.handle)
     silent = state.now - max(task.heartbeat_at or state.now, state.hearing_since)
     end: Outcome | None = None
-    if handle is HandleStatus.LOST:
-        # After a restart of the service: the Spark application that ran it is gone.
+    unclaimed = task.status is not TaskStatus.CLAIMED
+    if handle is HandleStatus.FAILED and unclaimed:
+        # As where executors have no such Python: it is counted, or it would be tried again without end.
+        end = _lost(Failure.EXECUTOR, f"lost: Spark could not begin it: {state.spark_failures.get(task.handle, '')}")
+    elif handle in {HandleStatus.LOST, HandleStatus.FAILED}:
+        # After a restart of the service: the Spark application that ran it is gone. Or another task of its Spark job
+        # failed too often, whose own losses are counted as it is claimed anew.
         reason = "lost: the service was restarted, or lost its connection to Spark"
+        if handle is HandleStatus.FAILED:
+            reason = f"lost with its Spark job: {state.spark_failures.get(task.handle, '')}"
         end = Outcome(status=TaskStatus.LOST, fault=FaultKind.SERVICE, reason=reason)
     elif handle is HandleStatus.ENDED:
-        reason = "lost: its Spark task ended without a report"
+        where = f"; its runner was not heard of, as when executors cannot reach {state.service_url}"
+        reason = "lost: its Spark task ended without a report" + (where if unclaimed else "")
         end = _lost(Failure.LOST, reason)
-    elif task.stop_requested and task.status is not TaskStatus.CLAIMED:
+    elif task.stop_requested and unclaimed:
         end = Outcome(status=TaskStatus.STOPPED, reason="stopped before it began")
     elif task.stop_requested and silent > STOP_GRACE_S:
         end = Outcome(status=TaskStatus.STOPPED, reason="stopped; its runner did not answer")

@@ -21,14 +21,14 @@ from tuning_service.control.standing import QuotaRaceError, StaleError, Standing
 from tuning_service.domain.errors import TryAgain
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
-from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TrialStatus
-from tuning_service.domain.trial import FaultKind, TuningTask
+from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobStatus, JobTarget, TaskStatus, TrialStatus
+from tuning_service.domain.trial import Failure, FaultKind, TuningTask
 from tuning_service.runner.protocol import TaskTicket
 from tuning_service.search.base import PendingTrial
 from tuning_service.search.host import AlgorithmHost, AlgorithmSession, AlgorithmSetup
 from tuning_service.search.plugins.cache import PluginCache
 from tuning_service.storage.artifacts import ArtifactStore
-from tuning_service.storage.control import ControlRows, Lease, OpenWork
+from tuning_service.storage.control import ControlRows, Lease, Losses, OpenWork
 from tuning_service.storage.store import Store, Unit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -73,12 +73,14 @@ class TuningJobCtrl:
         self.target: JobTarget | None = None  # as of the last step
         self._tools = tools
         self._handles: Mapping[str, HandleStatus] = {}
+        self._spark_failures: Mapping[str, str] = {}
         self._known: set[str] = set()
         self._polled_at = 0.0
         self._search: Search | None = None
         self._feasibility: Feasibility | None = None
         self._opinion_is_new = False  # the algorithm's on the best trial, which is not stored yet
         self._launched_at = 0.0
+        self._refusal = ""  # why Spark did not take the last launch
         self._unmarked: list[str] = []  # submitted, and not stored as such yet
         self._standing = Standing(tools.clock)
         self._hearing = Hearing(tools.silent_s, managers_apart=tools.managers_apart)
@@ -113,7 +115,7 @@ class TuningJobCtrl:
                 self.close()
                 return not isinstance(error, QuotaRaceError)
             self._note(state, actions)
-        self._act(state, actions)
+        launched = self._act(state, actions)
         self.finished = actions.delete or (actions.job or state.job).status not in OPEN_JOBS
         if self.finished:
             self.close()
@@ -121,7 +123,8 @@ class TuningJobCtrl:
         assert self._search is not None
         if not self._search.has_news:
             self._search.wonder(state.job, self._open, self._tools.notify)
-        return actions.job is not None or bool(actions.unrun) or self._search.has_news
+        asks_on = launched and actions.ask > 0  # what was launched was not all that there are slots for
+        return actions.job is not None or bool(actions.unrun) or self._search.has_news or asks_on
 
     def close(self) -> None:
         """Give back what this object holds, except for the lease."""
@@ -136,6 +139,8 @@ class TuningJobCtrl:
         now = time.monotonic()
         if self._known and now - self._polled_at >= _POLL_S:
             self._handles = self._tools.backend.poll(self._known)
+            failed = [handle for handle, status in self._handles.items() if status is HandleStatus.FAILED]
+            self._spark_failures = {handle: self._tools.backend.failure(handle) for handle in failed}
             self._polled_at = now
 
     def _look(self, grant: Callable[[Demand], tuple[int, str]]) -> JobState | None:
@@ -167,13 +172,16 @@ class TuningJobCtrl:
             tasks=work.tasks,
             results={},
             handles={handle: self._handles[handle] for handle in self._known if handle in self._handles},
+            spark_failures=self._spark_failures,
             failed_in_row=len(search.failures),
             last_failure=search.last_failure,
             infeasible_in_row=search.infeasible,
             silent_s=tools.silent_s,
-            losses=losses,
+            losses={trial: (lost.all, lost.last) for trial, lost in losses.items()},
             retry_pause_s=tools.retry_pause_s,
             price=self._standing.price,
+            refusal=self._refusal,
+            service_url=tools.service_url,
             **search.state(untried(job, counts)),
         )
         self._remember_handles(work)
@@ -214,11 +222,13 @@ class TuningJobCtrl:
         with self._tools.store.read() as unit:
             for task, outcome in ended:
                 values, metrics = summarise(state.job.spec, unit.control.measurements(task.id))
-                lost = 0
-                if outcome.fault is FaultKind.CLUSTER:
-                    known, _ = unit.control.losses([task.trial_id]).get(task.trial_id, (0, 0.0))
-                    lost = known + (task.status in OPEN_TASKS)
-                results[task.id] = Result(values=values, metrics=metrics, lost=lost)
+                lost = again = 0
+                if outcome.status is TaskStatus.LOST and outcome.failure != str(Failure.CORDONED):
+                    known = unit.control.losses([task.trial_id]).get(task.trial_id, Losses())
+                    new = task.status in OPEN_TASKS
+                    again = known.all + new
+                    lost = known.by_cluster + new if outcome.fault is FaultKind.CLUSTER else 0
+                results[task.id] = Result(values=values, metrics=metrics, lost=lost, again=again)
         return results
 
     def _with_infeasible(self, state: JobState) -> JobState:
@@ -350,30 +360,32 @@ class TuningJobCtrl:
 
     # -- acting
 
-    def _act(self, state: JobState, actions: Actions) -> None:
+    def _act(self, state: JobState, actions: Actions) -> bool:
+        """True when anything was launched."""
         if actions.cancel:
             self._tools.backend.cancel(actions.cancel)
-        if actions.launch:
-            self._launch(state.job, actions.launch)
+        return bool(actions.launch) and self._launch(state.job, actions.launch)
 
-    def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> None:
+    def _launch(self, job: TuningJob, tasks: Sequence[TuningTask]) -> bool:
+        """False when they were refused."""
         tools = self._tools
-        tickets = [
-            TaskTicket(task_id=task.id, token=tools.token(task.id), service_url=tools.service_url) for task in tasks
-        ]
+        tickets = [TaskTicket(task_id=t.id, token=tools.token(t.id), service_url=tools.service_url) for t in tasks]
         try:
             tools.backend.submit(tickets, job.spec.resources)
         except TryAgain as error:
             log.warning("launch refused", reason=error.message, detail=error.detail)
+            self._refusal = f"Waits: {error.message}"
             with tools.store.write() as unit:
                 unit.control.fence(self.lease)
                 unit.control.withdraw(tasks)
-            return
+            return False
+        self._refusal = ""
         self._handles = {**self._handles, **{task.handle: HandleStatus.PENDING for task in tasks}}
         self._known |= {task.handle for task in tasks}
         self._unmarked += [task.id for task in tasks]
         for task in tasks:
             log.info("task launched", trial=task.trial_number, task=task.id)
+        return True
 
     def _marks_are_due(self) -> bool:
         """True when what was submitted a while ago is not stored as such, and no other write came by to do it.

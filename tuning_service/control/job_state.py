@@ -13,12 +13,14 @@ from tuning_service.domain.trial import Outcome, Suggestion, Trial, TuningTask
 class Result:
     """What an ended task measured, and how often its trial was lost so far, this time included.
 
-    `values` has what counts of the required metrics, as far as that is finite; `metrics` the last value of each.
+    `values` has what counts of the required metrics, as far as that is finite; `metrics` the last value of each. `lost`
+    counts losses by the cluster, `again` those by the service, too, but for cordons.
     """
 
     values: Mapping[str, float]
     metrics: Mapping[str, float]
     lost: int = 0
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class JobState:
     tasks: Sequence[TuningTask]  # open, and ended but unsettled
     results: Mapping[str, Result]  # by id of an ended, unsettled task
     handles: Mapping[str, HandleStatus]  # what the backend said before `tasks` was read
+    spark_failures: Mapping[str, str] = field(default_factory=dict)  # by handle that is FAILED: why
     failed_in_row: int = 0  # up to the end of the history, without those forgiven
     last_failure: str = ""
     ready: Sequence[Suggestion] = ()  # suggested, not stored yet
@@ -44,11 +47,13 @@ class JobState:
     algorithm_trouble: str = ""  # why it could not be asked the last time
     slots: int = 0  # further tasks that may be launched now
     waiting: str = ""  # why `slots` is 0
+    refusal: str = ""  # why Spark did not take what was launched last
+    service_url: str = ""  # as executors are told it
     price: float = 0.0  # of a GPU for an hour, in the job's pool
     infeasible: Sequence[str] = ()  # for each of `ready`: why it cannot be trained; "" or nothing when it can
     infeasible_in_row: int = 0  # up to the end of the history
     silent_s: float = 60.0
-    # By id of a queued trial that had tasks: how often the cluster lost it, and when last.
+    # By id of a queued trial that had tasks: how often it was lost, and when last.
     losses: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     retry_pause_s: float = 2.0  # after the second loss; after each further one three times as long
 

@@ -20,7 +20,8 @@ from tuning_service.control.handover import Handover
 from tuning_service.control.job_ctrl import Tools, TuningJobCtrl
 from tuning_service.control.shares import FOR_SLOTS, Demand, grant, stated
 from tuning_service.control.standby import Standby
-from tuning_service.domain.errors import LeaseLost, TryAgain
+from tuning_service.control.standing import say
+from tuning_service.domain.errors import LeaseLost, TryAgain, TuningError
 from tuning_service.domain.pool import DEFAULT_POOL, ControllerSeen, Cordon, Pool
 from tuning_service.storage.cordons import Parked
 from tuning_service.storage.store import Unit
@@ -33,6 +34,7 @@ _WORD_S = 5.0  # a controller says at least this often that it is here
 _STUCK_S = 10.0  # a controller that has not come round for so long, or for its lease, says so
 _DOUBT_S = 5.0  # executors are looked at this often
 _LONGEST_PAUSE_S = 30.0
+_TOLD_FAULTS = 3  # after so many steps in a row that failed, their job says so
 _NO_SLOTS = Capacity(cpus=0, gpus=0, largest_cpus=0, largest_gpus=0)
 _NOT_STARTED = "Spark did not start; the controller's log says why."
 
@@ -315,7 +317,7 @@ class Reconciler:
                 log.warning("lease lost")
                 self._drop(ctrl)
                 return
-            except Exception:
+            except Exception as error:
                 # One job's trouble, or the database's: the other jobs go on, and this one is tried again later.
                 faults = self._faults[job_id] = self._faults.get(job_id, 0) + 1
                 pause = min(_LONGEST_PAUSE_S, 0.5 * 2**faults)
@@ -323,12 +325,21 @@ class Reconciler:
                 # What it remembers may not be what is stored: the next step reads that again.
                 ctrl.close()
                 self._due[job_id] = time.monotonic() + pause
+                if faults == _TOLD_FAULTS:
+                    self._guarded("say", partial(self._say, ctrl, error))
                 return
         self._faults.pop(job_id, None)
         if ctrl.finished:
             self._release(ctrl)
         else:
             self._due[job_id] = 0.0 if again else time.monotonic() + _LOOK_S
+
+    def _say(self, ctrl: TuningJobCtrl, error: Exception) -> None:
+        """Its user is not to wait without a word: the next step that succeeds takes it back."""
+        what = error.message if isinstance(error, TuningError) else f"{type(error).__name__}."
+        reason = f"Waits: the service cannot go on with it, and tries again: {what} The controller's log says more."
+        with suppress(LeaseLost), self._tools.store.write() as unit:
+            say(unit, ctrl.lease, reason, self._tools.clock())
 
     def _grant(self, job_id: str, demand: Demand) -> tuple[int, str]:
         count, waiting = self._granted(job_id, demand)

@@ -9,6 +9,7 @@ from itertools import islice
 from tuning_service.compute.base import Capacity, gpu_part
 from tuning_service.domain.job import Resources
 from tuning_service.domain.pool import Pool
+from tuning_service.domain.texts import counted
 
 FOR_SLOTS = "Waits for free slots."  # then comes the job's place
 _EPSILON = 1e-9
@@ -56,7 +57,7 @@ def grant(job_id: str, demands: Mapping[str, Demand], capacity: Capacity) -> tup
     mine = demands[job_id]
     slots = capacity.slots(mine.resources)
     if not slots:
-        size = f"{mine.resources.cpus} CPUs and {mine.resources.gpus:g} GPUs"
+        size = f"{counted(mine.resources.cpus, 'CPU')} and {counted(mine.resources.gpus, 'GPU')}"
         return 0, f"Waits: no executor has {size} for a trial." if capacity.cpus else "Waits for executors."
     cost = _costs(demands, capacity)
     count = _deal(demands, cost, capacity).get(job_id, 0)
@@ -69,11 +70,12 @@ def _why_none(job_id: str, demands: Mapping[str, Demand], cost: Mapping[str, flo
     if mine.used_up:
         return f"Waits: {mine.used_up}"
     if sum(d.running for d in own) + mine.elsewhere >= mine.tenant_limit:
-        return f"Waits: the tenant's quota of {mine.tenant_limit} trials in parallel is in use."
+        return f"Waits: the tenant's quota of {counted(mine.tenant_limit, 'trial')} in parallel is in use."
     if not _has_gpus(mine, 0.0):
-        return f"Waits: a trial takes {mine.resources.gpus:g} GPUs, and the tenant's quota is {mine.tenant_gpus:g}."
+        takes = counted(mine.resources.gpus, "GPU")
+        return f"Waits: a trial takes {takes}, and the tenant's quota is {mine.tenant_gpus:g}."
     if not _has_gpus(mine, sum(d.running * d.resources.gpus for d in own) + mine.gpus_elsewhere):
-        return f"Waits: the tenant's quota of {mine.tenant_gpus:g} GPUs is in use."
+        return f"Waits: the tenant's quota of {counted(mine.tenant_gpus or 0, 'GPU')} is in use."
     ahead: set[str] = set()
     for key in islice(_turns(demands, cost), _FARTHEST):
         if key == job_id:

@@ -1,11 +1,14 @@
 """How a job stands with its tenant and its pool: quotas, hours, price, and what it is told while it waits."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 
 from tuning_service.control.shares import FOR_SLOTS
 from tuning_service.domain.job import TuningJob
 from tuning_service.domain.principal import Tenant
+from tuning_service.domain.state import JobStatus
+from tuning_service.storage.control import Lease
 from tuning_service.storage.store import Unit
 
 _TENANT_S = 5.0
@@ -60,6 +63,14 @@ class Standing:
             return job.reason
         self._told_at = now
         return waiting
+
+
+def say(unit: Unit, lease: Lease, reason: str, now: float) -> None:
+    """Have a job give this as its reason, unless it gives that of its coming end. Raises LeaseLost."""
+    unit.control.fence(lease)
+    job = unit.control.job(lease.job_id)
+    if job is not None and job.status in {JobStatus.CREATED, JobStatus.RUNNING, JobStatus.DELETING}:
+        unit.control.set_job(dataclasses.replace(job, reason=reason), now)
 
 
 def check_quota(unit: Unit, job: TuningJob) -> None:

@@ -16,7 +16,10 @@ from tuning_service.domain.state import JobStatus, JobTarget
 
 # Beyond these a front can be neither searched nor looked at.
 MOST_OBJECTIVES = 4
-_METRIC_CONSTRAINT = re.compile(r"(?P<metric>\S.*?)\s*(?P<sign><=|>=)\s*(?P<limit>[-+]?[\d.]+(?:[eE][-+]?\d+)?)")
+# By how much a limit is exceeded at most: sums and differences of larger numbers may be infinite.
+_FARTHEST = 1e300
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_METRIC_CONSTRAINT = re.compile(rf"(?P<metric>(?:(?![<>]=).)+?)\s*(?P<sign><=|>=)\s*(?P<limit>{_NUMBER})")
 
 
 def _require(ok: bool, where: str, message: str, remedy: str) -> None:
@@ -104,12 +107,13 @@ class MetricConstraint:
         return f"{self.metric} {'<=' if self.upper else '>='} {self.limit!r}"
 
     def violation(self, value: float) -> float:
-        """By how much `value` is on the wrong side, in the metric's unit; 0 or less when it is not."""
-        return value - self.limit if self.upper else self.limit - value
+        """By how much `value` is on the wrong side, in the metric's unit; 0 or less when it is not. Finite."""
+        over = value - self.limit if self.upper else self.limit - value
+        return min(_FARTHEST, max(-_FARTHEST, over))
 
     def excess(self, value: float) -> float:
         """By how much `value` is on the wrong side, in parts of the limit where that is not 0; 0 when it is not."""
-        return max(0.0, self.violation(value)) / (abs(self.limit) or 1.0)
+        return min(_FARTHEST, max(0.0, self.violation(value)) / (abs(self.limit) or 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,13 @@ class Budget:
                 f"must be above zero, not {value}.",
                 "Raise it, or leave it out for no limit.",
             )
+
+    @property
+    def note(self) -> str:
+        """What is no mistake in it, and may be another than was meant; "" when there is nothing."""
+        if self.parallel <= self.trials:
+            return ""
+        return f"budget.parallel is {self.parallel:,}, which is more than budget.trials, {self.trials:,}."
 
 
 _LEAST_OF_A_GPU = 0.01

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -69,14 +69,18 @@ def _grain(low: float, high: float) -> float:
     return 4 * math.ulp(max(abs(low), abs(high)))
 
 
-def _check_default(parameter: "Parameter") -> None:
+def _settle_default(parameter: "Parameter") -> None:
+    """Check it, and make it the value that an algorithm would propose: 0.3 for 0.1 + 0.2."""
     default = parameter.default
-    if default is not None and not parameter.contains(default):
+    if default is None:
+        return
+    if not parameter.contains(default):
         raise problem(
             f"space.{parameter.name}.default",
             f"{default!r} is no value of this parameter.",
             "Use a value that it can take, or leave it out.",
         )
+    object.__setattr__(parameter, "default", parameter.canonical(default))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class FloatParameter:
         if self.scale not in {"linear", "log"}:
             raise problem(f"{where}.scale", f"a float has no scale {self.scale!r}.", "Use linear or log.")
         _check_range(where, self.min, self.max, self.scale, self.step)
-        _check_default(self)
+        _settle_default(self)
 
     @property
     def size(self) -> int | None:
@@ -121,7 +125,10 @@ class FloatParameter:
 
     def index_of(self, value: float) -> int:
         """Place of the value nearest to `value` among those with a step."""
-        return 0 if self.step is None else min(round((value - self.min) / self.step), (self.size or 1) - 1)
+        if self.step is None:
+            return 0
+        # Halved, because the widest ranges overflow.
+        return min(round((value / 2 - self.min / 2) / (self.step / 2)), (self.size or 1) - 1)
 
     def contains(self, value: object) -> bool:
         """True for a number within bounds, on the grid of the steps to rounding."""
@@ -177,7 +184,7 @@ class IntParameter:
                 if value & (value - 1):
                     low = 1 << (value.bit_length() - 1)
                     raise problem(f"{where}.{end}", f"{value} is no power of two.", f"Use {low} or {2 * low}.")
-        _check_default(self)
+        _settle_default(self)
 
     @property
     def size(self) -> int:
@@ -197,12 +204,13 @@ class IntParameter:
         return (value - self.min) // (self.step or 1)
 
     def contains(self, value: object) -> bool:
-        """True for an integer within bounds that scale and step can produce."""
-        if isinstance(value, bool) or not isinstance(value, int) or not self.min <= value <= self.max:
+        """True for a whole number within bounds, 4.0 too, that scale and step can produce."""
+        if not _is_number(value) or not self.min <= value <= self.max or value != int(value):  # type: ignore[operator, call-overload]
             return False
+        whole: int = int(value)  # type: ignore[call-overload]
         if self.scale == "pow2":
-            return value & (value - 1) == 0
-        return (value - self.min) % (self.step or 1) == 0
+            return whole & (whole - 1) == 0
+        return (whole - self.min) % (self.step or 1) == 0
 
     def canonical(self, value: ParamValue) -> int:
         """One of the values as the program is given it."""
@@ -229,12 +237,15 @@ class _Listed:
     values: tuple[ParamValue, ...]
     default: ParamValue | None = None
     when: tuple[Condition, ...] = ()
+    # By `identity`: there may be thousands of values, and conditions that name thousands.
+    places: Mapping[object, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = f"space.{self.name}.{'value' if isinstance(self, FixedParameter) else 'values'}"
         if not self.values:
             raise problem(where, "there are no values to choose from.", "List at least one.")
-        if len({identity(v) for v in self.values}) < len(self.values):
+        object.__setattr__(self, "places", {identity(v): i for i, v in enumerate(self.values)})
+        if len(self.places) < len(self.values):
             raise problem(where, "a value is listed twice.", "List each once.")
         for value in self.values:
             if isinstance(value, float) and not math.isfinite(value):
@@ -243,7 +254,7 @@ class _Listed:
                 raise problem(where, f"{value} is beyond {_LARGEST_INT}.", "Write it as a text or with a point.")
             if isinstance(value, str):
                 _check_text(value, where)
-        _check_default(self)  # type: ignore[arg-type]
+        _settle_default(self)  # type: ignore[arg-type]
 
     @property
     def size(self) -> int:
@@ -256,12 +267,11 @@ class _Listed:
 
     def index_of(self, value: ParamValue) -> int:
         """Place of one of the values."""
-        wanted = identity(value)
-        return next(i for i, v in enumerate(self.values) if identity(v) == wanted)
+        return self.places[identity(value)]
 
     def contains(self, value: object) -> bool:
         """True for one of the values."""
-        return any(identity(v) == identity(value) for v in self.values)
+        return isinstance(value, (bool, int, float, str)) and identity(value) in self.places
 
     def canonical(self, value: ParamValue) -> ParamValue:
         """One of the values as it was written."""
@@ -341,9 +351,10 @@ def parameter_from_dict(name: str, data: Mapping[str, Any]) -> Parameter:
         values["values"] = (values.pop("value"),)
     elif "values" in values:
         values["values"] = tuple(values["values"])
-    elif cls is FloatParameter:
-        # YAML and JSON write 1 for 1.0; the program is given one and the same.
-        values |= {key: float(values[key]) for key in ("min", "max", "step", "default") if values.get(key) is not None}
+    elif cls in {FloatParameter, IntParameter}:
+        # Authors write 1 for 1.0 and 1.0e3 for 1000; the program is given one and the same.
+        kind = float if cls is FloatParameter else int
+        values |= {key: kind(values[key]) for key in ("min", "max", "step", "default") if values.get(key) is not None}
     return cls(name=name, when=when, **values)
 
 

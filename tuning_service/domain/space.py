@@ -35,6 +35,7 @@ class Space:
         if not self.parameters:
             raise problem("space", "the space is empty.", "Name at least one parameter to search.")
         self._check_names()
+        object.__setattr__(self, "parameters", self._with_settled_conditions())
         object.__setattr__(self, "topological", self._sorted())
         self._check_constraints()
 
@@ -65,10 +66,12 @@ class Space:
                 raise problem(where, f"there is no parameter {unknown[0]!r}.", remedy)
             check_kinds(constraint, by_name, where)
 
-    def _sorted(self) -> tuple[Parameter, ...]:
+    def _with_settled_conditions(self) -> tuple[Parameter, ...]:
+        """The parameters, conditions checked and with their parents' values as configurations have them."""
         by_name = {p.name: p for p in self.parameters}
-        done: dict[str, Parameter] = {}
+        settled: list[Parameter] = []
         for parameter in self.parameters:
+            when = []
             for condition in parameter.when:
                 where = f"space.{parameter.name}.when.{condition.parent}"
                 parent = by_name.get(condition.parent)
@@ -83,6 +86,12 @@ class Space:
                 for value in condition.values:
                     if not parent.contains(value):
                         raise problem(where, f"{condition.parent} never is {value!r}.", "Use values that it can take.")
+                when.append(replace(condition, values=tuple(map(parent.canonical, condition.values))))
+            settled.append(replace(parameter, when=tuple(when)) if when else parameter)
+        return tuple(settled)
+
+    def _sorted(self) -> tuple[Parameter, ...]:
+        done: dict[str, Parameter] = {}
         rest = list(self.parameters)
         while rest:
             ready = [p for p in rest if all(c.parent in done for c in p.when)]
@@ -129,6 +138,21 @@ class Space:
             InvalidRequest: naming each parameter below `field` that is missing, unknown, inactive or out of range, or
                 else each constraint that does not hold.
         """
+        self.check_values(params, field)
+        problems = [
+            FieldProblem(
+                field=field,
+                message=f"the constraint {constraint.text!r} does not hold for {_listed(params, constraint.names)}.",
+                remedy="Use values for which it does.",
+            )
+            for constraint in self.constraints
+            if not constraint.holds(params)
+        ]
+        if problems:
+            raise InvalidRequest(*problems)
+
+    def check_values(self, params: Params, field: str = "params") -> None:
+        """The same, whatever the constraints say."""
         problems = []
         for parameter in self.topological:
             where = f"{field}.{parameter.name}"
@@ -157,21 +181,20 @@ class Space:
             for name in params
             if name not in known
         ]
-        problems += [
-            FieldProblem(
-                field=field,
-                message=f"the constraint {constraint.text!r} does not hold for {_listed(params, constraint.names)}.",
-                remedy="Use values for which it does.",
-            )
-            for constraint in ([] if problems else self.constraints)
-            if not constraint.holds(params)
-        ]
         if problems:
             raise InvalidRequest(*problems)
 
     def allows(self, params: Params) -> bool:
         """True when all constraints hold for a configuration that is valid otherwise."""
         return all(constraint.holds(params) for constraint in self.constraints)
+
+    def canonical(self, params: Params) -> dict[str, ParamValue]:
+        """`params`, those that are values of their parameters as a program is given them: 0.3 for 0.1 + 0.2."""
+        by_name = {p.name: p for p in self.parameters}
+        return {
+            name: by_name[name].canonical(value) if name in by_name and by_name[name].contains(value) else value
+            for name, value in params.items()
+        }
 
     def completed(self, params: Params) -> dict[str, ParamValue]:
         """`params` in topological order, each active parameter that is missing at its default, or else at its middle.
@@ -180,10 +203,10 @@ class Space:
         the space stays, for `check` to find.
         """
         full: dict[str, ParamValue] = {}
+        given = self.canonical(params)
         for parameter in self.topological:
-            if parameter.name in params:
-                value = params[parameter.name]
-                full[parameter.name] = parameter.canonical(value) if parameter.contains(value) else value
+            if parameter.name in given:
+                full[parameter.name] = given[parameter.name]
             elif self.is_active(parameter, full):
                 full[parameter.name] = parameter.middle if parameter.default is None else parameter.default
         return full | {name: value for name, value in params.items() if name not in full}

@@ -40,7 +40,7 @@ class TaskStatus(StrEnum):
     SUCCEEDED = "succeeded"  # the program ended by itself with exit code 0 and a finite objective
     FAILED = "failed"  # the program's fault: exit code, time-out, could not be started
     STOPPED = "stopped"  # ended because the service said so
-    LOST = "lost"  # the cluster's fault: executor gone, never claimed; the trial is run again
+    LOST = "lost"  # the cluster's fault or the service's: executor gone, never claimed; the trial is run again
 
 
 class Decision(StrEnum):
@@ -48,16 +48,15 @@ class Decision(StrEnum):
 
     CONTINUE = "continue"
     STOP = "stop"  # end the training, keep what was measured
-    PAUSE = "pause"  # end the training, keep its checkpoint for a later task
 
 
 class Role(StrEnum):
-    """What a key may do, each including those before it."""
+    """What a key or user may do, each including those before it."""
 
     VIEWER = "viewer"  # read
-    MEMBER = "member"  # submit, stop, resume, delete
-    ADMIN = "admin"  # the tenant's keys
-    OPERATOR = "operator"  # tenants and the deployment; sees no tenant's jobs unless the key names a tenant
+    MEMBER = "member"  # submit, change, stop, resume, delete
+    ADMIN = "admin"  # the tenant's keys and users
+    OPERATOR = "operator"  # tenants and the deployment; belongs to no tenant, and sees no jobs
 
     def includes(self, other: "Role") -> bool:
         """True when this role may do all that `other` may."""

@@ -107,7 +107,7 @@ class Trial:
 
 
 class FaultKind(StrEnum):
-    """Whose fault an end was. Only the first two teach the algorithm; CLUSTER and SERVICE are tried again.
+    """Whose fault an end was. Only PROGRAM and INFEASIBLE teach the algorithm; CLUSTER and SERVICE are tried again.
 
     ENVIRONMENT ends the job, whose trials all need the same: it can be resumed once that is mended.
     """

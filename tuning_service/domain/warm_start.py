@@ -115,13 +115,13 @@ def _nearest(parameter: Parameter, value: ParamValue) -> ParamValue:
     if not isinstance(parameter, (FloatParameter, IntParameter)):
         if not parameter.contains(value):
             raise _UnusableError(f"{parameter.name} had values that are not listed")
-        return parameter.value_at(parameter.index_of(value))
+        return parameter.canonical(value)
     if isinstance(value, (bool, str)):
         raise _UnusableError(f"{parameter.name} was no number")
     if not parameter.min <= value <= parameter.max:
         raise _UnusableError(f"{parameter.name} was out of range")
     if parameter.contains(value):
-        return value
+        return parameter.canonical(value)
     if isinstance(parameter, IntParameter) and parameter.scale == "pow2":
         return parameter.value_at(round(math.log2(value / parameter.min)))
     if parameter.step is None:

@@ -90,7 +90,7 @@ def _training(words: Sequence[str]) -> Training:
     level, stages = options.get("level") or "0", options.get("stage") or ""
     return Training(
         solver=posixpath.normpath(options.get("solver") or ""),
-        level=int(level) if level.lstrip("-").isdigit() else 0,
+        level=int(level) if level.removeprefix("-").isdecimal() else 0,
         stages=tuple(stage for stage in stages.split(",") if stage),
     )
 

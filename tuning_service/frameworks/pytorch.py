@@ -50,7 +50,8 @@ def _distributed(call: PythonCall, count: int) -> tuple[str, ...]:
         *(call.interpreter, *call.options, "-m", "torch.distributed.run"),
         *("--standalone", "--nproc-per-node", str(count)),
         *("--redirects", ",".join(f"{rank}:1" for rank in others), "--tee", ",".join(f"{rank}:2" for rank in others)),
-        *("--log-dir", "torchrun-logs"),  # in the working directory, with which it goes
+        # In the working directory, with which it goes; hidden, so that no pattern of `log_files` finds it.
+        *("--log-dir", ".torchrun-logs"),
         *(("--module",) if call.module else ()),
         *(call.target, *call.arguments),
     )

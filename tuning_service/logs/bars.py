@@ -17,11 +17,13 @@ _BAR = re.compile(
         \[[^,\]]{1,40},[ ]{0,9}[^,\]]{1,30}(?:/s|s/\w{1,9})(?P<values>(?:,[ ][^\]]{0,2000})?)\]""",
     re.VERBOSE,
 )
+_MOST_SHOWN = 16
 _ABOUT = 120  # characters before a bar that say what it counts
 _PERCENT = re.compile(r"[ ]{0,3}\d{1,3}%$")
 _VALUE = re.compile(rf",[ ](?P<name>[^\s,=:\]][^,=:\]]{{0,99}})[=:][ ]?(?P<number>{NUMBER})(?=,|$)")
+_FIGURE = re.compile(r"(?<![\w.])\d{1,15}(?:\.\d{0,20})?(?:e[-+]?\d{1,3})?(?![\w.])")
 _COUNT = re.compile(r"(?<![\w.])(\d{1,15})(?![\w.])")
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"(?<!\w)[a-z]+(?!\w)")
 _VERSION = "v_num"  # Lightning's number of the run
 
 
@@ -34,6 +36,7 @@ class Bars(Format):
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
         self._bar: _Bar | None = None
+        self._shown: dict[str, dict[str, float]] = {}  # by what bars counted, what the last one of it showed
 
     def may_be_in(self, text: str) -> bool:
         """False when there is no bar in `text`, much faster found than by looking for one."""
@@ -47,9 +50,9 @@ class Bars(Format):
         found = _BAR.search(text)
         if found is None:
             return [], text
-        rest = text[found.end() :]
-        before = text[max(0, found.start() - _ABOUT) : found.start()].rstrip()
-        state = _Bar(_PERCENT.sub("", before).strip(), found, self._wanted)
+        before = _PERCENT.sub("", text[: found.start()].rstrip())
+        rest = f"{before.removesuffix(':')} {text[found.end() :]}"
+        state = _Bar(before[-_ABOUT:].strip(), found, self._wanted)
         if not state.values and self._bar is not None and self._bar.epoch is not None and state.epoch is None:
             return [], rest  # the bar of a validation within the epoch
         marks: list[Mark] = []
@@ -58,6 +61,9 @@ class Bars(Format):
         else:
             marks += self.finish()
             self._bar = state
+            state.starts_after(self._shown.get(state.about, {}))
+            # Holds for lines that are printed while it moves, too.
+            marks += [Mark(None, state.epoch)] if state.epoch is not None else []
         if ended and self._bar.full:
             marks += self._bar.news(known=self._bar.initial)
         return marks, rest
@@ -67,6 +73,8 @@ class Bars(Format):
         bar, self._bar = self._bar, None
         if bar is None:
             return []
+        if len(self._shown) < _MOST_SHOWN or bar.about in self._shown:
+            self._shown[bar.about] = bar.values
         return bar.news(known={} if bar.full else bar.initial)
 
 
@@ -75,18 +83,24 @@ class _Bar:
 
     def __init__(self, about: str, found: re.Match[str], wanted: Wanted) -> None:
         split = next((SPLITS[word] for word in _WORD.findall(about.lower()) if word in SPLITS), None)
-        self.about = _COUNT.sub("", about)
-        self.epoch = _epoch(about)
+        self.about = _FIGURE.sub("", about)
         self.done = int(found["done"])
         self.full = found["done"] == found["total"] != "0"
+        shown = {match["name"].strip(): float(match["number"]) for match in _VALUE.finditer(found["values"])}
+        epoch = _epoch(about)
+        self.epoch = as_step(shown.get("epoch", -1)) if epoch is None else epoch
         self.values = {
-            wanted.of(split, match["name"].strip()): float(match["number"])
-            for match in _VALUE.finditer(found["values"])
-            if match["name"] != _VERSION and step_rank(match["name"]) is None
+            wanted.of(split, name): number
+            for name, number in shown.items()
+            if name != _VERSION and step_rank(name) is None
         }
-        # What stood there when it was begun is of the epoch before.
-        self.initial = dict(self.values) if self.done == 0 else {}
+        self.initial: dict[str, float] = {}
         self._told: dict[str, float] = {}
+
+    def starts_after(self, before: dict[str, float]) -> None:
+        """What stands there when it is begun, as the last bar of the kind had it, is of the epoch before."""
+        if self.done == 0:
+            self.initial = {name: value for name, value in self.values.items() if _same(before.get(name), value)}
 
     def goes_on_as(self, state: "_Bar") -> bool:
         return self.about == state.about and self.epoch == state.epoch and self.done <= state.done

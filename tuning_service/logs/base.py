@@ -55,9 +55,12 @@ class LogParser(ABC):
         """
         return [reading for line in lines for reading in self.feed(line)]
 
-    def finish(self) -> Sequence[Reading]:
-        """Readings that were still waiting for a further line."""
-        return ()
+    @abstractmethod
+    def finish(self, cut_off: str = "") -> Sequence[Reading]:
+        """Readings that were still waiting for a further line.
+
+        `cut_off` is a last line that was to go on: `explain` may show it, but a number in it may be another one.
+        """
 
     @abstractmethod
     def explain(self, metric: str) -> str:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from tuning_service.logs.bars import Bars
 from tuning_service.logs.base import Found, LogParser, Reading
 from tuning_service.logs.clock import time_of
-from tuning_service.logs.marks import TIME, Format, Mark
+from tuning_service.logs.marks import COUNTED, TIME, Format, Mark
 from tuning_service.logs.seen import Seen
 from tuning_service.logs.sieve import Sieve
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])")
-# [default0]: of torchrun --tee, [rank1]: of torch.distributed, [1,0]<stdout>: of mpirun.
-_RANK = re.compile(r"\[(?:default|rank|\d{1,3},)?(?P<rank>\d{1,3})\](?:<\w{1,9}>)?:[ ]?")
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]{0,30}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[ -/]{1,4}[0-~]|[@-Z\\-_])"
+)
+# [default0]: of torchrun --tee, [rank1]: of torch.distributed, [1,0]<stdout>: of mpirun, [prterun-…@1,0]<stdout>: of
+# its version 5. A number alone is none: many programs begin lines with that of the epoch.
+_RANK = re.compile(r"\[(?:default|rank|(?:[\w.-]{1,99}@)?\d{1,3},)(?P<rank>\d{1,3})\](?:<\w{1,9}>)?:[ ]?")
 _MOST_NAMES = 1000
 _MOST_RANKS = 64
 _FEW = 4  # as many lines are read faster one by one
@@ -68,7 +71,8 @@ class EngineParser(LogParser):
                     readings += self._line(line, passed=True)
         return readings
 
-    def finish(self) -> Sequence[Reading]:
+    def finish(self, cut_off: str = "") -> Sequence[Reading]:
+        self._seen.cut_off(cut_off)
         pending, self._pending = self._pending, ""
         readings = list(self._line(pending)) if pending else []
         for rank, process in self._ranks.items():
@@ -129,16 +133,18 @@ class EngineParser(LogParser):
         if not found:
             return readings
         time_s = time_of(line)
+        counted = False
         for form, marks in found:
             for metric, value in marks:
                 if metric is None:
                     process.step = int(value)
                 elif metric == TIME:
                     time_s = value
+                elif metric == COUNTED:
+                    counted = True
                 elif self._counts_here(rank, metric):
-                    reading = Reading(
-                        step=self._step(process, metric), metric=metric, value=value, time_s=time_s, form=form
-                    )
+                    step = self._step(metric, None if counted else process.step)
+                    reading = Reading(step=step, metric=metric, value=value, time_s=time_s, form=form)
                     self._seen.reading(reading, line)
                     readings.append(reading)
         if readings:
@@ -156,10 +162,10 @@ class EngineParser(LogParser):
         self._owner[metric] = rank
         return True
 
-    def _step(self, process: "_Process", metric: str) -> int:
+    def _step(self, metric: str, named: int | None) -> int:
         count = self._counts.get(metric, 0)
         self._counts[metric] = count + 1
-        return count if process.step is None else process.step
+        return count if named is None else named
 
 
 class _Process:
@@ -168,7 +174,8 @@ class _Process:
     def __init__(self, formats: Sequence[Format], sieve: Sieve) -> None:
         self.step: int | None = None
         self._sieve = sieve
-        self._formats = [form for form in formats if not isinstance(form, Bars)]
+        self._own = [form for form in formats if not form.exclusive]  # the user's patterns
+        self._formats = [form for form in formats if form.exclusive and not isinstance(form, Bars)]
         self._bars = next((form for form in formats if isinstance(form, Bars)), None)
         self._waiters = [form for form in self._formats if form.waiting is not None]
 
@@ -181,14 +188,15 @@ class _Process:
         return False
 
     def line(self, text: str, *, passed: bool) -> list[tuple[str, Sequence[Mark]]]:
-        found: list[tuple[str, Sequence[Mark]]] = []
+        found = [(form.name, read) for form in self._own if (read := form.read(text))]
+        names = {mark.metric for _, read in found for mark in read}
         if self._bars is not None and self._bars.may_be_in(text):
             marks, text = self._bars.take(text, ended=True)
-            if marks:
-                found.append((self._bars.name, marks))
+            # First, because it may be of an epoch before this line's.
+            if marks := [mark for mark in marks if mark.metric is None or mark.metric not in names]:
+                found.insert(0, (self._bars.name, marks))
         if not (passed or self._sieve.passes(text) or self.waiting):
             return found
-        names: set[str | None] = set()
         for form in self._formats:
             # Most lines are in no format. Searching for a few words tells so faster than anything else.
             for trigger in form.triggers:
@@ -202,9 +210,7 @@ class _Process:
                 continue
             # None is among the names when a step is: the first format that finds one says which.
             found.append((form.name, [mark for mark in read if mark.metric not in names] if names else read))
-            if form.exclusive:
-                break
-            names.update(mark.metric for mark in read)
+            break
         return found
 
     def passing(self, text: str) -> list[tuple[str, Sequence[Mark]]]:

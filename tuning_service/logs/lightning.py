@@ -49,10 +49,10 @@ class Lightning(Format):
             self._parts -= 1
             return self._values(found["values"])
         self._parts, self._open = 0, None
-        if self._in_table:
-            return self._row(line)
         if " metric" in line and _TABLE.match(line):
             self._in_table = True
+        elif self._in_table:
+            return self._row(line)
         elif "it/s" in line and (found := _RICH.search(line)) is not None:
             self._parts = _MOST_PARTS
             values = self._values(found["values"])

@@ -6,15 +6,26 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,5})?|(?:nan|NaN|NAN|inf(?:inity)?|Inf(?:inity)?|INF))"
-# Behind the digits of `0,5`, which would be read as 0: what many languages write for 0.5. Up to three digits.
-DECIMAL_COMMA = r"(?:(?<=[^\w.]\d) | (?<=[^\w.]\d\d) | (?<=[^\w.]\d\d\d)),\d".replace(" ", "")
+# Where a number begins as many languages write it, 0,5 or 1.234,5 or 1 234,5 or 1'234.5, of which a part would be read.
+FOREIGN = (
+    r"[-+]?(?:\d{1,20},\d"
+    r"|[1-9]\d{0,2}(?:(?:\.\d{3}){1,6},\d{1,20}(?![.\d])|(?:[ ]\d{3}){1,6},\d"
+    r"|(?:[\u00a0\u2009\u202f'\u2019]\d{3}){1,6}(?!\d)))"
+)
+# What numpy, JAX, torch and TensorFlow print around a number.
+WRAPPED = (
+    r"(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\(|[aA]rray\("
+    r"|<tf\.Tensor:[ ]shape=\(\),[ ]dtype=\w{1,20},[ ]numpy=)?"
+)
 _SPELLED = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 LARGEST_STEP = 2**53
 TIME = "\0"  # stands for a metric's name where a line says its own time; no metric is named so
 
+COUNTED = "\1"  # stands there where a line's values are counted, whatever step was named before
+
 
 class Mark(NamedTuple):
-    """One thing read on a line: a value of a metric; the step, when `metric` is None; or the line's Unix time."""
+    """One thing read on a line: a value of a metric; the step, when `metric` is None; its Unix time; or COUNTED."""
 
     metric: str | None
     value: float

@@ -43,8 +43,11 @@ def split_of(name: str) -> str | None:
 
 
 def tidy(name: str) -> str:
-    """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold."""
-    short = _SPACES.sub("_", name.strip())[:_LONGEST_NAME]
+    """`name` as it is reported: without spaces, and with nothing in it that a database or a page could not hold.
+
+    There are such of spaces alone.
+    """
+    short = _SPACES.sub("_", name.strip())[:_LONGEST_NAME] or "_"
     return short if short.isprintable() else "".join(c if c.isprintable() else "_" for c in short)
 
 
@@ -82,7 +85,7 @@ class Wanted:
 def step_rank(name: str) -> int | None:
     """How fine a step this name counts, 0 the finest; None when it names no step.
 
-    `train/global_step` and `trainer/epoch` are steps too, as loggers write them.
+    `train/global_step`, `trainer/epoch` and `_step` are steps too, as loggers write them.
     """
-    squashed = _SEPARATORS.sub("_", name.strip().rpartition("/")[2]).lower()
+    squashed = _SEPARATORS.sub("_", name.strip().rpartition("/")[2]).lower().strip("_")
     return _STEP_ORDER.index(squashed) if squashed in _STEP_ORDER else None

@@ -1,36 +1,22 @@
 """The customary prints: `loss=0.3`, `val_acc: 0.91`, several on a line, and `Epoch 3/10` or `step=40` for the step."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from tuning_service.logs.marks import DECIMAL_COMMA, NUMBER, Format, Mark, as_step
-from tuning_service.logs.names import SPLITS, Wanted, squash, step_rank
+from tuning_service.logs.around import Steps, inherited, labels_in
+from tuning_service.logs.marks import FOREIGN, NUMBER, WRAPPED, Format, Mark
+from tuning_service.logs.names import SPLITS, Wanted, split_of, squash, step_rank
 
 # A value ends where neither a word, nor a further part of a version, date, time, fraction or address follows.
 # Each begins with a character of its own, which is found many times faster than one of several. The
 # lookbehinds skip the time of day and lines of code, neither of which has a name.
 _VALUE = rf"""(?P<separator>[ ]{{0,8}})
-         ["'\[]?(?:(?:torch\.)?tensor\(|np\.float(?:16|32|64)\()?
-         (?P<number>{NUMBER})
-         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b | {DECIMAL_COMMA})%?"""
+         ["'\[]?{WRAPPED}
+         (?!{FOREIGN})(?P<number>{NUMBER})
+         (?![\w/:] | \.\w | -\w | ,\d{{3}}\b)%?"""
 EQUALS = re.compile(f"={_VALUE}", re.VERBOSE)
 COLON = re.compile(rf":(?<!\W\d\d:)(?<!\.py:)(?<!\.cc:)(?<!\.cpp:){_VALUE}", re.VERBOSE)
-_STEP = re.compile(
-    r"""(?<![\w/.-])(?P<word>global[_ ]step|epoch|step|iteration|iter)
-        (?:["']?[ ]{0,4}[=:\#]?[ ]{0,8}[\[(]?[ ]{0,8}) (?<=[ =:\#\[(])
-        (?P<count>\d{1,15})(?P<fraction>\.\d+)?
-        (?P<total>[ ]?(?:/|of[ ])[ ]?\d{1,15})?(?![\w/])""",
-    re.VERBOSE | re.IGNORECASE,
-)
-# `Validation: loss=0.4`, `[val] loss: 0.4`, `test | loss: 0.4`: what the values after it were measured on.
-_LABEL = re.compile(
-    rf"""(?<![\w./-])(?P<split>{"|".join(SPLITS)})
-         (?:[ _](?:set|epoch|step|phase|data|results?|metrics?|stats|summary|error|split)){{0,2}}
-         (?:[ ]?[\[(\#]?\d{{1,9}}(?:/\d{{1,9}})?[\])]?)?
-         [ ]?(?:[:\])|>] | -{{1,3}}[ ] | =>|,[ ])(?![ ]{{0,8}}[-+]?[.\d])""",
-    re.VERBOSE | re.IGNORECASE,
-)
 _OF_NOTHING = frozenset({"lr", "learning_rate", "time", "elapsed", "eta", "duration"})  # measured on no data
 _WORDS = 3  # most words that a metric's name has
 # What stands before a separator, read backwards, since the name ends there and may begin anywhere: words that can be
@@ -43,6 +29,8 @@ _BEFORE = re.compile(
          (?P<alone>{_SPACE}?(?:[{_PARTS}]|\Z)|\s[-\u2013\u2014]+\s|\s\s)?""",
     re.VERBOSE,
 )
+_OWNER = re.compile(r"(?<![\w'.-])([\w.-]{1,60})'s (?=[\w@./-]{1,60} ?[:=])")  # valid_1's auc: 0.9, of LightGBM
+_AFTER_CODE = (" - ", "]", " |")  # module:function:33 - of loguru, [file:function:33] of logging
 _REMEMBERED = 1000
 _GAP = 200  # a name is looked for in so many characters before its separator
 # Variables that libraries advise to set, as TensorFlow does at each start, and what torchrun says of a failed process.
@@ -52,6 +40,8 @@ _NOISE = frozenset(
     {"trace", "debug", "info", "notice", "warning", "warn", "error", "critical"}
     | {"the", "and", "final", "current", "at", "on", "in", "of"}
 )
+# Words before a name that make it another one, of values that are not the line's own.
+_ANOTHER = frozenset({"best", "previous", "prev", "old", "initial", "target", "min", "max", "lowest", "highest"})
 
 
 class Pairs(Format):
@@ -59,7 +49,8 @@ class Pairs(Format):
 
     A name before `=` is one word, before `:` up to three (`Val Acc: 0.9` is `Val_Acc`). What the job names is
     recognised in either case. The first step on a line holds for what stands before it, too, each for what follows it.
-    A label such as `Validation:` becomes part of the names after it, up to the next label.
+    A label such as `Validation:` becomes part of the names after it, up to the next label. Of `val Loss: 0.4 Acc: 0.9`
+    the second is `val_acc`, if the job names that and no line has spelled it so.
     """
 
     name: ClassVar[str] = "pairs"
@@ -67,13 +58,17 @@ class Pairs(Format):
 
     def __init__(self, metrics: Sequence[str]) -> None:
         self._wanted = Wanted(metrics)
+        self._steps = Steps()
         # Programs print the same names over and over; finding one afresh is most of the work on a line.
         self._names: dict[tuple[str, bool, str, bool, bool, str | None], str | None] = {}
+        self._unspelled = {metric for metric in metrics if split_of(metric)}
 
     def read(self, line: str) -> Sequence[Mark] | None:
+        if "'s " in line:
+            line = _OWNER.sub(r"\1_", line)
         low = line.lower()
         # Most lines have no such word, which is found much faster than by searching for a step.
-        steps = list(_steps(line)) if "epoch" in low or "step" in low or "iter" in low else []
+        steps = self._steps.of(line) if "epoch" in low or "step" in low or "iter" in low else []
         values = self._values(line, low)
         if not steps:
             return [Mark(name, number) for _, name, number in values] or None
@@ -101,10 +96,12 @@ class Pairs(Format):
             end = stop
             if before is None:
                 continue
-            if labels is None:
-                labels = _labels(line, low)
-            split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
             words, alone = before.groups()
+            if attached and separator == alone == ":" and number.isdigit() and line.startswith(_AFTER_CODE, stop):
+                continue
+            if labels is None:
+                labels = labels_in(line, low)
+            split = next((split for at, split in reversed(labels) if at <= start), None) if labels else None
             key = (words, alone is not None, separator, attached, number.isdigit(), split)
             try:
                 name = self._names[key]
@@ -114,7 +111,20 @@ class Pairs(Format):
                 name = self._names[key] = self._name(*key)
             if name is not None:
                 values.append((start, name, float(number)))
-        return values
+        return self._with_splits(line, values) if self._unspelled else values
+
+    def _with_splits(self, line: str, values: list[tuple[int, str, float]]) -> list[tuple[int, str, float]]:
+        self._unspelled -= {name for _, name, _ in values}
+        if len(values) < 2 or not self._unspelled:
+            return values
+        splits = inherited(line, [at for at, _, _ in values])
+        return [
+            (at, self._owned(split, name), number) for split, (at, name, number) in zip(splits, values, strict=True)
+        ]
+
+    def _owned(self, split: str | None, name: str) -> str:
+        full = self._wanted.get(f"{split}_{name}") if split else None
+        return full if full in self._unspelled else name
 
     def _name(
         self, backwards: str, alone: bool, separator: str, attached: bool, whole: bool, split: str | None
@@ -133,7 +143,7 @@ class Pairs(Format):
         if len(kept) > _WORDS or (separator == "=" and attached):
             if len(kept) > 1 and kept[-2].lower() in SPLITS:
                 split = SPLITS[kept[-2].lower()]
-            kept = kept[-1:]
+            kept = kept[-2:] if len(kept) > 1 and kept[-2].lower() in _ANOTHER else kept[-1:]
         # master.example.com:7077, train.py:33 and the like
         if separator == ":" and attached and whole and ("." in kept[-1] or kept[-1] == "localhost"):
             return None
@@ -161,29 +171,3 @@ def _before(text: str, end: int, at: int) -> re.Match[str] | None:
 def is_named(text: str, end: int, at: int) -> bool:
     """False when nothing between `end` and the separator `at` can name its value."""
     return _before(text, end, at) is not None
-
-
-def _labels(line: str, low: str) -> list[tuple[int, str]]:
-    """Where labels end, and of which split they are. `low` is the line in lower case."""
-    if not ("train" in low or "val" in low or "test" in low):
-        return []
-    return [(match.end(), SPLITS[match["split"].lower()]) for match in _LABEL.finditer(line)]
-
-
-def _steps(line: str) -> Iterator[tuple[int, float]]:
-    """Where steps begin to hold, and which. `Epoch 3 step 40/100` is epoch 3: its steps begin anew in each epoch."""
-    found = list(_STEP.finditer(line))
-    has_epoch = any(match["word"].lower() == "epoch" for match in found)
-    best: int | None = None
-    for match in found:
-        rank = step_rank(match["word"])
-        step = as_step(float(match["count"]))
-        if rank is None or step is None:
-            continue
-        is_epoch = match["word"].lower() == "epoch"
-        if has_epoch and match["total"] and not is_epoch:
-            continue
-        # Side by side, the finer one counts; the same word again begins a new part of the line.
-        if best is None or rank <= best:
-            best = rank
-            yield match.start(), step

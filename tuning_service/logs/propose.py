@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from tuning_service.logs.marks import DECIMAL_COMMA, NUMBER
+from tuning_service.logs.marks import FOREIGN, NUMBER
 from tuning_service.logs.names import SPLITS
 from tuning_service.logs.patterns import Patterns, check_pattern
 
-_NUMBER = re.compile(rf"(?<![\w.:/-])(?<!\d,)-?{NUMBER}(?![\w:/]|\.\w|-\d|{DECIMAL_COMMA})", re.IGNORECASE)
+_NUMBER = re.compile(rf"(?<![\w.:/-])(?<!\d,)(?!{FOREIGN})-?{NUMBER}(?![\w:/]|\.\w|-\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 _FAR = 60  # characters between a word and its number
 _SPECIAL = re.compile(r"([\\^$.|?*+(){}\[\]])")

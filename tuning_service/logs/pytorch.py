@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tuning_service.logs.marks import NUMBER, Format, Mark, as_step
+from tuning_service.logs.around import step_in
+from tuning_service.logs.marks import FOREIGN, NUMBER, Format, Mark, as_step
 from tuning_service.logs.names import SPLITS, Wanted
 
 _SPLIT = r"(?P<split>[Tt]rain(?:ing)?|[Tt]est(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Ee]val(?:uation)?)"
@@ -27,11 +28,12 @@ _TOP = re.compile(rf"(?<!\S)(?P<name>(?:Acc|Prec)@\d{{1,3}}):? {{0,9}}(?P<number
 _MINI = re.compile(rf"^\[(?P<epoch>\d{{1,15}}), *\d{{1,12}}\] +(?P<name>[a-z_ ]{{1,40}}): (?P<number>{NUMBER})\s*$")
 # Accuracy of the network on the 10000 test images: 54 %
 _IMAGES = re.compile(
-    rf"Accuracy of the (?:network|model) on the (?:\d+ )?(?P<split>\w+) (?:images|set|data): (?P<number>{NUMBER}) ?%?"
+    rf"Accuracy of the (?:network|model) on the (?:\d+ )?(?P<split>\w+) (?:images|set|data): "
+    rf"(?!{FOREIGN})(?P<number>{NUMBER}) ?%?"
 )
 _VALUE = re.compile(
     rf"(?<![\w/])(?P<name>[A-Za-z][\w@/-]{{0,60}}(?: [A-Za-z][\w@/-]{{0,60}}){{0,2}})[:=] {{0,9}}"
-    rf"(?P<number>{NUMBER})(?:/(?P<of>\d{{1,12}}))?(?![\w.:/-])"
+    rf"(?!{FOREIGN})(?P<number>{NUMBER})(?:/(?P<of>\d{{1,12}}))?(?![\w.:/-])"
 )
 _NO_METRICS = {"time", "data", "batch_time", "data_time", "batch"}
 _MEANS = ("average ", "avg ", "mean ", "avg_", "average_")
@@ -53,13 +55,16 @@ class PyTorch(Format):
 
     def read(self, line: str) -> Sequence[Mark] | None:
         head, self._head = self._head, None
-        return (
+        marks = (
             self._meters(line)
             or self._labelled(line)
             or self._mini_batch(line)
             or self._images(line)
             or self._below(line, head)
         )
+        if not marks or marks[0].metric is None or (step := step_in(line)) is None:
+            return marks
+        return [Mark(None, step), *marks]
 
     def _meters(self, line: str) -> list[Mark] | None:
         summary = _SUMMARY.match(line)

@@ -17,6 +17,7 @@ _SHOWN_NAMES = 20
 _LINE = 160
 _NEAR = 3  # lines kept from the beginning, and as many from the end
 _LAST = 5
+_DECIMAL_COMMA = re.compile(r"(?<![\w.,])\d+,\d+(?![\w.]|,\d)")
 
 
 class _Near:
@@ -99,6 +100,7 @@ class Seen:
         self._names: dict[str, _Name] = {}
         self._more_names = False
         self._cut_lines = 0
+        self._is_cut_off = False
         self._last: deque[str] = deque(maxlen=_LAST)
 
     def line(self, text: str) -> None:
@@ -117,6 +119,11 @@ class Seen:
                     near.add(text)
                     break
 
+    def cut_off(self, text: str) -> None:
+        """Remember a last line, "" for none, that was to go on."""
+        self._is_cut_off = bool(text)
+        self.line(text)
+
     def notable(self, lines: Sequence[str], low: str) -> set[int]:
         """The numbers of those of `lines` that `line` has to be told of: of the others nothing would be left.
 
@@ -127,6 +134,8 @@ class Seen:
         for word in words:
             numbers.update(islice(holding(word, low), _NEAR))
             numbers.update(islice(holding_last(word, low), _NEAR))
+        if max(map(len, lines), default=0) * 4 >= LogParser.MAX_LINE:  # one may have been cut
+            numbers.update(number for number, line in enumerate(lines) if len(line) * 4 >= LogParser.MAX_LINE)
         left = _LAST
         for number in range(len(lines) - 1, -1, -1):
             line = lines[number]
@@ -191,11 +200,15 @@ class Seen:
             parts += [f"  {_cut(line)}" for line in self._last]
         if self._cut_lines:
             parts.append(f"Of {self._cut_lines} longer lines only the first {LogParser.MAX_LINE:,} bytes were read.")
+        if self._is_cut_off:
+            parts.append("The last line was not read: it has no end, for the training was killed.")
         parts += _pattern_for(metric, near)
+        if comma := next(filter(None, map(_DECIMAL_COMMA.search, near)), None):
+            parts.append(f"Numbers need a decimal point: {comma[0]} is not read.")
         if alike:
             where = "objective.metric, or where else the job file names it"
             parts.append(f"If {alike[0]} is what you mean, write that instead of {metric}: {where}.")
-            if (split_of(alike[0]) or "train") != (split_of(metric) or "train"):
+            if _differ_in_split(alike[0], metric):
                 parts.append("What is measured on training, validation and test data is never taken for one another.")
         parts.append(_remedy(metric))
         return "\n".join(parts)
@@ -217,6 +230,14 @@ class Seen:
         same.sort(key=lambda name: (split_of(name) is None) == (split_of(metric) is not None))
         contained = [name for name, key in known.items() if len(key) > 2 and (key in wanted or wanted in key)]
         return list(dict.fromkeys([*same, *(name for name in known if known[name] in close), *contained]))[:3]
+
+
+def _differ_in_split(read: str, metric: str) -> bool:
+    """`metrics/val_loss` and `ValLoss` were measured on what `val_loss` was."""
+    joined = squash(metric).replace("_", "")
+    if split_of(metric) is not None and joined in squash(read).replace("_", ""):
+        return False
+    return (split_of(read) or "train") != (split_of(metric) or "train")
 
 
 def _base(squashed: str) -> str:

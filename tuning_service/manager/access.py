@@ -1,4 +1,4 @@
-"""Who may come in: tenants and their API keys, and the tokens of running tasks."""
+"""Who may come in: tenants and their API keys."""
 
 import dataclasses
 import hashlib

@@ -72,9 +72,9 @@ class ArtifactDesk:
             before = unit.artifacts.find(task.id, artifact.path)
             used, files = unit.artifacts.total(task.id, without=artifact.path)
             if files >= MOST_FILES:
-                raise TooLarge(f"A trial may leave {MOST_FILES} files.")
+                raise TooLarge(f"A trial may leave at most {MOST_FILES} files.")
             if used + artifact.bytes > self.limit_bytes:
-                raise TooLarge(f"What a trial leaves may have {self.limit_bytes} bytes in all.")
+                raise TooLarge(f"The files that a trial leaves may have at most {self.limit_bytes} bytes together.")
             more = artifact.bytes - (before.bytes if before else 0)
             if more > 0:
                 check_stored(unit.quotas.usage(task.tenant_id), tenant, more)
@@ -103,7 +103,7 @@ class Upload:
         """Take a piece. Raises TryAgain, TooLarge."""
         self._written += len(data)
         if self._written > self._artifact.bytes:
-            raise TooLarge("More came than was announced.")
+            raise TooLarge("The file is longer than its Content-Length.")
         self._digest.update(data)
         self._writer.write(data)
 

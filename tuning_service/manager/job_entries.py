@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from tuning_service.domain.job import Goal, Summary
+from tuning_service.manager.space_entries import Real, Whole
 
 DEFAULT_ALGORITHM = "auto"
 
@@ -41,16 +42,16 @@ class AlgorithmEntry(Part):
 
 
 class BudgetEntry(Part):
-    trials: int = Field(le=1_000_000, description="How many configurations are tried")
-    parallel: int = Field(1, le=100_000, description="How many run at once")
-    minutes: float | None = Field(None, description="The job ends after this long; running trials are stopped")
-    trial_minutes: float | None = Field(None, description="A trial that runs longer has failed")
-    failures: int = Field(10, description="The job gives up after this many failed trials in a row")
+    trials: Whole = Field(le=1_000_000, description="How many configurations are tried")
+    parallel: Whole = Field(1, le=100_000, description="How many run at once")
+    minutes: Real | None = Field(None, description="The job ends after this long; running trials are stopped")
+    trial_minutes: Real | None = Field(None, description="A trial that runs longer has failed")
+    failures: Whole = Field(10, le=1_000_000, description="The job gives up after this many failed trials in a row")
 
 
 class ResourcesEntry(Part):
-    cpus: int = Field(1, description="CPUs of one trial; bounds its threads")
-    gpus: float = Field(0, description="GPUs of one trial: 0.25, 0.5, 1, 2 …")
+    cpus: Whole = Field(1, description="CPUs of one trial; bounds its threads")
+    gpus: Real = Field(0, description="GPUs of one trial: 0.25, 0.5, 1, 2 …")
 
 
 class EnvironmentEntry(Part):

@@ -53,6 +53,7 @@ from tuning_service.manager.space_entries import (
     OrdinalEntry,
     Point,
     SpaceEntries,
+    Whole,
 )
 
 
@@ -97,7 +98,7 @@ class JobFile(Part):
         default=EnvironmentEntry(name="", requirements="", archive=""),
         description="The Python that the program runs in; the executor's own when left out",
     )
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: Whole = Field(0, ge=0, lt=2**63)
     log_patterns: list[str] = Field(
         default_factory=list,
         description="Patterns such as `loss is %{NUMBER:loss}`, or regular expressions with groups named as the metric",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.job import JobSpec
@@ -21,6 +22,7 @@ from tuning_service.storage.store import Store
 from tuning_service.storage.tenant_scope import TrialOrder
 
 _ROWS = 500
+_MOST_METRICS = 1000  # as many as the runner takes from one training
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -97,8 +99,17 @@ class ListingMgr:
         """
         with self._store.read() as unit:
             spec = unit.for_tenant(principal).job(job_id).spec
-        metrics = sorted({name for page in self._pages(principal, job_id, spec) for t in page for name in t.metrics})
-        return self._csv(principal, job_id, spec, metrics)
+        return self._csv(principal, job_id, spec, self._metrics_of(principal, job_id, spec))
+
+    def _metrics_of(self, principal: Principal, job_id: str, spec: JobSpec) -> list[str]:
+        """Names of metrics that are columns: when there are very many, the first ones, and those of the job."""
+        own = {*spec.required_metrics, *spec.stored_metrics}
+        names: set[str] = set()
+        for page in self._pages(principal, job_id, spec):
+            for trial in page:
+                names.update(own & trial.metrics.keys())
+                names.update(islice(sorted(trial.metrics.keys() - names), max(0, _MOST_METRICS - len(names))))
+        return sorted(names)
 
     def _csv(self, principal: Principal, job_id: str, spec: JobSpec, metrics: Sequence[str]) -> Iterator[str]:
         values, params = spec.required_metrics, [p.name for p in spec.space]

@@ -47,7 +47,7 @@ def matches(stored: str | None, password: str) -> bool:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _room.acquire(timeout=_PATIENCE_S):
-        raise TryAgain("Many are signing in at this moment.", retry_after_s=_PATIENCE_S)
+        raise TryAgain("Too many people are signing in at the moment.", retry_after_s=_PATIENCE_S)
     try:
         yield
     finally:

@@ -79,7 +79,7 @@ class PluginCheckMgr:
         principal.require(Role.MEMBER)
         plugin = self._plugins.plugin(principal, name, version)
         if plugin.status is not PluginStatus.READY:
-            raise Conflict(f"This plug-in is {plugin.status}; what is ready can be checked.")
+            raise Conflict(f"This plug-in is {plugin.status}; only one that is ready can be checked.")
         if not self._busy.acquire(blocking=False):
             raise TryAgain("Another plug-in is being checked.", retry_after_s=5)
         try:
@@ -92,7 +92,7 @@ class PluginCheckMgr:
         plugin = self._plugins.plugin(principal, name, version)
         found = self.of([plugin])
         if not found:
-            raise NotFound("This plug-in was not checked yet.")
+            raise NotFound("This plug-in has not been checked yet.")
         return found[plugin.id]
 
     def of(self, plugins: Sequence[Plugin]) -> Mapping[str, PluginCheck]:

@@ -62,7 +62,7 @@ class PluginMgr:
         self._install_s = install_s
         self._clock = clock
         self._threads = ThreadPoolExecutor(_INSTALLERS, thread_name_prefix="plugins")
-        self._under_way: set[str] = set()
+        self._under_way: set[tuple[str, str]] = set()  # id and digest: a version may be replaced meanwhile
         self._lock = threading.Lock()
 
     # -- tenants
@@ -80,7 +80,7 @@ class PluginMgr:
         """
         principal.require(Role.MEMBER)
         if len(data) > MAX_BYTES:
-            raise TooLarge(f"A plug-in may have {MAX_BYTES} bytes as an archive; this one has {len(data)}.")
+            raise TooLarge(f"A plug-in may have at most {MAX_BYTES} bytes as an archive; this one has {len(data)}.")
         packed = archive.read(data, name=name, version=version)
         _check_name(packed.manifest)
         plugin = self._made(principal.tenant_id, packed)
@@ -271,9 +271,9 @@ class PluginMgr:
 
     def _install_soon(self, plugin: Plugin) -> None:
         with self._lock:
-            if plugin.id in self._under_way:
+            if (plugin.id, plugin.digest) in self._under_way:
                 return
-            self._under_way.add(plugin.id)
+            self._under_way.add((plugin.id, plugin.digest))
         try:
             self._threads.submit(self._install, plugin)
         except RuntimeError as error:  # closed
@@ -294,15 +294,19 @@ class PluginMgr:
     def _install(self, plugin: Plugin) -> None:
         try:
             status, reason = self._outcome(plugin)
-            if status is not PluginStatus.INSTALLING:
-                self._set(plugin, status, reason)
-                _log.info("plug-in %s %s: %s %s", plugin.name, plugin.version, status, reason.partition("\n")[0])
         except Exception:  # noqa: BLE001  # whatever it is, the plug-in must not stay "installing"
             _log.exception("plug-in %s %s could not be installed", plugin.name, plugin.version)
-            self._set(plugin, PluginStatus.FAILED, "The service failed to install it; upload it again.")
-        finally:
-            with self._lock:
-                self._under_way.discard(plugin.id)
+            status, reason = PluginStatus.FAILED, "The service failed to install it; upload it again."
+        # Before its end is told: who uploads it again upon that begins anew.
+        with self._lock:
+            self._under_way.discard((plugin.id, plugin.digest))
+        if status is PluginStatus.INSTALLING:
+            return
+        try:
+            self._set(plugin, status, reason)
+            _log.info("plug-in %s %s: %s %s", plugin.name, plugin.version, status, reason.partition("\n")[0])
+        except Exception:  # noqa: BLE001  # nobody looks at what this thread raises
+            _log.exception("the end of installing plug-in %s %s could not be stored", plugin.name, plugin.version)
 
     def _outcome(self, plugin: Plugin) -> tuple[PluginStatus, str]:
         try:

@@ -99,7 +99,7 @@ def enqueue(scope: TenantScope, job_id: str, written: Sequence[Mapping[str, Para
     if job.status is JobStatus.COMPLETED and job.target is not JobTarget.RUNNING:
         raise Conflict("This job has completed; raise budget.trials and resume it, then add points.")
     if job.target is not JobTarget.RUNNING:
-        raise Conflict(f"This job is {job.status}, and goes nowhere; resume it, then add points.")
+        raise Conflict(f"This job is {job.status}; resume it, then add points.")
     if not written:
         raise InvalidRequest(FieldProblem(field="points", message="there are none.", remedy="Send at least one."))
     points = completed(job.spec.space, written)

@@ -8,12 +8,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from tuning_service.domain.clock import Clock, system_clock
 from tuning_service.domain.errors import FieldProblem, InvalidRequest, OverQuota
 from tuning_service.domain.job import JobSpec
 from tuning_service.domain.parameters import ParamValue
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.space import Space
 from tuning_service.manager.job_file import JobFile, parse_job_file
+from tuning_service.manager.job_notes import notes_on
 from tuning_service.manager.job_writing import job_yaml
 from tuning_service.manager.job_yaml import BadYaml, YamlDocument, read_yaml
 from tuning_service.manager.quotas import check_jobs, check_storage
@@ -57,8 +59,11 @@ class Preview:
 class PreviewMgr:
     """Looks at job files on their way to submission. Safe from any thread."""
 
-    def __init__(self, store: Store, artifacts: ArtifactStore, *, environments: Collection[str] = ()) -> None:
+    def __init__(
+        self, store: Store, artifacts: ArtifactStore, *, environments: Collection[str] = (), clock: Clock = system_clock
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._artifacts = artifacts
         self._environments = environments
         self._texts: OrderedDict[tuple[str, str, str], Mapping[str, str]] = OrderedDict()
@@ -89,14 +94,15 @@ class PreviewMgr:
     def _previewed(self, principal: Principal, read: YamlDocument, samples: int, seed: int | None) -> Preview:
         document: Mapping[str, Any] = read.value
         file, problems = _parsed(document)
-        notes: list[str] = []
-        if file is not None:
-            problems += self._found(principal, file, notes)
         space, more = _space_of(document)
-        problems += more
         look = None
         if space is not None:
             look = look_at(space, samples, _seed(document) if seed is None else seed)
+        notes: list[str] = []
+        if file is not None:
+            problems += self._found(principal, file, look.size if look else None, notes)
+        problems += more
+        if space is not None and look is not None:
             notes += look.notes
             # As at submission: points and defaults were checked, and are allowed.
             if not document.get("points") and space.default_point is None:
@@ -111,7 +117,7 @@ class PreviewMgr:
             notes=notes,
         )
 
-    def _found(self, principal: Principal, file: JobFile, notes: list[str]) -> list[FieldProblem]:
+    def _found(self, principal: Principal, file: JobFile, size: int | None, notes: list[str]) -> list[FieldProblem]:
         """What the steps of a submission say; `notes` gets what is no problem of the file's."""
         problems: list[FieldProblem] = []
         try:
@@ -127,10 +133,14 @@ class PreviewMgr:
         with self._store.read() as unit:
             scope = unit.for_tenant(principal)
             plugins, pools = scope.plugins.visible(), unit.pools.all()
+            seen = unit.pools.controllers()
         try:
-            checked(spec, program, texts, plugins, principal, pools, missing, self._environments)
+            spec = checked(spec, program, texts, plugins, principal, pools, missing, self._environments)
         except InvalidRequest as error:
             problems += error.problems
+        pool = next((pool for pool in pools if pool.name == spec.pool and pool.admits(principal.tenant_id)), None)
+        controllers = [controller for controller in seen if pool is not None and controller.pool == pool.name]
+        notes += notes_on(spec, pool, controllers, size, self._clock())
         return problems
 
     def _texts_of(self, tenant_id: str, spec: JobSpec, program: Program | None) -> Mapping[str, str]:

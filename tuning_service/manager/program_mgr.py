@@ -59,7 +59,8 @@ class ProgramMgr:
         """
         principal.require(Role.MEMBER)
         if len(data) > self.max_upload_bytes:
-            raise TooLarge(f"A program may have {self.max_upload_bytes} bytes as an archive; this one has {len(data)}.")
+            most = self.max_upload_bytes
+            raise TooLarge(f"A program may have at most {most} bytes as an archive; this one has {len(data)}.")
         try:
             summary = bundle.inspect(data, self._limits)
         except bundle.BadBundle as error:

@@ -11,9 +11,10 @@ from tuning_service.domain.errors import Conflict, FieldProblem, InvalidRequest
 from tuning_service.domain.job import Budget, JobSpec, TuningJob
 from tuning_service.domain.principal import Principal
 from tuning_service.domain.state import JobStatus, JobTarget, Role, TrialStatus
-from tuning_service.domain.texts import is_storable
+from tuning_service.domain.texts import counted, is_storable
 from tuning_service.domain.trial import Trial
 from tuning_service.manager.job_entries import Part
+from tuning_service.manager.space_entries import Real, Whole
 from tuning_service.storage.store import Store
 from tuning_service.storage.tenant_scope import TenantScope
 
@@ -21,11 +22,11 @@ from tuning_service.storage.tenant_scope import TenantScope
 class BudgetChange(Part):
     """What is left out stays; null is no limit."""
 
-    trials: int = Field(1, le=1_000_000, description="How many configurations are tried, those of before included")
-    parallel: int = Field(1, le=100_000, description="How many run at once; what runs beyond that runs to its end")
-    minutes: float | None = Field(None, description="Of running, that of before included")
-    trial_minutes: float | None = Field(None, description="Of trials that begin from now on")
-    failures: int = Field(10, le=1_000_000, description="The job gives up after this many failed trials in a row")
+    trials: Whole = Field(1, le=1_000_000, description="How many configurations are tried, those of before included")
+    parallel: Whole = Field(1, le=100_000, description="How many run at once; what runs beyond that runs to its end")
+    minutes: Real | None = Field(None, description="Of running, that of before included")
+    trial_minutes: Real | None = Field(None, description="Of trials that begin from now on")
+    failures: Whole = Field(10, le=1_000_000, description="The job gives up after this many failed trials in a row")
 
 
 class JobChange(Part):
@@ -133,7 +134,7 @@ def _check_name(name: str) -> None:
 def _check_parallel(budget: Budget, before: Budget, principal: Principal) -> None:
     quota = principal.tenant.max_parallel if principal.tenant else 0
     if budget.parallel > max(quota, before.parallel):
-        message = f"{budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
+        message = f"{budget.parallel} is more than this tenant's quota of {counted(quota, 'trial')} in parallel."
         raise InvalidRequest(FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}."))
 
 

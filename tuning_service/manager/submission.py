@@ -8,6 +8,7 @@ from tuning_service.domain.job import JobSpec
 from tuning_service.domain.plugin import Plugin
 from tuning_service.domain.pool import Pool
 from tuning_service.domain.principal import Principal
+from tuning_service.domain.texts import counted
 from tuning_service.frameworks.base import ProgramFiles, frameworks
 from tuning_service.frameworks.program_files import read_program
 from tuning_service.manager.pool_mgr import choose_pool, too_large
@@ -73,11 +74,11 @@ def _quota_problems(spec: JobSpec, principal: Principal) -> Iterator[FieldProble
     tenant = principal.tenant
     quota = tenant.max_parallel if tenant else 0
     if spec.budget.parallel > quota:
-        message = f"{spec.budget.parallel} is more than this tenant's quota of {quota} trials in parallel."
+        message = f"{spec.budget.parallel} is more than this tenant's quota of {counted(quota, 'trial')} in parallel."
         yield FieldProblem(field="budget.parallel", message=message, remedy=f"Use at most {quota}.")
     if tenant and too_many_gpus(tenant, spec):
-        most = tenant.max_gpus
-        message = f"{spec.resources.gpus:g} for one trial is more than this tenant's quota of {most:g} GPUs."
+        most = tenant.max_gpus or 0.0
+        message = f"{spec.resources.gpus:g} for one trial is more than this tenant's quota of {counted(most, 'GPU')}."
         yield FieldProblem(field="resources.gpus", message=message, remedy=f"Use at most {most:g}.")
 
 

@@ -21,6 +21,7 @@ from tuning_service.manager.parking import parked, taken_over
 from tuning_service.manager.task_tokens import TaskTokens
 from tuning_service.runner.protocol import Answer, Claim, Park, Report
 from tuning_service.storage.artifacts import ArtifactStore
+from tuning_service.storage.control import Losses
 from tuning_service.storage.runner import RunnerRows, TaskContext
 from tuning_service.storage.store import Store, Unit
 
@@ -119,8 +120,8 @@ class TaskDesk:
 
     def _take_over(self, unit: Unit, lost: TuningTask, claim: Claim, now: float) -> TuningTask | None:
         outcome, rows = taken_over(lost, claim), unit.runner
-        before, _ = unit.control.losses([lost.trial_id]).get(lost.trial_id, (0, 0.0))
-        if lost.stop_requested or before + 1 >= MOST_LOST:
+        before = unit.control.losses([lost.trial_id]).get(lost.trial_id, Losses())
+        if lost.stop_requested or before.by_cluster + 1 >= MOST_LOST:
             rows.end(lost, outcome, now)
             return None
         successor = TuningTask(

@@ -110,7 +110,7 @@ class UserMgr:
         with self._store.write() as unit:
             again = unit.users.get(user_id, lock=True)
             if again is None or again[1] != found[1]:
-                raise Conflict("The password was changed by somebody else at this moment.")
+                raise Conflict("Somebody else has just changed this password.")
             unit.users.change(again[0], new_hash)
             unit.sessions.remove_of_user(user_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -24,7 +25,10 @@ def report(step: int | None = None, **metrics: SupportsFloat) -> None:
     """
     if os.environ.get("RANK", "0") != "0":
         return
-    values: dict[str, float | int] = {} if step is None else {"step": int(step)}
+    # By this mark the service knows that nothing before it on the line, of a print that did not end, belongs to it.
+    values: dict[str, float | int] = {"probe": True} if _FOLDER in os.environ else {}
+    if step is not None:
+        values["step"] = int(step)
     values.update((name, float(value)) for name, value in metrics.items())
     _say(json.dumps(values))
 
@@ -33,7 +37,8 @@ def _say(line: str) -> None:
     if _FOLDER not in os.environ:
         print(line, flush=True)  # noqa: T201 - as a notebook shows it
         return
-    sys.stdout.flush()
+    with contextlib.suppress(AttributeError, ValueError):  # the script may have closed it, or put something else there
+        sys.stdout.flush()
     data = f"{line}\n".encode()
     while data:
         data = data[os.write(_STDOUT, data) :]

@@ -41,7 +41,7 @@ def pack(folder: Path | str) -> bytes:
     a path from the folder; `#` begins a comment.
 
     Raises:
-        BadBundle: it is no folder, holds no file, or a link in it leads outside.
+        BadBundle: it is no folder, holds no file, or a link in it leads outside; or `.tuningignore` is no text.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -63,8 +63,10 @@ def pack(folder: Path | str) -> bytes:
 def _patterns(root: Path) -> tuple[str, ...]:
     try:
         text = (root / IGNORE_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return IGNORED
+    except UnicodeDecodeError:
+        raise BadBundle(f"{IGNORE_FILE} is no text in UTF-8") from None
     lines = (line.strip().rstrip("/").removeprefix("./").removeprefix("/") for line in text.splitlines())
     return IGNORED + tuple(line for line in lines if line and not line.startswith("#"))
 

@@ -88,10 +88,11 @@ class Follower:
         end = training.read_exit()
         self._used = sampler.finish(end.peak_bytes, end.cpu_s)
         self._reporter.used(self._used)
-        self._drain(output)
+        by_itself = end.code is not None and 0 <= end.code < _SIGNALLED and not end.timed_out
+        self._drain(output, ended=by_itself)
         if gone is not None:
             raise gone
-        self._read_files(end)
+        self._read_files(ended=by_itself)
         return self._outcome(end), end
 
     def _due_in(self, sampler: ResourceSampler) -> float:
@@ -102,22 +103,24 @@ class Follower:
         self._reporter.log.feed(data)
         self._printed(self._parser.feed_lines(list(self._lines.feed(data))))
 
-    def _drain(self, output: int) -> None:
+    def _drain(self, output: int, *, ended: bool) -> None:
+        """What is left of the output. Of a training that was killed, a last line without an end was cut off."""
         os.set_blocking(output, False)
         with contextlib.suppress(BlockingIOError):
             while data := os.read(output, _CHUNK):
                 self._take(data)
-        self._printed(self._parser.feed_lines(list(self._lines.finish())))
-        self._printed(self._parser.finish())
+        lines = list(self._lines.finish())
+        cut_off = lines.pop() if lines and not ended else ""
+        self._printed(self._parser.feed_lines(lines))
+        self._printed(self._parser.finish(cut_off))
 
     def _printed(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
             self._merger.take(self._sources.output, Point(reading.step, reading.metric, reading.value))
 
-    def _read_files(self, end: Exit) -> None:
+    def _read_files(self, *, ended: bool) -> None:
         """What the training left in files. Raises Gone."""
-        by_itself = end.code is not None and 0 <= end.code < _SIGNALLED and not end.timed_out
-        for found in self._sources.rest(ended=by_itself):
+        for found in self._sources.rest(ended=ended):
             self._merge(found)
             # Much may be left; silence would be taken for a loss.
             self._reporter.pump()

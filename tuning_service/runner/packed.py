@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tuning_service.runner.environment import training_environment
+from tuning_service.runner.environment import Interpreter, training_environment
 from tuning_service.runner.environments import EnvironmentFault, install_s
 from tuning_service.runner.tools import run_tool
 from tuning_service.runner.training import CouldNotStart
@@ -63,7 +63,8 @@ class PackedEnvironment:
         python = _interpreter(home)
         if python is None:
             raise _fault(self._url, "has no bin/python in it: pack it with venv-pack or conda-pack")
-        environment = training_environment(os.environ, {}, (), remove)
+        own = Interpreter(python=str(python), home=python.parent.parent, complete=True)
+        environment = training_environment(os.environ, {}, (), remove, own)
         # Paths of the machine that it was packed on are written into many files of a conda environment.
         mend = python.parent / "conda-unpack"
         argv = [str(python), str(mend)] if mend.exists() else [str(python), "-c", ""]

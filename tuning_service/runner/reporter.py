@@ -136,7 +136,9 @@ class Reporter:
             outcome=outcome,
             resources=self._resources,
         )
-        body = json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        text = json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        # Names of files, and what was said of them, need not be text. No outcome may be lost to that.
+        body = text.encode(errors="replace")
         if not self._spool.append(body, last=outcome is not None):
             return False
         self._reported |= {point.metric for point in points}

@@ -3,6 +3,7 @@
 So nothing that the executor has in the right version, a framework above all, is fetched again.
 """
 
+import codecs
 import hashlib
 import importlib.util
 import json
@@ -12,7 +13,7 @@ import site
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from tuning_service.runner.environment import training_environment
@@ -21,8 +22,9 @@ from tuning_service.runner.tools import ToolEnd, run_tool
 
 _LAST_LINES = 25
 _LONGEST_LINE = 500
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DEEPEST = 10  # files that include files
-_INCLUDED = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[=\s]\s*(?P<path>\S+)")
+_INCLUDED = re.compile(r"\s*(?:-[rc]=?\s*|--(?:requirement|constraint)[=\s]\s*)(?P<path>\S+)")
 _LOCAL = re.compile(r"\s*(?:(?:-e|--editable)[=\s]\s*)?(?:\.{0,2}/|\.{1,2}(?:\s|\[|$)|file:|.*@\s*file:)")
 _EDITABLE = re.compile(r"\s*(?:-e|--editable)[=\s]\s*(?!\w+\+|https?:)")
 # They would have pip install somewhere else than into the environment.
@@ -42,12 +44,13 @@ class Requirements:
         self._name = name
         texts = dict(_texts(program, name))
         lines = [line for text in texts.values() for line in text.splitlines()]
+        folders = {program, *((program / one).parent for one in texts)}
         if editable := next((line.strip() for line in lines if _EDITABLE.match(line)), ""):
             raise EnvironmentFault(
                 f"{name} has {editable!r}: an environment outlives the task's folder, so write the path without -e"
             )
         # What is installed out of the program's own folder belongs to this program alone.
-        owner = digest if any(_LOCAL.match(line) for line in lines) else ""
+        owner = digest if any(_is_local(line, folders) for line in lines) else ""
         facts = [texts, owner, sys.version, sysconfig.get_platform(), sys.prefix, _seen_packages()]
         self.key = "pip-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -87,7 +90,7 @@ def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]
     if depth > _DEEPEST:
         raise EnvironmentFault(f"{name} includes itself, or files that include others more than {_DEEPEST} deep")
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _decoded(path.read_bytes())
     except OSError as error:
         raise EnvironmentFault(f"{name} cannot be read from the program: {error.strerror}") from error
     yield name, text
@@ -96,6 +99,22 @@ def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]
         if included and "://" not in included["path"]:
             inner = os.path.normpath(os.path.join(os.path.dirname(name), included["path"]))  # noqa: PTH118, PTH120
             yield from _texts(program, inner, depth + 1)
+
+
+def _decoded(data: bytes) -> str:
+    """As pip reads it: editors, and shells of Windows, write UTF-16 with a mark."""
+    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "utf-8")
+    return data.decode(encoding, errors="replace")
+
+
+def _is_local(line: str, folders: Collection[Path]) -> bool:
+    """True when pip would look into the program's folder for what `line` says, as for `libs/mylib` or `-f wheels`."""
+    if _INCLUDED.match(line):  # its text counts
+        return False
+    words = re.split(r"[\s=;\[]+", line.partition(" #")[0])
+    # Not of Path, which raises for a name that is too long.
+    found = (os.path.exists(os.path.join(folder, word)) for word in words if word for folder in folders)  # noqa: PTH110, PTH118
+    return bool(_LOCAL.match(line)) or any(found)
 
 
 def _seen_packages() -> list[str]:

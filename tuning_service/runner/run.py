@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -89,8 +89,9 @@ def _execute(service: Service, plan: LaunchPlan, gpus: tuple[str, ...]) -> None:
         outcome = not_here("no working folder could be made on the executor", error)
         _deliver(Reporter(service, plan, Spool(None)), outcome, plan)
         return
+    spool = Spool(workspace.spool)
     try:
-        reporter = Reporter(service, plan, Spool(workspace.spool))
+        reporter = Reporter(service, plan, spool)
         try:
             outcome = _train(plan, gpus, workspace, reporter, service.url)
         except _Ended as ended:
@@ -99,6 +100,7 @@ def _execute(service: Service, plan: LaunchPlan, gpus: tuple[str, ...]) -> None:
             return
         _deliver(reporter, outcome, plan)
     finally:
+        spool.close()
         workspace.remove()
 
 
@@ -125,7 +127,7 @@ def _train(plan: LaunchPlan, gpus: tuple[str, ...], workspace: Workspace, report
     beat = partial(_heartbeat, reporter)
     with contextlib.ExitStack() as stack:
         try:
-            interpreter = stack.enter_context(interpreter_of(plan, workspace, beat))
+            interpreter = stack.enter_context(interpreter_of(plan, workspace, _told_once(reporter, beat)))
             added = {**plan.environment, **script_environment(os.environ, plan.environment, folders, plan.context)}
             environment = training_environment(os.environ, added, gpus, workspace.folder, interpreter)
             environment |= _helper(environment, workspace)
@@ -242,6 +244,21 @@ def _heartbeat(reporter: Reporter) -> None:
     reporter.pump()
     if reporter.decision is not Decision.CONTINUE:
         raise _Ended(Outcome(status=TaskStatus.STOPPED, reason="stopped by the service before it began"))
+
+
+def _told_once(reporter: Reporter, beat: Callable[[], None]) -> Callable[[], None]:
+    """`beat`, which is called while an environment is made; the first call tells of that in the trial's log."""
+    told = False
+
+    def beat_and_tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            host = socket.gethostname()
+            reporter.log.feed(f"tuning-service: its Python environment is being made on {host}\n".encode())
+        beat()
+
+    return beat_and_tell
 
 
 def _wait(reporter: Reporter, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """All that a training writes beside its output: files are found, followed and read, while it runs and after its end."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from tuning_service.runner.merging import Point, Rank
 from tuning_service.runner.readers import ArrayReader, EvaluationReader, EventFileReader, Reader, TextReader
 from tuning_service.runner.scan import MOST_ENTRIES, Match, Scan
 from tuning_service.runner.tags import Tags
+from tuning_service.runner.unnamed import unnamed
 
 MOST_FILES = 100  # that are read; as many again that were there before the training
 _POLL_S = 0.25
@@ -49,9 +51,12 @@ class Sources:
         self._scan_at = 0.0
         self._turn = 0
         self._unread = False
+        self._begun_ns = 0
+        self._unnamed: Mapping[str, str] | None = None  # what `explain` has found
 
     def start(self) -> None:
         """Take note of what is there before the training: its content is not the training's."""
+        self._begun_ns = time.time_ns()
         if self._files:
             self._look(old=True)
 
@@ -179,14 +184,25 @@ class Sources:
             lines.append(f"There were more than {MOST_ENTRIES} files, of which the rest was not looked at.")
         if self._unread:
             lines.append(f"Reading them was given up after {_LAST_READ_S:g} s.")
+        if self._unnamed is None:  # looked for once: the service hears nothing meanwhile
+            places = [path for _, path in self._folders]
+            self._unnamed = unnamed(self._parser, places, since_ns=self._begun_ns, read=self._readers.keys())
+        if elsewhere := self._unnamed.get(metric):
+            lines.append(f"{elsewhere} was written and not read, and has {metric}. This line in the job file reads it:")
+            lines.append(f"  log_files: {json.dumps([elsewhere])}")
         named = [reader for path, reader in shown if isinstance(reader, TextReader) and not reader.names]
         return "\n".join([*lines, *(text for reader in named[:1] if (text := reader.explain(metric)))])
 
     def _shown(self, path: Path) -> str:
         for name, folder in self._folders:
             if path.is_relative_to(folder):
-                return name + path.relative_to(folder).as_posix()
-        return path.name
+                return name + _printable(path.relative_to(folder).as_posix())
+        return _printable(path.name)
+
+
+def _printable(name: str) -> str:
+    """`name`, escaped where it could not be shown on a line, or be sent: names need not be text."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _seen(reader: Reader) -> str:

@@ -1,5 +1,6 @@
 """Fewer points of a metric that is printed all the time, without losing the ones that matter."""
 
+import math
 from collections.abc import Sequence
 
 from tuning_service.domain.trial import Measurement
@@ -10,8 +11,9 @@ _DENSE = 1000  # points of one metric before every second, then every fourth …
 class Thinner:
     """Passes on the first thousand points of each metric; after each thousand, half as many of what follows.
 
-    A new least or greatest value always passes, and so does the last one, at the end: whichever way an objective is
-    summarised, its value is what it would be without thinning.
+    A new least or greatest value always passes, and at the end so do the last point and, of finite ones, that of the
+    highest step: whichever way an objective is summarised, its value is what it would be without thinning. nan and inf
+    are neither least nor greatest.
     """
 
     def __init__(self) -> None:
@@ -29,12 +31,12 @@ class Thinner:
         self._metrics.pop(metric, None)
 
     def finish(self) -> Sequence[Measurement]:
-        """The last point of each metric that was not passed on."""
-        return [series.dropped for series in self._metrics.values() if series.dropped is not None]
+        """The last points of each metric, in their order, as far as they were not passed on."""
+        return [point for series in self._metrics.values() for point in series.left()]
 
 
 class _Series:
-    __slots__ = ("_greatest", "_least", "_passed", "_stride", "_waited", "dropped")
+    __slots__ = ("_greatest", "_highest", "_last", "_least", "_passed", "_stride", "_waited")
 
     def __init__(self) -> None:
         self._stride = 1
@@ -42,17 +44,31 @@ class _Series:
         self._passed = 0
         self._least = float("inf")
         self._greatest = float("-inf")
-        self.dropped: Measurement | None = None
+        # Of what was not passed on: the last point, if none came after it, and the finite one of the highest step.
+        self._last: Measurement | None = None
+        self._highest: Measurement | None = None
 
     def keep(self, point: Measurement) -> bool:
         self._waited += 1
-        record = point.value < self._least or point.value > self._greatest
+        finite = math.isfinite(point.value)
+        record = finite and (point.value < self._least or point.value > self._greatest)
+        outdone = finite and (self._highest is None or point.step >= self._highest.step)
         if not record and self._waited < self._stride:
-            self.dropped = point
+            self._last = point
+            if outdone:
+                self._highest = point
             return False
-        self._least, self._greatest = min(self._least, point.value), max(self._greatest, point.value)
-        self._waited, self.dropped = 0, None
+        self._last = None
+        if outdone:
+            self._highest = None
+        if finite:
+            self._least, self._greatest = min(self._least, point.value), max(self._greatest, point.value)
+        self._waited = 0
         self._passed += 1
         if self._passed % _DENSE == 0:
             self._stride *= 2
         return True
+
+    def left(self) -> list[Measurement]:
+        found = [point for point in (self._highest, self._last) if point is not None]
+        return found[:1] if self._highest is self._last else found

@@ -50,8 +50,7 @@ class Training:
 def judge(training: Training) -> Outcome:
     """The outcome to report."""
     if training.decision is not Decision.CONTINUE:
-        word = "paused" if training.decision is Decision.PAUSE else "stopped"
-        return _outcome(training, TaskStatus.STOPPED, FaultKind.NONE, f"{word} by the service")
+        return _outcome(training, TaskStatus.STOPPED, FaultKind.NONE, "stopped by the service")
     code = training.exit.code
     if code is None:
         reason = "the process that supervises it was killed"

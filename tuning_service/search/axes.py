@@ -34,6 +34,7 @@ class Axis:
     from_unit: Callable[[float], ParamValue]
     value_at: Callable[[int], ParamValue] | None = None  # the values in order, for 0 <= index < size
     shares: Sequence[ParamValue] | None = None  # the values, when each owns an equal share and they are not too many
+    snapped: Callable[[Vector], Vector] | None = None  # of coordinates, (n,): those of the values that own them
 
     @property
     def name(self) -> str:
@@ -79,6 +80,7 @@ def _steps(parameter: Parameter) -> Axis:
         from_unit=lambda unit: parameter.value_at(min(size - 1, int(_clamp(unit) * size))),
         value_at=parameter.value_at,
         shares=parameter.choices,
+        snapped=lambda units: (np.minimum(size - 1, np.floor(units * size)) + 0.5) / size,
     )
 
 
@@ -108,10 +110,16 @@ def _float_axis(parameter: FloatParameter) -> Axis:
 def _log_int_axis(parameter: IntParameter) -> Axis:
     low, high = parameter.min, parameter.max
     start, end = math.log(low - 0.5), math.log(high + 0.5)
+    if end == start:  # so far up that logarithms do not tell the bounds apart
+        return _steps(parameter)
 
     def from_unit(unit: float) -> int:
         unit = _clamp(unit)
         return min(high, max(low, round(math.exp(start * (1 - unit) + end * unit))))
+
+    def snapped(units: Vector) -> Vector:
+        values = np.clip(np.rint(np.exp(start * (1 - units) + end * units)), low, high)
+        return np.asarray((np.log(values) - start) / (end - start))
 
     return Axis(
         parameter=parameter,
@@ -119,6 +127,7 @@ def _log_int_axis(parameter: IntParameter) -> Axis:
         to_unit=lambda value: (math.log(int(value)) - start) / (end - start),
         from_unit=from_unit,
         value_at=lambda index: low + index,
+        snapped=snapped,
     )
 
 

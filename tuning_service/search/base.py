@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from tuning_service.domain.job import MetricConstraint, Objective
 from tuning_service.domain.parameters import ParamValue
@@ -27,6 +27,20 @@ class Options(BaseModel):
     """An algorithm's options: a subclass with a default, bounds and a description for each. Unknown ones are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool(cls, value: Any, info: ValidationInfo) -> Any:
+        """JSON's true is no number."""
+        if isinstance(value, bool) and _is_number(cls.model_fields[info.field_name or ""].annotation):
+            raise ValueError("should be a number")  # pydantic reports ValueErrors
+        return value
+
+
+def _is_number(annotation: Any) -> bool:
+    """True of an option that takes numbers, whether any or listed ones, and neither true nor false."""
+    kinds = {part if isinstance(part, type) else type(part) for part in get_args(annotation) or (annotation,)}
+    return bool(kinds & {int, float}) and bool not in kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +181,9 @@ class HPTAlgorithm(ABC):
         """Those of `proposed` that are allowed, and neither tried nor in `taken`; adds them to that."""
         found = []
         for suggestion in proposed:
+            self.space.check_values(suggestion.params)
             if not self.space.allows(suggestion.params):
                 continue
-            self.space.check(suggestion.params)
             key = self.transform.key(suggestion.params)
             if key not in taken and key not in self._tried:
                 taken.add(key)

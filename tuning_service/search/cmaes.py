@@ -39,7 +39,7 @@ class CmaesOptions(Options):
         description="Trials of a generation, of the first run; null: 4 + 3 ln(number of parameters).",
     )
     sigma: float = Field(
-        default=0.3, gt=0, le=1, description="Standard deviation to begin with, in parts of a parameter's range."
+        default=0.3, ge=1e-6, le=1, description="Standard deviation to begin with, in parts of a parameter's range."
     )
     restarts: Literal["bipop", "ipop"] = Field(
         default="bipop",

@@ -121,13 +121,19 @@ class Evolution(HPTAlgorithm):
         return child
 
     def _moved(self, place: int, unit: float, rng: "np.random.Generator") -> float:
-        """Another coordinate than `unit` on one axis."""
+        """A coordinate on one axis, of another value than that at `unit`."""
         axis = self.transform.axes[place]
         if axis.is_category and axis.size is not None:
             index = (int(unit * axis.size) + 1 + int(rng.integers(axis.size - 1))) % axis.size
             return (index + 0.5) / axis.size
         step = rng.normal() * _NARROWEST * (_WIDEST / _NARROWEST) ** rng.random()
-        if axis.size is not None and abs(step) < 1 / axis.size:
-            step = (1 if rng.random() < 0.5 else -1) / axis.size
         moved = abs(unit + step) % 2  # reflected at both ends
-        return float(2 - moved if moved > 1 else moved)
+        moved = float(2 - moved if moved > 1 else moved)
+        if axis.size is None or axis.value_at is None:
+            return moved
+        here = axis.from_unit(unit)
+        if axis.identity(axis.from_unit(moved)) != axis.identity(here):
+            return moved
+        index = axis.parameter.index_of(here)  # type: ignore[arg-type]  # of its own kind
+        is_up = index == 0 or (index < axis.size - 1 and rng.random() < 0.5)
+        return axis.to_unit(axis.value_at(index + 1 if is_up else index - 1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.domain.job import MOST_OBJECTIVES
@@ -34,7 +34,7 @@ class GridOptions(Options):
         description="Points of a float without a step, and of an int with scale log that has more values: "
         "evenly on its scale, both ends included. All others have all their values.",
     )
-    values: dict[str, int | list[bool | int | float | str]] = Field(
+    values: dict[str, StrictInt | list[bool | int | float | str]] = Field(
         default={}, description="For single parameters: how many points on its scale, or a list of the values to try."
     )
 
@@ -70,7 +70,7 @@ class Grid(HPTAlgorithm):
             raise InvalidRequest(
                 FieldProblem(
                     field="algorithm.options.values",
-                    message=f"the grid has {count:,} points or more; {MOST_POINTS:,} are the most.",
+                    message=f"the grid has {count:,} points or more; it may have at most {MOST_POINTS:,}.",
                     remedy=f"{widest.name} alone has {widest.size:,} values: list those to try, "
                     f"give {widest.name} a step, or use algorithm sobol.",
                 )
@@ -109,8 +109,7 @@ def _column(axis: "Axis", options: GridOptions) -> _Column:
     if wanted is None and axis.size is not None and (axis.size <= options.points or not _is_log(axis.parameter)):
         return _Column(name=axis.name, size=axis.size, values=axis.values, is_whole=True)
     if isinstance(wanted, list):
-        is_float = isinstance(axis.parameter, FloatParameter)
-        chosen = [float(value) if is_float else value for value in wanted]
+        chosen = [axis.parameter.canonical(value) for value in wanted]
     else:
         count = options.points if wanted is None else wanted
         chosen = _on_scale(axis, count)

@@ -1,6 +1,7 @@
 """Which algorithms there are and whether a user's choice of one is right. Loads none of their libraries."""
 
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,6 +15,11 @@ from tuning_service.domain.space import Space
 from tuning_service.search.base import HPTAlgorithm, Options, algorithms
 
 __all__ = ["check_abilities", "check_choice", "check_options", "describe", "find_algorithm", "naming_others"]
+
+
+# Beyond these, readers of JSON lose digits, or refuse.
+_LARGEST_INT = 2**53
+_LARGEST_FLOAT = sys.float_info.max
 
 
 def find_algorithm(name: str, others: Iterable[str] = ()) -> type[HPTAlgorithm]:
@@ -68,9 +74,17 @@ def check_options(model: type[Options], options: Mapping[str, Any]) -> Options:
         InvalidRequest: naming each that is unknown or bad.
     """
     try:
-        return model.model_validate(dict(options))
+        made = model.model_validate(dict(options))
     except ValidationError as error:
         raise InvalidRequest(*(_problem(dict(item), model.model_fields) for item in error.errors())) from None
+    problems = [
+        FieldProblem(field=f"algorithm.options.{name}", message=f"{odd} cannot be stored.", remedy="Change it.")
+        for name, value in options.items()
+        if (odd := _unstorable(value)) is not None
+    ]
+    if problems:
+        raise InvalidRequest(*problems)
+    return made
 
 
 def check_abilities(
@@ -152,7 +166,16 @@ def _problem(item: dict[str, Any], known: Iterable[str]) -> FieldProblem:
     where = f"algorithm.options.{name}" if name else "algorithm.options"
     if item["type"] == "extra_forbidden":
         return FieldProblem(field=where, message="is no option of this algorithm.", remedy=_did_you_mean(name, known))
-    return FieldProblem(field=where, message=f"{item['msg']}, not {item['input']!r}.", remedy="Change or remove it.")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return FieldProblem(field=where, message=f"{message}, not {item['input']!r}.", remedy="Change or remove it.")
+
+
+def _unstorable(value: object) -> float | None:
+    """A number in `value` that JSON has no place for."""
+    if isinstance(value, (int, float)):
+        return None if abs(value) <= (_LARGEST_INT if isinstance(value, int) else _LARGEST_FLOAT) else value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return next((odd for item in inner if (odd := _unstorable(item)) is not None), None)
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

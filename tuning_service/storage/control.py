@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
 
@@ -17,6 +18,7 @@ from tuning_service.domain.state import (
     TrialStatus,
 )
 from tuning_service.domain.trial import (
+    Failure,
     FaultKind,
     Measurement,
     Observation,
@@ -119,6 +121,14 @@ class OpenWork:
     open_counts: Mapping[TrialStatus, int]  # trials that have not ended for good: queued, running, stopped
 
 
+class Losses(NamedTuple):
+    """How often a trial was lost by the cluster, and by whomever, and when last."""
+
+    by_cluster: int = 0
+    all: int = 0
+    last: float = 0.0
+
+
 class ControlRows(LeaseRows):
     """Rows for controllers. Methods that write a job's rows come after `fence` in the same transaction."""
 
@@ -198,18 +208,21 @@ class ControlRows(LeaseRows):
         rows = self._connection.execute(_MEASUREMENTS, {"task": task_id})
         return [measurement_from(row) for row in rows]
 
-    def losses(self, trial_ids: Collection[str]) -> dict[str, tuple[int, float]]:
-        """How many executions of each the cluster has lost, and when the last; those that the service lost not."""
+    def losses(self, trial_ids: Collection[str]) -> dict[str, Losses]:
+        """How often executions of each were lost, without those that were only to go elsewhere."""
         if not trial_ids:
             return {}
         of_trials = tuning_tasks.c.trial_id.in_(list(trial_ids)), tuning_tasks.c.status == str(TaskStatus.LOST)
-        found: dict[str, tuple[int, float]] = {}
+        found: dict[str, Losses] = {}
         for row in self._connection.execute(
             select(tuning_tasks.c.trial_id, tuning_tasks.c.outcome, tuning_tasks.c.ended_at).where(*of_trials)
         ):
-            if row.outcome["fault"] == str(FaultKind.CLUSTER):
-                count, last = found.get(row.trial_id, (0, 0.0))
-                found[row.trial_id] = count + 1, max(last, row.ended_at)
+            if row.outcome.get("failure") != str(Failure.CORDONED):
+                known = found.get(row.trial_id, Losses())
+                by_cluster = row.outcome["fault"] == str(FaultKind.CLUSTER)
+                found[row.trial_id] = Losses(
+                    by_cluster=known.by_cluster + by_cluster, all=known.all + 1, last=max(known.last, row.ended_at)
+                )
         return found
 
     # -- writing, after `fence`

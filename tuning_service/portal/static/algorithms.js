@@ -23,7 +23,7 @@ async function check(path) {
     const done = await api("POST", path);
     const wrong = done.results.filter((line) => !line.ok).length;
     if (wrong) toast(`${wrong} of ${done.results.length} checks found something wrong.`, "bad");
-    else toast(`All ${done.results.length} checks are right.`);
+    else toast(`All ${done.results.length} checks passed.`);
     asked.delete(path); // it is marked when its lines are there
   } catch (problem) {
     toast(problem.message, "bad");

@@ -215,7 +215,7 @@ async function start() {
   const kept = draft.read();
   if (kept && (kept.from === FROM || !data.from)) {
     restore(kept);
-    tell("What you had entered here before is back.", "Start anew", empty);
+    tell("What you had entered here before has been restored.", "Start anew", empty);
   } else if (data.from) {
     try {
       await startFrom(`job:${data.from}`, "", kept || undefined);
@@ -356,7 +356,7 @@ $("from-form").addEventListener("click", () => {
   const before = captured();
   unreadable = false;
   changed();
-  tell("The text was written anew.", "Undo", () => restore(before));
+  tell("The text was rewritten.", "Undo", () => restore(before));
 });
 $("copy-yaml").addEventListener("click", () => copied(yaml.value));
 $("clear").addEventListener("click", empty);

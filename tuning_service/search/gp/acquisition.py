@@ -61,6 +61,7 @@ def log_hypervolume_improvement(predicted: list[Prediction], front: Matrix) -> M
     A sum over the front's steps of products, since the two objectives are predicted independently: Emmerich, Deutz and
     Klinkenberg, "Hypervolume-based Expected Improvement: Monotonicity Properties and Exact Computation", 2011.
     """
+    front = front[(front < 0).all(axis=1)]  # what is expected of a pending point may lie beyond the reference point
     order = np.argsort(front[:, 0], kind="stable")
     right = np.append(front[order, 0], 0.0)
     top = np.insert(front[order, 1], 0, 0.0)

@@ -14,8 +14,6 @@ from tuning_service.search.transform import Axis, SpaceTransform
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Discrete axes with more values than this are searched as if they were a continuum.
-_MOST_LISTED = 2048
 _SAME = 1e-9
 # A category with more values than this has a code of so many columns instead of a column for each value: any two codes
 # have a squared distance of 1 ± 0.1, and what a suggestion costs does not grow with the values.
@@ -28,7 +26,6 @@ class Cube:
     def __init__(self, transform: SpaceTransform) -> None:
         self.transform = transform
         self.axes = transform.axes
-        self._grids = [_grid(axis) for axis in self.axes]
         self._conditions = [self._conditions_of(axis) for axis in self.axes]
         self.searched = transform.searched  # the others tell nothing
         self._codes = {i: _codes(self.axes[i].size or 0) for i in self.searched if self._is_coded(self.axes[i])}
@@ -58,7 +55,7 @@ class Cube:
     @cached_property
     def steps(self) -> Matrix:
         """Distance between neighbouring values on each axis, (d,); 0 for a continuum."""
-        return np.array([0.0 if grid is None else 1.0 / len(grid) for grid in self._grids])
+        return np.array([0.0 if axis.size is None else 1.0 / axis.size for axis in self.axes])
 
     @cached_property
     def categories(self) -> Mask:
@@ -68,9 +65,9 @@ class Cube:
     def snap(self, units: Matrix) -> Matrix:
         """The nearest points that the space can take, (n, d): NaN where inactive. Any numbers may stand there."""
         snapped = np.clip(np.nan_to_num(units, nan=0.5), 0.0, 1.0)
-        for i, grid in enumerate(self._grids):
-            if grid is not None:
-                snapped[:, i] = _nearest(grid, snapped[:, i])
+        for i, axis in enumerate(self.axes):
+            if axis.snapped is not None:
+                snapped[:, i] = axis.snapped(snapped[:, i])
             for parent, allowed in self._conditions[i]:  # parents stand before their children
                 # NaN, the coordinate of an inactive parent, is near nothing.
                 holds = (np.abs(snapped[:, parent, None] - allowed) < _SAME).any(axis=1)
@@ -94,16 +91,6 @@ class Cube:
                 size = self.axes[place].size or 1
                 columns[:, column] = np.where(np.floor(values * size) == level, np.sqrt(0.5), 0.0)
         return columns
-
-
-def _grid(axis: Axis) -> Matrix | None:
-    if axis.size is None or axis.size > _MOST_LISTED:
-        return None
-    return np.array([axis.to_unit(value) for value in axis.values()])
-
-
-def _nearest(grid: Matrix, values: Matrix) -> Matrix:
-    return grid[np.searchsorted((grid[1:] + grid[:-1]) / 2, values)]
 
 
 def _codes(size: int) -> NDArray[np.int8]:

@@ -14,6 +14,8 @@ from tuning_service.search.gp.surrogate import Surrogate, fitted_length
 # Points that a process is conditioned on, and hyper-parameters are fitted to, at most.
 MOST_KNOWN = 300
 MOST_FITTED = 200
+# Violations beyond so many usual ones are as bad as those.
+_FAR = 1e6
 
 Targets = Callable[[Rows], tuple[Matrix, float]]
 
@@ -177,7 +179,9 @@ class Models:
             values = self._history.violations(rows)[:, k] if len(rows) else np.empty(0)
             scale = float(np.median(np.abs(values))) if len(rows) else 1.0
             # Zero stays zero; far away from it, how far does not matter.
-            return np.arcsinh(values / (scale or float(np.abs(values).max(initial=0.0)) or 1.0)), 0.0
+            with np.errstate(over="ignore"):
+                parts = values / (scale or float(np.abs(values).max(initial=0.0)) or 1.0)
+            return np.arcsinh(np.clip(parts, -_FAR, _FAR)), 0.0
 
         return targets
 

@@ -1,5 +1,6 @@
 """A plug-in's folder, zip or tar as one canonical archive: the same files have the same digest, however packed."""
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from tuning_service.runner.archive import entries
 from tuning_service.search.plugins import manifest as manifests
 from tuning_service.search.plugins.manifest import Manifest
 
+# Macs put a folder of this name, with notes of their own, beside what they zip.
+_APPLES = "__MACOSX"
 LIMITS = bundle.BundleLimits(total_bytes=20 * 2**20, files=1000)
 
 
@@ -53,6 +56,7 @@ def _canonical(data: bytes, name: str, version: str) -> Packed:
     with tempfile.TemporaryDirectory(prefix="tuning-plugin-") as folder:
         root = Path(folder) / "plugin"
         bundle.unpack(data, root, LIMITS)
+        shutil.rmtree(root / _APPLES, ignore_errors=True)
         inner = list(root.iterdir())
         if not inner:
             raise bundle.BadBundle("the archive holds no files")

@@ -116,9 +116,13 @@ class Adapted(HPTAlgorithm):
 
     def _catch_up(self, trials: int) -> None:
         """A new optimizer goes the way that one before it has gone, as far as the history tells it."""
+        earlier = sum(1 for o in self._unseen if o.job)
         for number in range(trials):
-            if not self._search(1, 1 if number else 0):
+            if not self._ready:
+                self._ready += self._search(1, earlier + number - self._shown)
+            if not self._ready:
                 break
+            self._ready.popleft()
         self._is_fresh = False
 
     def _search(self, count: int, results: int) -> list[dict[str, ParamValue]]:
@@ -247,7 +251,10 @@ def _inward(parameter: Parameter, raw: Any) -> ParamValue:
     if choices is not None:
         value = next((c for c in choices if type(c) is type(raw) and c == raw), None)
         if value is None:
-            value = next((c for c in choices if as_text(c) == as_text(raw) or _same(c, raw)), None)
+            text = as_text(raw)
+            value = next((c for c in choices if as_text(c) == text), None)
+        if value is None:
+            value = _nearest(choices, raw)
     elif isinstance(parameter, (FloatParameter, IntParameter)):
         value = _number(parameter, raw)
     if value is None or not parameter.contains(value):
@@ -257,7 +264,7 @@ def _inward(parameter: Parameter, raw: Any) -> ParamValue:
 
 def _number(parameter: FloatParameter | IntParameter, raw: Any) -> ParamValue | None:
     number = math.nan
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = math.nan if isinstance(raw, bool) else float(raw)
     slack = _NEARLY * (parameter.max - parameter.min)
     if not parameter.min - slack <= number <= parameter.max + slack:
@@ -272,10 +279,12 @@ def _number(parameter: FloatParameter | IntParameter, raw: Any) -> ParamValue | 
     return min(float(parameter.max), max(float(parameter.min), number))
 
 
-def _same(choice: ParamValue, raw: Any) -> bool:
-    if isinstance(choice, (bool, str)) or isinstance(raw, bool):
-        return False
+def _nearest(choices: Sequence[ParamValue], raw: Any) -> ParamValue | None:
+    """The number among the choices that `raw` is, to rounding."""
+    numbers = [c for c in choices if not isinstance(c, (bool, str))]
     try:
-        return abs(float(raw) - choice) <= _NEARLY * abs(choice)
-    except (TypeError, ValueError):
-        return False
+        number = math.nan if isinstance(raw, bool) else float(raw)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    value = min(numbers, key=lambda c: abs(number - c), default=None)
+    return None if value is None or not abs(number - value) <= _NEARLY * abs(value) else value

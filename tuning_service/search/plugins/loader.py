@@ -5,6 +5,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,6 +68,9 @@ def _checked(found: type, manifest: Manifest) -> type[HPTAlgorithm]:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise BadPlugin(f"{manifest.class_name} lacks {' and '.join(missing)}; define them")
+    for name in ("observe", "suggest"):  # they see to repeats, and to what counts as failed
+        if getattr(found, name) is not getattr(HPTAlgorithm, name):
+            raise BadPlugin(f"{manifest.class_name} defines {name}, which is the service's own; define _{name}")
     _check_constructor(found, manifest.takes_constraints)
     return type(found.__name__, (_Watched, found), {"__module__": found.__module__})
 
@@ -103,7 +107,7 @@ class _Watched(HPTAlgorithm):
             raise BadPlugin(f"its _suggest returned {len(answer)} suggestions where {count} were asked for")
         for item in answer:
             check_plain(item)
-        return list(answer)
+        return [replace(item, params=self.space.canonical(item.params)) for item in answer]
 
 
 def check_plain(suggestion: Suggestion) -> None:

@@ -1,6 +1,7 @@
 """plugin.toml: what a plug-in says of itself. Reading it runs none of the plug-in's code."""
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from tuning_service.domain.errors import FieldProblem, InvalidRequest
 from tuning_service.search.base import Options
@@ -20,6 +31,7 @@ NAME = r"[a-z][a-z0-9_]{0,62}"
 VERSION = r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 _MOST_OPTIONS, _MOST_REQUIREMENTS = 50, 50
+_MOST_BYTES = 2**16
 _LARGEST = 2**53  # beyond it, readers of JSON lose digits, or refuse
 # Names that pydantic's models need for themselves.
 _RESERVED = frozenset(name for name in dir(Options) if not name.startswith("__"))
@@ -37,8 +49,8 @@ class OptionSpec(_Table):
 
     type: Literal["float", "int", "bool", "str"]
     default: Scalar
-    min: int | float | None = None
-    max: int | float | None = None
+    min: StrictInt | StrictFloat | None = None
+    max: StrictInt | StrictFloat | None = None
     choices: tuple[Scalar, ...] | None = Field(None, min_length=1)
     description: str = ""
 
@@ -49,8 +61,7 @@ class OptionSpec(_Table):
         for number in (self.default, self.min, self.max, *(self.choices or ())):
             if isinstance(number, int) and abs(number) > _LARGEST:
                 raise ValueError(f"{number} is beyond {_LARGEST}")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        self._check_bounds()
         for value in (self.default, *(self.choices or ())):
             if not _is(value, self.type):
                 raise ValueError(f"{value!r} is no {self.type}")
@@ -63,14 +74,20 @@ class OptionSpec(_Table):
             raise ValueError(f"the default {self.default!r} is not between min and max")
         return self
 
+    def _check_bounds(self) -> None:
+        for name, bound in (("min", self.min), ("max", self.max)):
+            if bound is not None and not math.isfinite(bound):
+                raise ValueError(f"{name} is {bound}; leave it out for no bound")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
+
     def field(self) -> tuple[Any, Any]:
         """The option as pydantic's `create_model` takes it."""
         kind: Any = _TYPES[self.type]
         if self.choices is not None:
             kind = Literal[tuple(_TYPES[self.type](c) for c in self.choices)]
         elif self.type in {"float", "int"}:
-            # JSON's true is no number, and nan no value.
-            kind = Annotated[kind, Field(ge=self.min, le=self.max, allow_inf_nan=False), BeforeValidator(_no_bool)]
+            kind = Annotated[kind, Field(ge=self.min, le=self.max, allow_inf_nan=False)]  # nan is no value
         elif self.type == "bool":
             kind = Annotated[bool, Field(strict=True)]
         return kind, Field(_TYPES[self.type](self.default), description=self.description or None)
@@ -80,12 +97,6 @@ def _is(value: Scalar, kind: str) -> bool:
     if kind == "float":
         return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
     return type(value) is _TYPES[kind]
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("should be a number")  # noqa: TRY004  # pydantic reports ValueErrors
-    return value
 
 
 class Manifest(_Table):
@@ -99,9 +110,9 @@ class Manifest(_Table):
     interface: Literal["hpt", "dli"] = "hpt"
     module: str = Field(OLD_MODULE, pattern=rf"^{_IDENTIFIER}(\.{_IDENTIFIER})*$")
     class_name: str = Field(OLD_CLASS, alias="class", pattern=f"^{_IDENTIFIER}$")
-    most_objectives: int = Field(1, ge=1, le=100)
-    takes_constraints: bool = False  # on metrics
-    takes_conditions: bool = True  # parameters that are active under others' values only
+    most_objectives: StrictInt = Field(1, ge=1, le=100)
+    takes_constraints: StrictBool = False  # on metrics
+    takes_conditions: StrictBool = True  # parameters that are active under others' values only
     requirements: tuple[str, ...] = Field((), max_length=_MOST_REQUIREMENTS)
     options: dict[str, OptionSpec] = Field(default_factory=dict, max_length=_MOST_OPTIONS)
     free_options: bool = False  # whatever name: of the older interface, which declares none
@@ -165,8 +176,10 @@ def read(folder: Path, *, name: str = "", version: str = "") -> Manifest:
     path = folder / FILE
     if not path.is_file():
         return _old(folder, name, version)
+    if path.stat().st_size > _MOST_BYTES:  # it is read here, and shown with each list of plug-ins
+        raise _refused(FILE, f"is longer than {_MOST_BYTES} bytes.", "Shorten descriptions and choices.")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows's editors begin with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refused(FILE, f"is no TOML: {error}.", "Correct that line.") from None
     except RecursionError:

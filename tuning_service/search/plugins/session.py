@@ -94,7 +94,7 @@ class PluginSession(AlgorithmSession):
             raise TryAgain("The search for this job is closed.")
         algorithm = self._setup.algorithm
         return AlgorithmFailed(
-            storable(f"Plug-in {algorithm.name} {algorithm.version} failed: {reason}"),
+            storable(f"Plug-in {algorithm.name} {algorithm.version} failed: {reason[:_MOST_EXPLAINED]}"),
             detail=storable(detail),
             explanation=storable(_shortened(detail)),
         )
