@@ -63,11 +63,11 @@ def test_it_comes_close_to_the_optimum_where_random_draws_stay_far_away():
 
 def test_ranges_of_thousands_of_ints_are_searched_to_the_end():
     wide = {"type": "int", "min": 0, "max": 9999}
-    history = run(build(Space.from_dict({"n": wide, "m": wide})), lambda p: (p["n"] + p["m"],), 20)
+    history = run(build(Space.from_dict({"n": wide, "m": wide})), lambda p: (p["n"] + p["m"],), 40)
 
     # Neighbours of the best are tried once it is found, not random draws in place of repeats.
     assert {tuple(o.params.values()) for o in history} > {(0, 0), (0, 1), (1, 0)}
-    assert sum(o.loss < 100 for o in history) > 8
+    assert sum(o.loss < 100 for o in history) > 10
 
 
 def test_what_a_wide_parent_wakes_up_is_searched():

@@ -24,9 +24,11 @@ _FULL_EFFORT = 200
 # Known points whose neighbourhood is looked at.
 _GOOD = 6
 _DRAWS = 48
-# By how much, in deviations of the losses, a point has to surpass what is awaited of pending ones. With less, eight
-# workers climb the same hill together while a better region waits; with more, nobody refines the best.
-_STEP = 0.05
+# By how much, in deviations of the losses, a point has to surpass the best known one, and what is awaited of pending
+# ones: for each suggestion another, between these. Small steps refine the best. Large ones leave it: without them a
+# search may stand still beside a better region, and many workers climb the same hill together.
+_BEYOND_KNOWN = (0.005, 0.3)
+_BEYOND_AWAITED = (0.02, 0.5)
 
 
 class Engine:
@@ -138,7 +140,8 @@ class Engine:
             if not incumbents.any():
                 return None, scores
             process = belief.objectives[0]
-            best = min(scores[incumbents].min(), belief.awaited[:, 0].min(initial=np.inf) - _STEP)
+            known = scores[incumbents].min() - _drawn(_BEYOND_KNOWN, rng)
+            best = min(known, belief.awaited[:, 0].min(initial=np.inf) - _drawn(_BEYOND_AWAITED, rng))
             return lambda features: log_improvement(*process.predict(features), best), scores
         return self._gain_of_several(belief, incumbents, rng)
 
@@ -166,6 +169,10 @@ class Engine:
             return log_scalarised_improvement(predicted, weights, best, draws)
 
         return gain, scores
+
+
+def _drawn(between: tuple[float, float], rng: np.random.Generator) -> float:
+    return float(np.exp(rng.uniform(*np.log(between))))
 
 
 def _effort(known: int) -> Effort:
