@@ -73,7 +73,7 @@ def test_many_long_curves_are_sampled_then_reduced(store, alice, job):
         first = analysis.curves(alice, job.id)
         assert len(first["curves"]) == 7
         assert first["total_measurements"] is None
-        assert "shown by samples" in first["note"]
+        assert "Shown by samples" in first["note"]
         analysis._keeper.settle()
         second = analysis.curves(alice, job.id)
         assert second["total_measurements"] == 7 * 201
