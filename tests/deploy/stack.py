@@ -126,6 +126,8 @@ class Stack(Deployment):
         return look
 
     def _here(self, text: str, index: int) -> str:
+        if text == "0.0.0.0":  # as a word alone: networks such as 10.0.0.0/8 hold it, too
+            return "127.0.0.1"
         port = self.ports.get(self._service, [0])[index]
         [master] = self.ports["spark-master"]
         for there, here in (
@@ -134,7 +136,6 @@ class Stack(Deployment):
             ("spark://spark-master:7077", f"spark://127.0.0.1:{master}"),
             ("spark-master", "127.0.0.1"),
             ("7077", str(master)),
-            ("0.0.0.0", "127.0.0.1"),
             ("8765", str(port)),
             ("8081", str(port)),
             ("8080", "0"),  # the master's own pages, which nobody asks for
