@@ -181,7 +181,7 @@ GONE = Outcome(status=TaskStatus.LOST, fault=FaultKind.CLUSTER, failure=str(Fail
 def test_a_lost_trial_is_queued_again_until_it_was_lost_too_often():
     trial, task = one_task(TaskStatus.LOST, outcome=GONE)
     for lost in range(1, MOST_LOST + 1):
-        results = {task.id: Result(values={}, metrics={}, lost=lost)}
+        results = {task.id: Result(values={}, metrics={}, lost=lost, again=lost)}
         actions = decide(a_state(trials=[trial], tasks=[task], results=results))
         again = lost < MOST_LOST
         # At once after the first loss, after a pause when it was lost before.
@@ -243,7 +243,7 @@ def test_an_environment_that_cannot_be_made_ends_the_job_once_and_uses_up_no_tri
     state = a_state(
         trials=[trial, other, queued],
         tasks=[task, waiting],
-        results={task.id: Result(values={}, metrics={}, lost=lost)},
+        results={task.id: Result(values={}, metrics={}, lost=lost, again=lost)},
         ready=suggestions(1),
     )
     assert wanted(state) == 0

@@ -74,7 +74,7 @@ class ClusterMachine(RuleBasedStateMachine):
                 lost = self.lost[task.trial_id] + (end.fault is FaultKind.CLUSTER)
                 value = self.values.get(task.id)
                 values = {} if value is None else {"accuracy": value}
-                results[task.id] = Result(values=values, metrics={}, lost=lost)
+                results[task.id] = Result(values=values, metrics={}, lost=lost, again=lost)
         return dataclasses.replace(state, results=results)
 
     def step(self, slots):

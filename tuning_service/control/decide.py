@@ -47,8 +47,7 @@ def _resting(state: JobState) -> Mapping[str, int]:
     losses = dict(state.losses)
     for task in state.tasks:
         if task.id in state.results:
-            result = state.results[task.id]
-            losses[task.trial_id] = max(result.lost, result.again), task.ended_at or state.now
+            losses[task.trial_id] = state.results[task.id].again, task.ended_at or state.now
     return {trial: lost for trial, (lost, at) in losses.items() if at + pause_s(lost, state.retry_pause_s) > state.now}
 
 
