@@ -124,7 +124,8 @@ def test_archives_that_are_refused(data, told):
     assert told in caught.value.message
 
 
-def test_an_environment_is_made_once_sees_the_service_and_a_half_made_one_is_not_used(tmp_path):
+def test_an_environment_is_made_once_sees_the_service_and_a_half_made_one_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))  # of the service's machine
     requirement = ["iniconfig>=2"]  # small, and a wheel
     told = []
     python = environment.python_of(requirement, tmp_path, timeout_s=120, tell=told.append)
@@ -132,6 +133,7 @@ def test_an_environment_is_made_once_sees_the_service_and_a_half_made_one_is_not
     program = "import iniconfig, tuning_service, numpy; print(tuning_service.__file__)"
     shown = subprocess.run([python, "-c", program], capture_output=True, text=True, cwd=tmp_path, env={})
     assert shown.stdout.strip().startswith(environment.service_home()), shown.stderr
+    assert not (tmp_path / "elsewhere").exists()
     again = environment.python_of(requirement, tmp_path, timeout_s=120, tell=told.append)
     assert (again, len(told)) == (python, 2)
 

@@ -1,11 +1,7 @@
-"""An environment from a requirements file of the program: a venv that sees the executor's own packages behind its own.
-
-So nothing that the executor has in the right version, a framework above all, is fetched again.
-"""
+"""An environment from a requirements file of the program: a venv over the executor's own packages."""
 
 import codecs
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -13,12 +9,13 @@ import site
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from tuning_service.runner.environment import training_environment
 from tuning_service.runner.environments import EnvironmentFault, install_s
 from tuning_service.runner.tools import ToolEnd, run_tool
+from tuning_service.runner.venvs import for_pip, pip_install_command, python_in, show_packages, venv_command
 
 _LAST_LINES = 25
 _LONGEST_LINE = 500
@@ -27,8 +24,6 @@ _DEEPEST = 10  # files that include files
 _INCLUDED = re.compile(r"\s*(?:-[rc]=?\s*|--(?:requirement|constraint)[=\s]\s*)(?P<path>\S+)")
 _LOCAL = re.compile(r"\s*(?:(?:-e|--editable)[=\s]\s*)?(?:\.{0,2}/|\.{1,2}(?:\s|\[|$)|file:|.*@\s*file:)")
 _EDITABLE = re.compile(r"\s*(?:-e|--editable)[=\s]\s*(?!\w+\+|https?:)")
-# They would have pip install somewhere else than into the environment.
-_NOT_FOR_PIP = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME")
 
 
 class Requirements:
@@ -60,25 +55,18 @@ class Requirements:
         Raises:
             EnvironmentFault: with pip's last lines.
         """
-        has_pip = importlib.util.find_spec("pip") is not None
-        python = home / "bin" / "python"
-        environment = training_environment(os.environ, {}, (), remove)
-        environment = {name: value for name, value in environment.items() if name not in _NOT_FOR_PIP}
+        environment = for_pip(training_environment(os.environ, {}, (), remove))
         deadline_s = install_s()
 
-        def run(what: str, *argv: str) -> None:
+        def run(what: str, argv: Sequence[str]) -> None:
             end = run_tool(argv, environment, self._program, beat, time_limit_s=deadline_s, remove=remove)
             if end.code or end.code is None:
                 raise _failed(what, end, deadline_s)
 
-        # The executor's own pip, where there is one, saves the seconds that another one takes.
-        without = ["--without-pip"] if has_pip else []
-        run("python -m venv", sys.executable, "-m", "venv", "--system-site-packages", *without, str(home))
-        _show_executors_packages(home)
-        pip = [sys.executable, "-m", "pip", "--python", str(python)] if has_pip else [str(python), "-m", "pip"]
-        quiet = ["--no-input", "--no-warn-script-location", "--disable-pip-version-check", "--progress-bar", "off"]
-        run(f"pip install -r {self._name}", *pip, "install", *quiet, "--no-color", "-r", self._name)
-        return python
+        run("python -m venv", venv_command(home))
+        show_packages(home, _seen_packages())
+        run(f"pip install -r {self._name}", pip_install_command(home, "-r", self._name))
+        return python_in(home)
 
 
 def _texts(program: Path, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -120,13 +108,6 @@ def _is_local(line: str, folders: Collection[Path]) -> bool:
 def _seen_packages() -> list[str]:
     user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     return [*site.getsitepackages(), *user]
-
-
-def _show_executors_packages(home: Path) -> None:
-    """A venv made from a venv sees the packages of neither: those of this interpreter come behind the new ones."""
-    (packages,) = home.glob("lib/python*/site-packages")
-    lines = [f"import site; site.addsitedir({path!r})" for path in _seen_packages()]
-    (packages / "executors_packages.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _failed(what: str, end: ToolEnd, deadline_s: float) -> EnvironmentFault:

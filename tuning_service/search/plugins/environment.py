@@ -8,13 +8,10 @@ limits that plug-ins run under.
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
-import signal
 import site
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +20,8 @@ from pathlib import Path
 
 import tuning_service
 from tuning_service.domain.errors import GiveUp, TryAgain
+from tuning_service.runner.tools import run_tool
+from tuning_service.runner.venvs import for_pip, pip_install_command, python_in, show_packages, venv_command
 
 _COMPLETE = "complete"  # a file that is written last
 _POLL_S = 0.1
@@ -50,7 +49,7 @@ def python_of(
     """
     folder.mkdir(parents=True, exist_ok=True)
     home = folder / _digest(requirements)
-    python = home / "bin" / "python"
+    python = python_in(home)
     deadline = time.monotonic() + timeout_s
     closing = closing or threading.Event()
     with _lock(home.with_suffix(".lock"), deadline, closing):
@@ -60,7 +59,7 @@ def python_of(
         shutil.rmtree(home, ignore_errors=True)  # of somebody who did not get to the end
         try:
             tell("making an environment")
-            _install(requirements, home, python, deadline, closing, tell)
+            _install(requirements, home, deadline, closing, tell)
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
             raise
@@ -85,20 +84,29 @@ def forget(folder: Path, *, keep: Sequence[Sequence[str]], before: float) -> Non
 def _install(
     requirements: Sequence[str],
     home: Path,
-    python: Path,
     deadline: float,
     closing: threading.Event,
     tell: Callable[[str], None],
 ) -> None:
-    # The service's own pip, where there is one, saves the seconds that another one takes.
-    has_pip = importlib.util.find_spec("pip") is not None
-    without = ["--without-pip"] if has_pip else []
-    _run([sys.executable, "-m", "venv", "--system-site-packages", *without, str(home)], deadline, closing)
-    _show_service(home)
+    def run(argv: Sequence[str]) -> None:
+        limit_s = max(0.001, deadline - time.monotonic())
+        environment = for_pip(_environment(os.environ))
+        end = run_tool(argv, environment, home, lambda: _raise_if(closing), time_limit_s=limit_s)
+        if end.timed_out or end.code != 0:
+            when = " in time" if end.timed_out else ""
+            said = end.output.strip()[-_MOST_WORDS:]
+            raise GiveUp(f"The requirements could not be installed{when}.\n{said}".strip())
+
+    home.mkdir()
+    run(venv_command(home))
+    show_packages(home, _service_paths())
     tell(f"installing {', '.join(requirements)}")
-    pip = [sys.executable, "-m", "pip", "--python", str(python)] if has_pip else [str(python), "-m", "pip"]
-    quiet = ["--quiet", "--no-input", "--no-warn-script-location", "--disable-pip-version-check"]
-    _run([*pip, "install", "--only-binary", ":all:", *quiet, *requirements], deadline, closing)
+    run(pip_install_command(home, "--only-binary", ":all:", "--quiet", *requirements))
+
+
+def _raise_if(closing: threading.Event) -> None:
+    if closing.is_set():
+        raise TryAgain("The service is stopping.")
 
 
 def service_home() -> str:
@@ -116,12 +124,6 @@ def _digest(requirements: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def _show_service(home: Path) -> None:
-    """The service's packages come behind the environment's own: a venv made from a venv would not see them at all."""
-    (packages,) = home.glob("lib/python*/site-packages")
-    (packages / "tuning_service_paths.pth").write_text("\n".join(_service_paths()) + "\n", encoding="utf-8")
-
-
 @contextlib.contextmanager
 def _lock(path: Path, deadline: float, closing: threading.Event) -> Iterator[None]:
     with path.open("w") as file:
@@ -129,51 +131,11 @@ def _lock(path: Path, deadline: float, closing: threading.Event) -> Iterator[Non
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            if closing.wait(_POLL_S):
-                raise TryAgain("The service is stopping.")
+            closing.wait(_POLL_S)
+            _raise_if(closing)
             if time.monotonic() > deadline:
                 raise GiveUp("Somebody else is making the same environment, and has not finished in time.")
         yield
-
-
-def _run(argv: Sequence[str], deadline: float, closing: threading.Event) -> None:
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=_environment(os.environ),
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    words: list[str] = []
-    assert process.stdout is not None
-    reader = threading.Thread(target=lambda stream: words.append(stream.read()), args=(process.stdout,), daemon=True)
-    reader.start()
-    try:
-        problem = _wait(process, deadline, closing)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        reader.join()
-        process.stdout.close()
-    said = "".join(words).strip()[-_MOST_WORDS:]
-    if problem:
-        raise GiveUp(f"{problem}\n{said}".strip())
-
-
-def _wait(process: "subprocess.Popen[str]", deadline: float, closing: threading.Event) -> str:
-    """What went wrong; "" when nothing did."""
-    while process.poll() is None:
-        if closing.is_set():
-            raise TryAgain("The service is stopping.")
-        if time.monotonic() > deadline:
-            return "The requirements could not be installed in time."
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_POLL_S)
-    return "The requirements could not be installed." if process.returncode else ""
 
 
 def _environment(whole: Mapping[str, str]) -> dict[str, str]:
