@@ -236,6 +236,15 @@ def test_an_operator_cordons_an_executor_and_its_claims_wait(service: Service, d
     assert run.claim().status_code == 410, "its trial has gone elsewhere"
 
 
+def test_a_cordon_of_a_host_that_no_trial_ran_on_says_where_they_ran(service: Service, driver: Driver) -> None:
+    with service.http(service.operator_key) as operator:
+        assert operator.put("/v1/pools/default/cordons/worker-1.lab").json()["note"] == "", "none ran anywhere"
+        assert driver.add_trial(0).claim().status_code == 200
+        answer = operator.put("/v1/pools/default/cordons/worker-1.lab").json()
+        assert answer["note"] == "No trial of this pool's newest jobs ran there; they ran on worker-1."
+        assert operator.put("/v1/pools/default/cordons/worker-1").json()["note"] == ""
+
+
 def test_only_operators_cordon_and_a_host_has_a_name(service: Service) -> None:
     for key in ("vision/admin", "vision/member"):
         with service.http(service.keys[key]) as http:

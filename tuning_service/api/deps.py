@@ -130,9 +130,8 @@ Analysis = Annotated[AnalysisMgr, _of(lambda state: state.managers.analysis)]
 Resources = Annotated[ResourceMgr, _of(lambda state: state.managers.resources)]
 Artifacts = Annotated[ArtifactMgr, _of(lambda state: state.managers.artifacts)]
 Counts = Annotated[Metrics, _of(lambda state: state.metrics)]
-Stopping = Annotated[
-    threading.Event, _of(lambda state: state.stopping)
-]  # set when the service is to end: streams end, too
+# Set when the service is to end: streams end, too.
+Stopping = Annotated[threading.Event, _of(lambda state: state.stopping)]
 IdempotencyKey = Annotated[
     str | None,
     Header(

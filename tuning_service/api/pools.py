@@ -89,6 +89,10 @@ class CordonOut(Out):
         return cls(created_at=moment(cordon.created_at), ends_at=moment_or_none(cordon.ends_at), **same)
 
 
+class NewCordonOut(CordonOut):
+    note: str = Field("", description="Where trials ran lately, when none ran there: the host may be called otherwise")
+
+
 class PoolOut(Out):
     name: str = Field(examples=["h100"])
     cpus: int = Field(description="In all, used or not")
@@ -174,9 +178,10 @@ def delete_pool(name: str, who: Who, pools: Pools) -> None:
 
 
 @router.put("/{name}/cordons/{host}", responses=responses(403, 404, 422))
-def cordon_executor(name: str, host: str, who: Who, pools: Pools, wish: CordonIn = _NO_WISH) -> CordonOut:
+def cordon_executor(name: str, host: str, who: Who, pools: Pools, wish: CordonIn = _NO_WISH) -> NewCordonOut:
     """Give an executor no further trials; what runs there goes on. Operators only; again: another reason or time."""
-    return CordonOut.of(pools.cordon(who, name, host, reason=wish.reason, minutes=wish.minutes))
+    cordon, note = pools.cordon(who, name, host, reason=wish.reason, minutes=wish.minutes)
+    return NewCordonOut(note=note, **CordonOut.of(cordon).model_dump())
 
 
 @router.delete("/{name}/cordons/{host}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(403, 404))

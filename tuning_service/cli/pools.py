@@ -137,8 +137,8 @@ def cordon_executor(
 ) -> None:
     """Give an executor no further trials; what runs there goes on."""
     with connect(url, key) as client:
-        client.cordon(name, host, reason, minutes)
-    output.say(f"{host} is cordoned.")
+        made = client.cordon(name, host, reason, minutes)
+    output.say(f"{host} is cordoned. {made.get('note', '')}".rstrip())
 
 
 @pool.command("uncordon", epilog="Example: tuning-service pool uncordon h100 node7")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from tuning_service.domain.clock import Clock, system_clock
@@ -16,6 +17,7 @@ from tuning_service.storage.store import Store, Unit
 
 HIDDEN = "…"  # stands where a secret is
 _LONGEST_HOST = 255
+_HOSTS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,12 @@ def too_large(pool: Pool, cpus: int, gpus: float) -> list[FieldProblem]:
     ]
 
 
+def _unseen(host: str, hosts: Sequence[str]) -> str:
+    named = get_close_matches(host, hosts, n=_HOSTS_NAMED, cutoff=0.5) or hosts[:_HOSTS_NAMED]
+    more = " …" if len(hosts) > len(named) else ""
+    return f"No trial of this pool's newest jobs ran there; they ran on {', '.join(named)}{more}."
+
+
 class PoolMgr:
     """Safe from any thread."""
 
@@ -108,8 +116,10 @@ class PoolMgr:
 
     def cordon(
         self, principal: Principal, name: str, host: str, *, reason: str = "", minutes: float | None = None
-    ) -> Cordon:
+    ) -> tuple[Cordon, str]:
         """Give an executor no trials from now on, for so long or until `uncordon`; what runs there goes on.
+
+        The text is "", or says where trials ran lately, when none ran there: the host may be called otherwise.
 
         Raises:
             Denied, NotFound, InvalidRequest
@@ -131,7 +141,8 @@ class PoolMgr:
         )
         with self._store.write() as unit:
             unit.cordons.put(cordon)
-        return cordon
+            hosts = unit.cordons.hosts(name)
+        return cordon, _unseen(host, hosts) if hosts and host not in hosts else ""
 
     def uncordon(self, principal: Principal, name: str, host: str) -> None:
         """Give an executor trials again. Raises Denied, NotFound."""

@@ -14,6 +14,7 @@ from tuning_service.storage.writes import upsert
 
 _FORGOTTEN_S = 24 * 3600.0  # an ended cordon says until then from when on its executor may be judged anew
 _MOST_LOST_READ = 200
+_JOBS_LOOKED_AT = 20
 # Built once: this runs for every claim.
 _OF_HOST = select(cordons).where(
     cordons.c.pool == bindparam("pool"),
@@ -82,6 +83,19 @@ class CordonRows:
         """By host; those too that have ended within the last day."""
         query = select(cordons).where(cordons.c.pool == pool).order_by(cordons.c.host)
         return [cordon_from(row) for row in self._connection.execute(query)]
+
+    def hosts(self, pool: str) -> list[str]:
+        """Where trials of the pool's newest jobs were begun, by name."""
+        newest = (
+            select(tuning_jobs.c.id)
+            .where(tuning_jobs.c.pool == pool)
+            .order_by(tuning_jobs.c.created_at.desc())
+            .limit(_JOBS_LOOKED_AT)
+        )
+        query = select(tuning_tasks.c.host).where(
+            tuning_tasks.c.job_id.in_(newest), tuning_tasks.c.claimed_at.is_not(None)
+        )
+        return sorted(self._connection.scalars(query.distinct()))
 
     # -- slots without a training
 

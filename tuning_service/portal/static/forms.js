@@ -111,7 +111,7 @@ async function open(button) {
   }
   const answer = await asked;
   if (answer === null) return;
-  if (done) toast(done);
+  if (done) toast([done, answer?.note].filter(Boolean).join(" "));
   button.dispatchEvent(new CustomEvent("portal:done", { bubbles: true, detail: answer }));
   if (then) location.assign(then);
   else document.dispatchEvent(new Event("portal:refresh"));
