@@ -141,6 +141,7 @@ class PoolMgr:
         )
         with self._store.write() as unit:
             unit.cordons.put(cordon)
+        with self._store.read() as unit:
             hosts = unit.cordons.hosts(name)
         return cordon, _unseen(host, hosts) if hosts and host not in hosts else ""
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import tuning_service
 from tuning_service.domain.errors import GiveUp, TryAgain
 from tuning_service.runner.tools import run_tool
+from tuning_service.runner.training import close_idle
 from tuning_service.runner.venvs import for_pip, pip_install_command, python_in, show_packages, venv_command
 
 _COMPLETE = "complete"  # a file that is written last
@@ -63,6 +64,8 @@ def python_of(
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
             raise
+        finally:
+            close_idle()  # no supervisor stays beside a service that may never install anything again
         (home / _COMPLETE).write_text("\n".join(requirements), encoding="utf-8")
     return python
 
@@ -88,9 +91,10 @@ def _install(
     closing: threading.Event,
     tell: Callable[[str], None],
 ) -> None:
+    environment = for_pip(_environment(os.environ))
+
     def run(argv: Sequence[str]) -> None:
         limit_s = max(0.001, deadline - time.monotonic())
-        environment = for_pip(_environment(os.environ))
         end = run_tool(argv, environment, home, lambda: _raise_if(closing), time_limit_s=limit_s)
         if end.timed_out or end.code != 0:
             when = " in time" if end.timed_out else ""
