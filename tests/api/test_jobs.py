@@ -56,6 +56,20 @@ def test_the_same_request_twice_makes_one_job(service: Service) -> None:
         assert http.post("/v1/tuning-jobs", json=job_file(program), headers=bad).status_code == 201
 
 
+def test_what_others_call_their_requests_makes_no_difference(service: Service) -> None:
+    headers = {"Idempotency-Key": "1"}
+    with service.http() as http:
+        program = upload(http)
+        mine = http.post("/v1/tuning-jobs", json=job_file(program), headers=headers)
+        assert mine.status_code == 201
+    for role, status in (("viewer", 403), ("admin", 201)):
+        with service.http(service.keys[f"vision/{role}"]) as http:
+            answer = http.post("/v1/tuning-jobs", json=job_file(program), headers=headers)
+            assert answer.status_code == status
+            assert answer.json().get("id") != mine.json()["id"]
+            assert "idempotency-replayed" not in answer.headers
+
+
 def test_jobs_come_in_pages_newest_first(service: Service) -> None:
     with service.http() as http:
         ids = [submit(http, name=f"job {i}").json()["id"] for i in range(5)]

@@ -19,7 +19,7 @@ def once(
     store: Store, clock: Clock, principal: Principal, key: str, request: object, action: Callable[[Keep], Answer]
 ) -> Answer:
     """What `action` answers, or what it answered when the same key came first. Raises as `idempotent` says."""
-    scope = principal.tenant.id if principal.tenant else principal.key_id
+    scope = principal.key_id  # not the tenant: its people choose the same words, and not all may do all
     digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
     with store.write() as unit:
         known = unit.idempotency.reserve(scope, key, digest, clock())

@@ -367,7 +367,7 @@ events = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    # A tenant's id, or the id of an operator's key.
+    # The id of the API key or of the user that sent the request.
     Column("scope", String(40), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("request_hash", String(64), nullable=False),
