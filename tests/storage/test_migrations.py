@@ -1,8 +1,10 @@
 """The schema's way up and down, on each kind of database."""
 
 import dataclasses
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic import command
@@ -63,6 +65,7 @@ def test_a_second_upgrade_keeps_everything(engine, database_url):
 
 UPGRADES = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from tuning_service.storage.engine import open_engine, upgrade_schema
 engine = open_engine(sys.argv[1])
 print("ready", flush=True)
@@ -83,6 +86,18 @@ def test_of_processes_that_upgrade_at_once_each_succeeds(tmp_path):
         process.stdin.flush()
     said = [process.communicate() for process in processes]
     assert said[0][0] == said[1][0] != "", said
+
+
+def test_a_database_that_another_process_is_making_is_waited_for(tmp_path):
+    """SQLite refuses to change the journal's mode beside a writer, without the wait that it has elsewhere."""
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        upgrading = pool.submit(upgrade_schema, open_engine(f"sqlite:///{tmp_path}/x.db"))
+        with pytest.raises(TimeoutError):
+            upgrading.result(timeout=0.5)
+        other.close()
+        assert upgrading.result(timeout=60)
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(engine):

@@ -1,6 +1,7 @@
 """Connections to SQLite and PostgreSQL, and the schema's revision."""
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 from tuning_service.domain.errors import GiveUp
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_SQLITE_WAIT_S = 60.0  # for another process's transaction
 
 
 def open_engine(url: str) -> Engine:
@@ -36,7 +38,7 @@ def open_engine(url: str) -> Engine:
 
 
 def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(url, poolclass=QueuePool, pool_size=20, connect_args={"timeout": 60})
+    engine = create_engine(url, poolclass=QueuePool, pool_size=20, connect_args={"timeout": _SQLITE_WAIT_S})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -45,9 +47,9 @@ def _open_sqlite(url: str) -> Engine:
         connection.isolation_level = None
         # SQLite's own knows the letters of ASCII alone.
         connection.create_function("lower", 1, _lower, deterministic=True)
-        # WAL: readers and the one writer do not wait for each other. NORMAL loses nothing when a process dies,
-        # and at most the last transactions when the machine does.
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-8000"):
+        _use_wal(connection)
+        # NORMAL loses nothing when a process dies, and at most the last transactions when the machine does.
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-8000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -56,6 +58,20 @@ def _open_sqlite(url: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Readers and the one writer no longer wait for each other. Of a file that is in this mode already, it stays so."""
+    deadline = time.monotonic() + _SQLITE_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Where another process is at the same, SQLite refuses at once instead of waiting as it does elsewhere.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _lower(value: str | bytes | float | None) -> str | bytes | float | None:
