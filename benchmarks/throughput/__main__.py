@@ -3,16 +3,15 @@
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from benchmarks.throughput.contender import CONTENDERS
-from benchmarks.throughput.process_tree import adopt_orphans, end_descendants
+from benchmarks.throughput.process_tree import adopt_orphans, end_descendants, exit_on_sigterm
 from benchmarks.throughput.report import Figures, machine_facts, summarise, table
 
 _ROOT = Path(__file__).parents[2]
@@ -41,7 +40,7 @@ class _Results:
 def main() -> int:
     """Run, print and write; 0 when every contender ran to its end."""
     chosen = _arguments()
-    signal.signal(signal.SIGTERM, _interrupted)
+    exit_on_sigterm()
     adopt_orphans()
     results = _Results()
     try:
@@ -160,10 +159,6 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-
-
-def _interrupted(signum: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + signum)  # through the finally that ends what was started
 
 
 if __name__ == "__main__":

@@ -7,16 +7,20 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stat:
+class Stat:
+    """One process as /proc shows it."""
+
     pid: int
     parent: int
     state: str  # "Z": dead, and its parent has not asked for its status yet
+    own_cpu_s: float
     cpu_s: float  # its own, and that of children it has waited for
 
 
@@ -27,10 +31,32 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
+def exit_on_sigterm() -> None:
+    """SIGTERM ends this process through its `finally` blocks, which end what was started."""
+    signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(signum: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
 def tree_cpu_s(root: int) -> float:
     """Seconds of CPU that `root` and its descendants have used so far, over all their lives."""
+    return sum(stat.cpu_s for stat in family(root).values())
+
+
+def family(root: int) -> dict[int, Stat]:
+    """`root` and its descendants, by process id."""
     stats = _stats()
-    return stats[root].cpu_s + sum(stats[pid].cpu_s for pid in _descendants(root, stats))
+    return {pid: stats[pid] for pid in [root, *_descendants(root, stats)]}
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def machine_busy_s() -> float:
@@ -73,7 +99,7 @@ def _reap() -> None:
         pass
 
 
-def _descendants(root: int, stats: dict[int, _Stat]) -> list[int]:
+def _descendants(root: int, stats: dict[int, Stat]) -> list[int]:
     children = defaultdict[int, list[int]](list)
     for stat in stats.values():
         children[stat.parent].append(stat.pid)
@@ -83,7 +109,7 @@ def _descendants(root: int, stats: dict[int, _Stat]) -> list[int]:
     return found
 
 
-def _stats() -> dict[int, _Stat]:
+def _stats() -> dict[int, Stat]:
     stats = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
@@ -95,7 +121,12 @@ def _stats() -> dict[int, _Stat]:
         # The name in brackets may itself hold spaces and brackets.
         fields = text[text.rindex(")") + 2 :].split()
         pid = int(folder.name)
-        stats[pid] = _Stat(
-            pid=pid, parent=int(fields[1]), state=fields[0], cpu_s=sum(map(int, fields[11:15])) / _TICKS_PER_S
+        own, children = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
+        stats[pid] = Stat(
+            pid=pid,
+            parent=int(fields[1]),
+            state=fields[0],
+            own_cpu_s=own / _TICKS_PER_S,
+            cpu_s=(own + children) / _TICKS_PER_S,
         )
     return stats

@@ -2,11 +2,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks.throughput.contender import train, train_clean
+from benchmarks.throughput.growth import Reading, alone, parts
+from benchmarks.throughput.growth import table as growth_table
 from benchmarks.throughput.report import Figures, summarise, table
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +85,27 @@ def test_the_summary_takes_medians_and_compares_with_ours() -> None:
 def test_without_ours_there_is_nothing_to_compare_with() -> None:
     (only,) = summarise([_figures("bare", 2.0)])
     assert only.ours_times is None
+
+
+def test_growth_is_told_for_each_part_of_a_job() -> None:
+    readings = [
+        Reading(trials=t, at_s=at, service_cpu_s=s, algorithm_cpu_s=a, tree_cpu_s=10 * s, service_mib=200)
+        for t, at, s, a in ((0, 5.0, 2.0, 0.5), (100, 15.0, 3.0, 2.5), (250, 25.0, 6.0, 2.8))
+    ]
+    early, late = parts(readings, [19.0, 2.0])
+    assert (early.first, early.last, early.trials_per_s) == (0, 100, 10.0)
+    assert (early.service_ms, early.algorithm_ms, early.everything_ms) == pytest.approx((10.0, 20.0, 100.0))
+    assert (late.first, late.last, late.trials_per_s, late.alone_ms) == (100, 250, 15.0, 2.0)
+    assert (late.service_ms, late.algorithm_ms) == pytest.approx((20.0, 2.0))
+    shown = growth_table({"auto": {"parts": [asdict(early), asdict(late)], "after_kill_s": {"250 trials behind": 3.0}}})
+    assert "100 - 250" in shown
+    assert "3.0 s (250 trials behind)" in shown
+
+
+def test_the_algorithm_alone_is_measured_for_each_part() -> None:
+    first, second = alone("auto", 20, 10, 4)
+    assert first > 0
+    assert second > 0
 
 
 @pytest.mark.spark
