@@ -66,11 +66,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            return
         except sqlite3.OperationalError as error:
             # Where another process is at the same, SQLite refuses at once instead of waiting as it does elsewhere.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
+        else:
+            return
         time.sleep(0.01)
 
 
