@@ -2,13 +2,19 @@
 
 import json
 import shutil
+import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
+from tests.plugins import plugin_files, zipped
 from tests.rest_service import Driver, Run, Service, archive
 from tests.waiting import wait_for
 from tuning_service.domain.ids import new_id
@@ -115,6 +121,41 @@ def test_uploads_to_a_store_that_refuses_writes_are_to_come_again(service: Servi
     (tmp_path / "artifacts").unlink()
     with service.http() as http:
         assert http.post("/v1/programs", content=archive()).status_code == 201
+
+
+@contextmanager
+def no_commits(service: Service) -> Iterator[None]:
+    """The database goes away just before it has stored anything; until then all can be read."""
+
+    def refuse(connection: Any) -> None:
+        if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
+            return
+        raise OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
+
+    event.listen(service.store.engine, "commit", refuse)
+    yield
+    event.remove(service.store.engine, "commit", refuse)
+
+
+def test_what_the_database_does_not_delete_keeps_its_bytes(service: Service) -> None:
+    files = plugin_files()
+    with service.http() as http:
+        paths = [
+            f"/v1/programs/{http.post('/v1/programs', content=archive()).json()['digest']}",
+            f"/v1/plugins/mine/{http.post('/v1/plugins', content=zipped(files)).json()['version']}",
+        ]
+        for path in paths:
+            with no_commits(service):
+                assert http.delete(path).status_code >= 500
+            assert http.get(path).status_code == 200
+        tenant = service.access.authenticate(service.keys["vision/member"]).tenant_id
+        program, plugin = (http.get(path).json()["digest"] for path in paths)
+        assert service.artifacts.has_program(tenant, program)
+        assert service.artifacts.has_plugin(tenant, plugin)
+        for path in paths:
+            assert http.delete(path).status_code == 204
+        assert not service.artifacts.has_program(tenant, program)
+        assert not service.artifacts.has_plugin(tenant, plugin)
 
 
 def test_readiness_tells_of_a_store_that_refuses_writes_and_sends_requests_to_managers_that_can_store(

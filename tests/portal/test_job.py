@@ -122,6 +122,12 @@ def test_controls_stop_change_resume_and_delete(opened, portal, watch):
     job.set_status(JobStatus.STOPPED)
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#job-head .badge")).to_have_text("stopped → resuming")
+    page.get_by_role("button", name="Stop", exact=True).click()  # before any controller has taken it up
+    page.get_by_role("button", name="Stop the job").click()
+    expect(page.locator("#job-head .badge")).to_have_text("stopped")
+    job.set_status(JobStatus.FAILED)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#job-head .badge")).to_have_text("failed → resuming")
 
     page.locator("#more summary").click()
     page.get_by_role("button", name="Delete…").click()

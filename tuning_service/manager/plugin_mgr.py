@@ -90,10 +90,7 @@ class PluginMgr:
             with self._store.write() as unit:
                 plugin = self._added(unit.for_tenant(principal), plugin, packed.manifest)
         except TuningError:
-            with self._store.write() as unit:  # what is refused takes no room
-                scope = unit.for_tenant(principal)
-                scope.lock()
-                self._drop_unused(scope.plugins, plugin)
+            self._drop_unused(principal, plugin.digest)
             raise
         if not self._artifacts.has_plugin(plugin.tenant_id, plugin.digest):
             # Deleted between the two steps above; any deletion from here on takes the row along.
@@ -121,10 +118,16 @@ class PluginMgr:
             return replace(known, status=PluginStatus.INSTALLING, reason="")
         return known
 
-    def _drop_unused(self, rows: PluginRows, plugin: Plugin) -> None:
-        """Delete the bytes unless a row has them, in a transaction that has the tenant locked: so none is added."""
-        if not rows.is_used(plugin.digest):
-            self._artifacts.delete_plugin(plugin.tenant_id, plugin.digest)
+    def _drop_unused(self, principal: Principal, digest: str) -> None:
+        """Delete the bytes unless a row has them: what is refused or deleted takes no room.
+
+        In a transaction of its own, for one that may still be rolled back would keep a row without its bytes.
+        """
+        with self._store.write() as unit:
+            scope = unit.for_tenant(principal)
+            scope.lock()  # so nobody adds a row meanwhile
+            if not scope.plugins.is_used(digest):
+                self._artifacts.delete_plugin(principal.tenant_id, digest)
 
     def plugins(self, principal: Principal, name: str | None = None) -> Sequence[Plugin]:
         """The tenant's and the operator's, by name, oldest first. Raises NotFound for a `name` that there is not."""
@@ -159,7 +162,7 @@ class PluginMgr:
             if plugin.tenant_id is None:
                 raise Conflict("This plug-in is the operator's, for all tenants.")
             rows.delete(plugin)
-            self._drop_unused(rows, plugin)
+        self._drop_unused(principal, plugin.digest)
         self._tidy_soon()
 
     def _refuse_operators_name(self, rows: PluginRows, manifest: Manifest) -> None:

@@ -76,8 +76,9 @@ class ProgramMgr:
         try:
             with self._store.write() as unit:
                 scope = unit.for_tenant(principal)
+                tenant = scope.lock()
                 if scope.program(program.digest) is None:
-                    check_storage(scope, scope.lock(), program.bytes)
+                    check_storage(scope, tenant, program.bytes)
                 scope.add_program(program)
         except OverQuota:
             self._drop_unused(principal, program.digest)
@@ -88,10 +89,13 @@ class ProgramMgr:
         return program
 
     def _drop_unused(self, principal: Principal, digest: str) -> None:
-        """Delete the bytes unless a row has them: what is refused takes no room."""
+        """Delete the bytes unless a row has them: what is refused or deleted takes no room.
+
+        In a transaction of its own, for one that may still be rolled back would keep a row without its bytes.
+        """
         with self._store.write() as unit:
             scope = unit.for_tenant(principal)
-            scope.lock()  # so nobody adds one meanwhile
+            scope.lock()  # so nobody adds a row meanwhile
             if scope.program(digest) is None:
                 self._artifacts.delete_program(principal.tenant_id, digest)
 
@@ -121,8 +125,7 @@ class ProgramMgr:
             if scope.program(digest) is None:
                 raise NotFound(f"There is no program {digest!r}.")
             scope.delete_program(digest)
-            # While the row is locked, so that an upload of the same content comes wholly before or after.
-            self._artifacts.delete_program(principal.tenant_id, digest)
+        self._drop_unused(principal, digest)
 
     def text(self, principal: Principal, digest: str, path: str) -> FileText:
         """A file's first `MOST_BYTES`.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuning_service.domain.job import TuningJob
-from tuning_service.domain.state import JobStatus, JobTarget, TrialStatus
+from tuning_service.domain.state import OPEN_JOBS, JobStatus, JobTarget, TrialStatus
 from tuning_service.manager.views import JobView
 from tuning_service.portal.view import Page, View
 
@@ -17,7 +17,6 @@ TABS = (
     ("Cluster", "/slots"),
     ("Job file", "/file"),
 )
-_STOPPABLE = frozenset({JobStatus.CREATED, JobStatus.RUNNING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +35,16 @@ class JobHead:
 
     @property
     def can_stop(self) -> bool:
-        """True while it goes on."""
-        return self.may_act and self.job.status in _STOPPABLE and self.job.target is JobTarget.RUNNING
+        """True while it goes on, or is about to: one that has ended by itself is no longer wanted to run."""
+        return self.may_act and self.job.target is JobTarget.RUNNING
 
     @property
     def can_resume(self) -> bool:
         """True when it has ended and has something left to do."""
         job, progress = self.job, self.shown.progress
-        if not self.may_act or self.is_deleting:
+        if not self.may_act or job.target is not JobTarget.STOPPED or job.status in OPEN_JOBS:
             return False
-        if job.status is JobStatus.COMPLETED:
-            return progress.done < progress.total
-        return job.status is JobStatus.FAILED or (job.status is JobStatus.STOPPED and job.target is JobTarget.STOPPED)
+        return job.status is not JobStatus.COMPLETED or progress.done < progress.total
 
     @property
     def can_add(self) -> bool:
@@ -57,7 +54,8 @@ class JobHead:
     @property
     def is_waiting(self) -> bool:
         """True when `reason` tells what it waits for."""
-        return self.job.reason.startswith("Waits") and self.job.status in _STOPPABLE
+        goes_on = self.job.status in OPEN_JOBS or self.job.target is JobTarget.RUNNING
+        return goes_on and self.job.reason.startswith("Waits")
 
     @property
     def model_differs(self) -> bool:
