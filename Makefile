@@ -31,14 +31,17 @@ lint: $(STAMP) ## check style and types
 browser: $(STAMP) ## see that there is a Chromium for the portal's tests; installs one where that can be done
 	@$(IN_VENV) -m tests.portal.install_browser
 
-# The portal's tests wait for a browser most of their time, and the others for processes: beside each other they take as
-# long as the others alone.
+# Tests wait most of their time, for processes or for a browser: two halves beside each other take little longer than one.
+# The browser's come last of theirs, since its event loop stays in the process.
+HALF := tests/analysis tests/api tests/portal
+TESTS := $(IN_VENV) -m pytest -m "not heavy"
+
 test: lint browser ## lint, then all tests that take seconds
 	@log=$$(mktemp); \
-	$(IN_VENV) -m pytest -m "not heavy" -p no:cacheprovider tests/portal >"$$log" 2>&1 & portal=$$!; \
-	trap 'kill $$portal; rm -f "$$log"; exit 130' INT TERM; \
-	$(IN_VENV) -m pytest -m "not heavy" --ignore=tests/portal; others=$$?; \
-	wait $$portal; seen=$$?; \
+	$(TESTS) -p no:cacheprovider $(HALF) >"$$log" 2>&1 & half=$$!; \
+	trap 'kill $$half; rm -f "$$log"; exit 130' INT TERM; \
+	$(TESTS) $(addprefix --ignore=,$(HALF)); others=$$?; \
+	wait $$half; seen=$$?; \
 	cat "$$log"; rm -f "$$log"; \
 	[ $$others = 0 ] && [ $$seen = 0 ]
 

@@ -101,7 +101,8 @@ def worker(room, work, marked):
 
     def start():
         code = (
-            "import json, sys\nfrom tuning_service.runner.run import run_ticket\n"
+            "import json, signal, sys\nfrom tuning_service.runner.run import run_ticket\n"
+            "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # it is ignored under nohup
             "from tuning_service.runner.protocol import TaskTicket\n"
             "run_ticket(TaskTicket(**json.loads(sys.argv[1])), 0, ())"
         )

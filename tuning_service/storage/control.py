@@ -108,6 +108,27 @@ _OF_SUBMISSION = frozenset(
 _OF_ITS_START = (
     *("id", "job_id", "tenant_id", "number", "params", "source", "tasks", "stop_requested", "created_at", "started_at"),
 )
+_TARGETS = select(tuning_jobs.c.id, tuning_jobs.c.target).where(tuning_jobs.c.id.in_(bindparam("jobs")))
+_WITH_UNSETTLED = select(tuning_tasks.c.job_id).where(_UNSETTLED).distinct()
+_LOST = select(tuning_tasks.c.trial_id, tuning_tasks.c.outcome, tuning_tasks.c.ended_at).where(
+    tuning_tasks.c.trial_id.in_(bindparam("trials")), tuning_tasks.c.status == str(TaskStatus.LOST)
+)
+_TRIALS_LAUNCHED = (
+    update(trials)
+    .where(trials.c.id.in_(bindparam("launched")))
+    .values(status=str(TrialStatus.RUNNING), tasks=trials.c.tasks + 1)
+)
+_SUBMITTED = (
+    update(tuning_tasks)
+    .where(tuning_tasks.c.id.in_(bindparam("submitted")), tuning_tasks.c.status == str(TaskStatus.CREATED))
+    .values(status=str(TaskStatus.SUBMITTED))
+)
+_HOLD = (
+    select(tuning_tasks.c.id)
+    .where(tuning_tasks.c.id.in_(bindparam("held")))
+    .order_by(tuning_tasks.c.id)
+    .with_for_update()
+)
 _SETTLE = update(tuning_tasks).where(tuning_tasks.c.id == bindparam("task")).values(unsettled=False)
 _SET_TRIAL = update(trials).where(trials.c.id == bindparam("trial"))
 
@@ -160,14 +181,12 @@ class ControlRows(LeaseRows):
 
     def targets(self, job_ids: Collection[str]) -> dict[str, JobTarget]:
         """What the tenants want of these jobs; a job that is gone is missing."""
-        rows = self._connection.execute(
-            select(tuning_jobs.c.id, tuning_jobs.c.target).where(tuning_jobs.c.id.in_(list(job_ids)))
-        )
+        rows = self._connection.execute(_TARGETS, {"jobs": list(job_ids)})
         return {job_id: JobTarget(target) for job_id, target in rows}
 
     def with_unsettled_tasks(self) -> set[str]:
         """Ids of jobs of which a task ended and nobody has drawn the conclusions."""
-        return set(self._connection.execute(select(tuning_tasks.c.job_id).where(_UNSETTLED).distinct()).scalars())
+        return set(self._connection.execute(_WITH_UNSETTLED).scalars())
 
     def program_files(self, tenant_id: str, digest: str) -> tuple[str, ...]:
         """Relative POSIX paths of the files in a job's program, which is there as long as the job."""
@@ -212,11 +231,8 @@ class ControlRows(LeaseRows):
         """How often executions of each were lost, without those that were only to go elsewhere."""
         if not trial_ids:
             return {}
-        of_trials = tuning_tasks.c.trial_id.in_(list(trial_ids)), tuning_tasks.c.status == str(TaskStatus.LOST)
         found: dict[str, Losses] = {}
-        for row in self._connection.execute(
-            select(tuning_tasks.c.trial_id, tuning_tasks.c.outcome, tuning_tasks.c.ended_at).where(*of_trials)
-        ):
+        for row in self._connection.execute(_LOST, {"trials": list(trial_ids)}):
             if row.outcome.get("failure") != str(Failure.CORDONED):
                 known = found.get(row.trial_id, Losses())
                 by_cluster = row.outcome["fault"] == str(FaultKind.CLUSTER)
@@ -277,11 +293,7 @@ class ControlRows(LeaseRows):
         if not new:
             return
         self._connection.execute(insert(tuning_tasks), [task_values(task) for task in new])
-        self._connection.execute(
-            update(trials)
-            .where(trials.c.id.in_([task.trial_id for task in new]))
-            .values(status=str(TrialStatus.RUNNING), tasks=trials.c.tasks + 1)
-        )
+        self._connection.execute(_TRIALS_LAUNCHED, {"launched": [task.trial_id for task in new]})
 
     def withdraw(self, tasks: Sequence[TuningTask]) -> None:
         """Take back tasks that were stored and could not be launched: as if they had never been."""
@@ -300,13 +312,8 @@ class ControlRows(LeaseRows):
 
     def mark_submitted(self, task_ids: Collection[str]) -> None:
         """Store that Spark has them; those that a runner claimed meanwhile stay claimed."""
-        if not task_ids:
-            return
-        self._connection.execute(
-            update(tuning_tasks)
-            .where(tuning_tasks.c.id.in_(list(task_ids)), tuning_tasks.c.status == str(TaskStatus.CREATED))
-            .values(status=str(TaskStatus.SUBMITTED))
-        )
+        if task_ids:
+            self._connection.execute(_SUBMITTED, {"submitted": list(task_ids)})
 
     def request_stop(self, task_ids: Collection[str]) -> None:
         """The answer to each one's next report is STOP."""
@@ -321,8 +328,7 @@ class ControlRows(LeaseRows):
 
         A runner that reports its end locks its task, and then what its tenant has used, which an end locks here, too.
         """
-        chosen = select(tuning_tasks.c.id).where(tuning_tasks.c.id.in_(list(task_ids)))
-        self._connection.execute(chosen.order_by(tuning_tasks.c.id).with_for_update())
+        self._connection.execute(_HOLD, {"held": list(task_ids)})
 
     def end_task(self, task: TuningTask, outcome: Outcome, now: float) -> bool:
         """End an open task in its runner's place, with what it used; False when the runner's own report came first."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Insert, Table, func, select, union
+from sqlalchemy import Connection, Insert, Table, bindparam, func, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tuning_service.domain.principal import Tenant, Usage
@@ -19,6 +19,14 @@ HOUR_S = 3600.0
 _OPEN_JOBS = [str(s) for s in OPEN_JOBS]
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
+# Built once: making a statement costs more than running it, and these run for every trial.
+_POOL = select(tuning_jobs.c.pool).where(tuning_jobs.c.id == bindparam("job"))
+_RUNNING = select(func.count(), func.coalesce(func.sum(tuning_tasks.c.gpu_share), 0.0)).where(
+    tuning_tasks.c.tenant_id == bindparam("tenant"), tuning_tasks.c.status.in_(_OPEN_TASKS)
+)
+# SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway. As a key it may be referred to.
+_TENANT_LOCKED = select(tenants).where(tenants.c.id == bindparam("tenant")).with_for_update(key_share=True)
+
 
 def account(connection: Connection, task: TuningTask, now: float) -> None:
     """Add what an execution has used, in the very transaction that ends it: so it counts once.
@@ -27,7 +35,7 @@ def account(connection: Connection, task: TuningTask, now: float) -> None:
     """
     if task.claimed_at is None:
         return
-    pool = connection.execute(select(tuning_jobs.c.pool).where(tuning_jobs.c.id == task.job_id)).scalar_one()
+    pool = connection.execute(_POOL, {"job": task.job_id}).scalar_one()
     parts = list(by_month(task.claimed_at, max(now, task.claimed_at)))
     for month, seconds in parts:
         row = {
@@ -46,7 +54,7 @@ def _used(seconds: float, cpus: int, gpus: float, price: float) -> dict[str, flo
     return {"cpu_s": seconds * cpus, "gpu_s": seconds * gpus, "cost": seconds / HOUR_S * gpus * price}
 
 
-@functools.cache  # made once: at the end of each task it cost more than the database did
+@functools.cache
 def _adding(table: Table, dialect: str) -> Insert:
     statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     added = [column.name for column in table.c if column.name in {"tasks", "cpu_s", "gpu_s", "cost"}]
@@ -119,11 +127,7 @@ class UsageRows:
 
     def running(self) -> tuple[int, float]:
         """Executions that are open over all jobs, and the GPUs that they hold."""
-        count, gpus = self._connection.execute(
-            select(func.count(), func.coalesce(func.sum(tuning_tasks.c.gpu_share), 0.0)).where(
-                tuning_tasks.c.tenant_id == self._tenant_id, tuning_tasks.c.status.in_(_OPEN_TASKS)
-            )
-        ).one()
+        count, gpus = self._connection.execute(_RUNNING, {"tenant": self._tenant_id}).one()
         return count, gpus
 
     def month(self, now: float) -> Month:
@@ -201,9 +205,7 @@ class QuotaRows:
 
         Comes last of a transaction's locks: after those of jobs and of tasks.
         """
-        # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway. As a key it may be referred to.
-        locked = select(tenants).where(tenants.c.id == tenant_id).with_for_update(key_share=True)
-        return tenant_from(self._connection.execute(locked).one())
+        return tenant_from(self._connection.execute(_TENANT_LOCKED, {"tenant": tenant_id}).one())
 
     def usage(self, tenant_id: str) -> UsageRows:
         """What that tenant uses."""
