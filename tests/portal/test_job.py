@@ -274,11 +274,12 @@ def test_axes_of_the_contour_change_places_rather_than_show_the_same(opened, por
     page = opened(portal.seed_job(20), "/parameters")
     drawn(page, "contour")
     up = page.locator('select[data-sets="y"]')
-    was = page.locator('select[data-sets="x"]').input_value()
+    was_up, was_across = up.input_value(), page.locator('select[data-sets="x"]').input_value()
     up.focus()
-    up.select_option(was)
-    expect(page.locator('select[data-sets="x"]')).not_to_have_value(was)
-    expect(page.locator("#chart-contour")).to_have_attribute("data-drawn", "2")
+    up.select_option(was_across)
+    expect(page.locator('select[data-sets="x"]')).to_have_value(was_up)
+    expect(page.locator("#chart-contour .xtitle")).to_have_text(was_up)
+    expect(page.locator("#chart-contour .ytitle")).to_have_text(was_across)
 
 
 def test_several_objectives_have_a_front_whose_axes_are_chosen(opened, portal):

@@ -178,6 +178,13 @@ def test_an_update_that_changes_nothing_moves_nothing(pages, portal):
     assert traffic.streams == 1
 
 
+def test_a_page_that_is_as_new_as_what_it_shows_is_not_fetched_again(pages, portal):
+    page = portal.sign_in(pages.open(portal.url))
+    with page.expect_response(lambda answer: "x-live" in answer.request.headers) as asked:
+        page.goto(f"/jobs/{portal.seed_job(5)}/parameters")
+    assert asked.value.status == 304
+
+
 class Tries:
     """When a page asked for its block, and for its stream, by a clock that the test moves on."""
 

@@ -36,8 +36,12 @@ _environment.globals["ui"] = _environment.get_template("ui.html").module
 
 
 def whole(page: Page, view: View | None, theme: str) -> str:
-    """All of a page. `view` is None for whoever has not signed in."""
-    return _environment.get_template(page.template).render(_context(page, view, theme))
+    """All of a page. `view` is None for whoever has not signed in.
+
+    It says which `tag_of` its live part has, so that a page that is new already is not fetched and drawn again.
+    """
+    tag = tag_of(live_part(page, view)) if page.live and view else ""
+    return _environment.get_template(page.template).render(_context(page, view, theme), live_tag=tag)
 
 
 def live_part(page: Page, view: View) -> str:

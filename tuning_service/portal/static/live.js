@@ -10,11 +10,12 @@ const STEADY_MS = 10000; // a stream that lasted so long was well
 const MOST_MEASURES = 500; // kept for who measures
 
 export function startLive({ expired }) {
-  const topic = document.querySelector('meta[name="live"]')?.content;
+  const told = document.querySelector('meta[name="live"]');
+  const topic = told?.content;
   const state = document.getElementById("live-state");
   let stream = null;
   let version = "";
-  let tag = "";
+  let tag = told?.dataset.tag || ""; // of the live part that is shown
   let failures = 0;
   let due = null;
   let running = false;
