@@ -33,7 +33,7 @@ browser: $(STAMP) ## see that there is a Chromium for the portal's tests; instal
 
 # Tests wait most of their time, for processes or for a browser: two halves beside each other take little longer than one.
 # The browser's come last of theirs, since its event loop stays in the process.
-HALF := tests/analysis tests/api tests/portal
+HALF := tests/compute tests/contracts tests/analysis tests/api tests/portal
 TESTS := $(IN_VENV) -m pytest -m "not heavy"
 
 test: lint browser ## lint, then all tests that take seconds

@@ -113,6 +113,7 @@ _WITH_UNSETTLED = select(tuning_tasks.c.job_id).where(_UNSETTLED).distinct()
 _LOST = select(tuning_tasks.c.trial_id, tuning_tasks.c.outcome, tuning_tasks.c.ended_at).where(
     tuning_tasks.c.trial_id.in_(bindparam("trials")), tuning_tasks.c.status == str(TaskStatus.LOST)
 )
+_ADD_TRIALS, _ADD_TASKS = insert(trials), insert(tuning_tasks)
 _TRIALS_LAUNCHED = (
     update(trials)
     .where(trials.c.id.in_(bindparam("launched")))
@@ -270,7 +271,7 @@ class ControlRows(LeaseRows):
 
     def add_trials(self, new: Sequence[Trial]) -> None:
         if new:
-            self._connection.execute(insert(trials), [trial_values(trial) for trial in new])
+            self._connection.execute(_ADD_TRIALS, [trial_values(trial) for trial in new])
 
     def take_points(self, job_id: str, taken: Mapping[int, int]) -> None:
         """Queued points have become trials, in this transaction: the trials' numbers by the points' positions."""
@@ -292,7 +293,7 @@ class ControlRows(LeaseRows):
         """Store tasks that are about to be launched; their trials are running from now on."""
         if not new:
             return
-        self._connection.execute(insert(tuning_tasks), [task_values(task) for task in new])
+        self._connection.execute(_ADD_TASKS, [task_values(task) for task in new])
         self._connection.execute(_TRIALS_LAUNCHED, {"launched": [task.trial_id for task in new]})
 
     def withdraw(self, tasks: Sequence[TuningTask]) -> None:

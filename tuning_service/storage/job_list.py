@@ -1,10 +1,11 @@
 """Many jobs of a tenant at once: lists, and what they show of each job, in a number of queries that does not grow."""
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal, or_, select
 from sqlalchemy.sql.expression import FromClause
 
 from tuning_service.domain.job import Goal, TuningJob
@@ -19,6 +20,41 @@ JOB_ORDERS = ("created_at", "name", "status", "ended_at", "cost")
 Position = tuple[bool, float | str, str]
 
 _COMPLETED = str(TrialStatus.COMPLETED)
+
+# These two are built once, and run each time that somebody asks how a job does.
+_MEAN_SECONDS = (
+    select(trials.c.job_id, func.avg(trials.c.ended_at - trials.c.started_at))
+    .where(
+        trials.c.job_id.in_(bindparam("jobs")),
+        trials.c.tenant_id == bindparam("tenant"),
+        trials.c.status == _COMPLETED,
+    )
+    .group_by(trials.c.job_id)
+)
+
+
+@functools.cache
+def _best_of(goal: Goal) -> Select[Any]:
+    completed = (trials.c.job_id == tuning_jobs.c.id, trials.c.status == _COMPLETED)
+    # With the violation fixed, an index leads to the best value; sorting by both would read all trials.
+    nearest = select(func.min(trials.c.violation)).where(*completed).correlate(tuning_jobs).scalar_subquery()
+    order = trials.c.value.asc() if goal is Goal.MINIMIZE else trials.c.value.desc()
+    first = (
+        select(trials.c.id)
+        .where(*completed, trials.c.violation == nearest)
+        .order_by(order, trials.c.number)
+        .limit(1)
+        .correlate(tuning_jobs)
+        .scalar_subquery()
+    )
+    chosen = (
+        select(first.label("trial"))
+        .where(tuning_jobs.c.id.in_(bindparam("jobs")), tuning_jobs.c.tenant_id == bindparam("tenant"))
+        .subquery()
+    )
+    return select(trials.c.job_id, trials.c.value, trials.c.number, trials.c.violation).join(
+        chosen, chosen.c.trial == trials.c.id
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,41 +159,12 @@ class JobListRows:
         return found
 
     def _best(self, job_ids: Sequence[str], goal: Goal) -> dict[str, Best]:
-        completed = (trials.c.job_id == tuning_jobs.c.id, trials.c.status == _COMPLETED)
-        # With the violation fixed, an index leads to the best value; sorting by both would read all trials.
-        nearest = select(func.min(trials.c.violation)).where(*completed).correlate(tuning_jobs).scalar_subquery()
-        order = trials.c.value.asc() if goal is Goal.MINIMIZE else trials.c.value.desc()
-        first = (
-            select(trials.c.id)
-            .where(*completed, trials.c.violation == nearest)
-            .order_by(order, trials.c.number)
-            .limit(1)
-            .correlate(tuning_jobs)
-            .scalar_subquery()
-        )
-        chosen = (
-            select(first.label("trial"))
-            .where(tuning_jobs.c.id.in_(job_ids), tuning_jobs.c.tenant_id == self._tenant_id)
-            .subquery()
-        )
-        rows = self._connection.execute(
-            select(trials.c.job_id, trials.c.value, trials.c.number, trials.c.violation).join(
-                chosen, chosen.c.trial == trials.c.id
-            )
-        )
+        rows = self._connection.execute(_best_of(goal), {"jobs": list(job_ids), "tenant": self._tenant_id})
         return {r.job_id: Best(value=r.value, number=r.number, feasible=r.violation <= 0) for r in rows}
 
     def mean_trial_seconds(self, job_ids: Collection[str]) -> dict[str, float]:
         """Per job, how long a completed trial took on average; jobs without one are missing."""
-        rows = self._connection.execute(
-            select(trials.c.job_id, func.avg(trials.c.ended_at - trials.c.started_at))
-            .where(
-                trials.c.job_id.in_(list(job_ids)),
-                trials.c.tenant_id == self._tenant_id,
-                trials.c.status == str(TrialStatus.COMPLETED),
-            )
-            .group_by(trials.c.job_id)
-        )
+        rows = self._connection.execute(_MEAN_SECONDS, {"jobs": list(job_ids), "tenant": self._tenant_id})
         return {job_id: seconds for job_id, seconds in rows if seconds is not None}
 
     def feasible_values(self, after: Mapping[str, int]) -> dict[str, Feasible]:

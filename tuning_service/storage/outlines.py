@@ -57,6 +57,13 @@ SELECT t.id FROM tuning_tasks t WHERE t.id IN :tasks AND EXISTS (
   SELECT 1 FROM (SELECT 1 FROM measurements m WHERE m.task_id = t.id AND m.metric = :metric
     LIMIT 1 OFFSET {LONG - 1}) AS one)
 """).bindparams(bindparam("tasks", expanding=True))  # noqa: S608  # a number of ours
+_STATUS = select(tuning_tasks.c.status).where(tuning_tasks.c.id == bindparam("task"))
+_LONG_METRICS = (
+    select(measurements.c.metric)
+    .where(measurements.c.task_id == bindparam("task"))
+    .group_by(measurements.c.metric)
+    .having(func.count() >= LONG)
+)
 
 
 class CompletedTrial(NamedTuple):
@@ -187,18 +194,12 @@ class CurveRows:
 
     def has_ended(self, task_id: str) -> bool:
         """False for one that is open, and for one that is gone."""
-        status = self._connection.execute(select(tuning_tasks.c.status).where(tuning_tasks.c.id == task_id)).scalar()
+        status = self._connection.execute(_STATUS, {"task": task_id}).scalar()
         return status is not None and status not in OPEN_TASKS
 
     def long_metrics(self, task_id: str) -> list[str]:
         """Metrics of which the task has many measurements."""
-        query = (
-            select(measurements.c.metric)
-            .where(measurements.c.task_id == task_id)
-            .group_by(measurements.c.metric)
-            .having(func.count() >= LONG)
-        )
-        return list(self._connection.execute(query).scalars())
+        return list(self._connection.execute(_LONG_METRICS, {"task": task_id}).scalars())
 
     def points(self, task_id: str, metric: str) -> Iterator[Sequence[Point]]:
         """All measurements as (step, seconds, value) by step, some thousands at a time."""

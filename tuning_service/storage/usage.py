@@ -19,10 +19,24 @@ HOUR_S = 3600.0
 _OPEN_JOBS = [str(s) for s in OPEN_JOBS]
 _OPEN_TASKS = [str(s) for s in OPEN_TASKS]
 
-# Built once: making a statement costs more than running it, and these run for every trial.
+# Built once: making a statement costs more than running it, and these run for every trial, or each time that somebody
+# asks how a job does.
 _POOL = select(tuning_jobs.c.pool).where(tuning_jobs.c.id == bindparam("job"))
 _RUNNING = select(func.count(), func.coalesce(func.sum(tuning_tasks.c.gpu_share), 0.0)).where(
     tuning_tasks.c.tenant_id == bindparam("tenant"), tuning_tasks.c.status.in_(_OPEN_TASKS)
+)
+_USED_BY_JOBS = (
+    select(job_usage)
+    .join(tuning_jobs, tuning_jobs.c.id == job_usage.c.job_id)
+    .where(job_usage.c.job_id.in_(bindparam("jobs")), tuning_jobs.c.tenant_id == bindparam("tenant"))
+)
+_USED_BY_TASKS = select(
+    *(tuning_tasks.c[name] for name in ("job_id", "claimed_at", "cpus", "gpu_share", "price"))
+).where(
+    tuning_tasks.c.job_id.in_(bindparam("jobs")),
+    tuning_tasks.c.tenant_id == bindparam("tenant"),
+    tuning_tasks.c.status.in_(_OPEN_TASKS),
+    tuning_tasks.c.claimed_at.is_not(None),
 )
 # SQLite ignores FOR UPDATE: there, a writing transaction is alone anyway. As a key it may be referred to.
 _TENANT_LOCKED = select(tenants).where(tenants.c.id == bindparam("tenant")).with_for_update(key_share=True)
@@ -68,21 +82,10 @@ def used_by_jobs(connection: Connection, tenant_id: str, job_ids: Collection[str
     Of `Usage` these are set: `cpu_hours`, `gpu_hours`, `cost`.
     """
     sums = {job_id: dict.fromkeys(("cpu_s", "gpu_s", "cost"), 0.0) for job_id in job_ids}
-    for row in connection.execute(
-        select(job_usage)
-        .join(tuning_jobs, tuning_jobs.c.id == job_usage.c.job_id)
-        .where(job_usage.c.job_id.in_(list(job_ids)), tuning_jobs.c.tenant_id == tenant_id)
-    ):
+    chosen = {"jobs": list(job_ids), "tenant": tenant_id}
+    for row in connection.execute(_USED_BY_JOBS, chosen):
         sums[row.job_id] = {"cpu_s": row.cpu_s, "gpu_s": row.gpu_s, "cost": row.cost}
-    tasks = tuning_tasks.c
-    for row in connection.execute(
-        select(tasks.job_id, tasks.claimed_at, tasks.cpus, tasks.gpu_share, tasks.price).where(
-            tasks.job_id.in_(list(job_ids)),
-            tasks.tenant_id == tenant_id,
-            tasks.status.in_(_OPEN_TASKS),
-            tasks.claimed_at.is_not(None),
-        )
-    ):
+    for row in connection.execute(_USED_BY_TASKS, chosen):
         for name, value in _used(max(now - row.claimed_at, 0.0), row.cpus, row.gpu_share, row.price).items():
             sums[row.job_id][name] += value
     return {
