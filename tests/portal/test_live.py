@@ -180,9 +180,11 @@ def test_an_update_that_changes_nothing_moves_nothing(pages, portal):
 
 def test_a_page_that_is_as_new_as_what_it_shows_is_not_fetched_again(pages, portal):
     page = portal.sign_in(pages.open(portal.url))
-    with page.expect_response(lambda answer: "x-live" in answer.request.headers) as asked:
-        page.goto(f"/jobs/{portal.seed_job(5)}/parameters")
-    assert asked.value.status == 304
+    job = f"/jobs/{portal.seed_job(5)}"
+    for path in ("/jobs", job, f"{job}/trials", f"{job}/trials/0", f"{job}/parameters", f"{job}/slots"):
+        with page.expect_response(lambda answer: "x-live" in answer.request.headers) as asked:
+            page.goto(path)
+        assert (path, asked.value.status) == (path, 304)
 
 
 class Tries:

@@ -40,8 +40,12 @@ def whole(page: Page, view: View | None, theme: str) -> str:
 
     It says which `tag_of` its live part has, so that a page that is new already is not fetched and drawn again.
     """
-    tag = tag_of(live_part(page, view)) if page.live and view else ""
-    return _environment.get_template(page.template).render(_context(page, view, theme), live_tag=tag)
+    live = live_part(page, view) if page.live and view else ""
+    template = _environment.get_template(page.template)
+    context = template.new_context({**_context(page, view, theme), "live_tag": tag_of(live)})
+    if live:
+        context.blocks["live"] = [lambda _context: iter((live,))]  # it is not rendered a second time
+    return "".join(template.root_render_func(context))
 
 
 def live_part(page: Page, view: View) -> str:
