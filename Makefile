@@ -31,7 +31,7 @@ lint: $(STAMP) ## check style and types
 browser: $(STAMP) ## see that there is a Chromium for the portal's tests; installs one where that can be done
 	@$(IN_VENV) -m tests.portal.install_browser
 
-# Tests wait most of their time, for processes or for a browser: two halves beside each other take little longer than one.
+# Many tests wait, for processes or for a browser: two halves beside each other end sooner than one after the other.
 # The browser's come last of theirs, since its event loop stays in the process.
 HALF := tests/compute tests/contracts tests/analysis tests/api tests/portal
 TESTS := $(IN_VENV) -m pytest -m "not heavy"

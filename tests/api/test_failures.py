@@ -133,8 +133,10 @@ def no_commits(service: Service) -> Iterator[None]:
         raise OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
 
     event.listen(service.store.engine, "commit", refuse)
-    yield
-    event.remove(service.store.engine, "commit", refuse)
+    try:
+        yield
+    finally:
+        event.remove(service.store.engine, "commit", refuse)
 
 
 def test_what_the_database_does_not_delete_keeps_its_bytes(service: Service) -> None:

@@ -65,7 +65,6 @@ def test_a_second_upgrade_keeps_everything(engine, database_url):
 
 UPGRADES = """
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from tuning_service.storage.engine import open_engine, upgrade_schema
 engine = open_engine(sys.argv[1])
 print("ready", flush=True)

@@ -76,7 +76,7 @@ class ProgramMgr:
         try:
             with self._store.write() as unit:
                 scope = unit.for_tenant(principal)
-                tenant = scope.lock()
+                tenant = scope.lock()  # so a deletion's look for unused bytes comes wholly before or after
                 if scope.program(program.digest) is None:
                     check_storage(scope, tenant, program.bytes)
                 scope.add_program(program)

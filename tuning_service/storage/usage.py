@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Insert, Table, bindparam, func, select, union
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tuning_service.domain.principal import Tenant, Usage
 from tuning_service.domain.state import OPEN_JOBS, OPEN_TASKS, JobTarget
@@ -14,6 +13,7 @@ from tuning_service.domain.trial import TuningTask
 from tuning_service.storage.rows import tenant_from
 from tuning_service.storage.tables import job_usage, programs, tenants, tuning_jobs, tuning_tasks, usage
 from tuning_service.storage.tables_plugins import plugins
+from tuning_service.storage.writes import insert_into
 
 HOUR_S = 3600.0
 _OPEN_JOBS = [str(s) for s in OPEN_JOBS]
@@ -70,7 +70,7 @@ def _used(seconds: float, cpus: int, gpus: float, price: float) -> dict[str, flo
 
 @functools.cache
 def _adding(table: Table, dialect: str) -> Insert:
-    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    statement = insert_into(table, dialect)
     added = [column.name for column in table.c if column.name in {"tasks", "cpu_s", "gpu_s", "cost"}]
     sums = {name: table.c[name] + statement.excluded[name] for name in added}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)

@@ -25,18 +25,19 @@ def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> 
 def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert the row, or return False when its primary key is there already."""
     # RETURNING, since an INSERT's row count is not known on every driver.
-    new_only = _insert(table, connection.dialect.name).on_conflict_do_nothing()
+    new_only = insert_into(table, connection.dialect.name).on_conflict_do_nothing()
     return connection.execute(new_only.values(row).returning(*table.primary_key)).first() is not None
 
 
 @lru_cache
 def _upsert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    statement = _insert(table, dialect)
+    statement = insert_into(table, dialect)
     rest = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest)
 
 
-def _insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+def insert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the database's own kind, which knows what to do on a conflict."""
     if dialect == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
